@@ -1,0 +1,52 @@
+"""The gated recurrent unit of the 2015 programs, in torch's arrangement.
+
+One recurrence serves the joint embedding, skip-thoughts and the story decoder (SPEC section 5). Its files hold the
+reset and update gates side by side and have no recurrent bias; torch stacks three gates and has two biases.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> dict[str, Tensor]:
+    """Returns the state dict of a `torch.nn.GRU` (or `GRUCell`, with `layer=""`) from the original's six arrays.
+
+    Args:
+        arrays: holds `{prefix}_W` `[W, 2H]`, `_b` `[2H]`, `_U` `[H, 2H]`, `_Wx` `[W, H]`, `_bx` `[H]`, `_Ux` `[H, H]`.
+        prefix: the original's name of this unit, such as `encoder` or `decoder`.
+        layer: the suffix of torch's parameter names.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    w, b, u = (arrays[f"{prefix}_{name}"] for name in ("W", "b", "U"))  # [W, 2H], [2H], [H, 2H]
+    wx, bx, ux = (arrays[f"{prefix}_{name}"] for name in ("Wx", "bx", "Ux"))  # [W, H], [H], [H, H]
+    bias = torch.cat([b, bx])  # [3H]
+    return {
+        f"weight_ih{layer}": torch.cat([w, wx], dim=1).T.contiguous(),  # [3H, W]
+        f"weight_hh{layer}": torch.cat([u, ux], dim=1).T.contiguous(),  # [3H, H]
+        f"bias_ih{layer}": bias,  # [3H]
+        f"bias_hh{layer}": torch.zeros_like(bias),  # [3H]
+    }
+
+
+def last_state(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Tensor:
+    """Returns the state after each sequence's own last word, `[N, H]`; what lies beyond a length changes nothing.
+
+    Args:
+        gru: one layer, one direction, batch first.
+        words: word vectors `[N, T, W]`, padded at the end with any finite values.
+        lengths: words of each sequence `[N]`, at least 1.
+    """
+    states, _ = gru(words)  # [N, T, H]
+    return states[torch.arange(len(words), device=words.device), lengths - 1]  # [N, H]
+
+
+def reverse_sequences(words: Tensor, lengths: Tensor) -> Tensor:
+    """Returns `words` `[N, T, W]` with each sequence's first `lengths` vectors in reverse order, padding left last."""
+    steps = torch.arange(words.shape[1], device=words.device)  # [T]
+    places = lengths[:, None] - 1 - steps  # [N, T]
+    places = torch.where(places >= 0, places, steps)  # [N, T]
+    return words.gather(1, places[:, :, None].expand_as(words))  # [N, T, W]
