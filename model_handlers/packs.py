@@ -110,13 +110,13 @@ class Pack:
             raise PackError([f"{self.location}/{file}: not a safetensors file ({error})"]) from error
 
     def array(self, file: str) -> np.ndarray:
-        """Returns a `.npy` file's array, memory-mapped and read-only.
+        """Returns a `.npy` file's array, memory-mapped; what is written to it never reaches the file.
 
         Raises:
             PackError: the file is no array, or holds Python objects.
         """
         try:
-            return np.load(self.path(file), mmap_mode="r", allow_pickle=False)
+            return np.load(self.path(file), mmap_mode="c", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise PackError([f"{self.location}/{file}: not a plain .npy array ({error})"]) from error
 

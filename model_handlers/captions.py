@@ -1,0 +1,164 @@
+"""The GPU handler that finds a photo's nearest captions, and the caption index that it searches."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model_handlers.components import build_joint_embedding
+from model_handlers.handler import PackHandler, Placement, check_vectors
+from model_handlers.nets.joint_embedding import JointEmbedding
+from model_handlers.packs import Pack, PackError, cache_folder
+from model_handlers.words import Vocabulary
+
+Matches = list[tuple[str, float]]
+"""Captions with their similarities, best first."""
+
+SPARE = 16  # candidates beyond k that the float32 screening hands to the exact ranking
+BLOCK = 65536  # captions scored at once
+
+
+class CaptionEmbedder:
+    """Joint embeddings of captions.
+
+    Args:
+        pack: holds the joint embedding and its vocabulary.
+        device: where it runs.
+    """
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        entry = pack.component("joint_embedding")
+        self.net: JointEmbedding = build_joint_embedding(pack, device)
+        self.device = device
+        self.vocabulary = Vocabulary(
+            pack.json(entry["vocabulary"]), entry["n_words"], entry.get("lower", False), not entry.get("tokenise", False)
+        )
+
+    @torch.inference_mode()
+    def embed(self, captions: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """Returns embeddings `[K, J]` float32 of unit length, in the order of the captions."""
+        ids = [self.vocabulary.encode(caption) for caption in captions]
+        order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+        embeddings = np.empty((len(ids), self.net.image_projection.out_features), np.float32)  # [K, J]
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            lengths = torch.tensor([len(ids[place]) for place in places], device=self.device)  # [N]
+            rows = [torch.tensor(ids[place]) for place in places]
+            words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
+            embeddings[places] = self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
+        return embeddings
+
+
+def caption_texts(pack: Pack) -> list[str]:
+    """Returns the pack's captions without blank lines, which no sentence encoder can read (SPEC section 7)."""
+    return [text for text in pack.lines(pack.component("captions")["texts"]) if text.strip()]
+
+
+def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence[str]) -> np.ndarray:
+    """Returns the caption index's embeddings `[K, J]`: the pack's own, or the cache's, made at first use.
+
+    Raises:
+        PackError: the pack's embeddings and texts differ in number.
+    """
+    file = pack.component("captions").get("embeddings")
+    if file is not None:
+        embeddings = pack.array(file)  # [K, J]
+        if len(embeddings) != len(captions):
+            raise PackError([f"{pack.location}: {len(captions)} captions but {len(embeddings)} embeddings; index again"])
+        return embeddings
+    key = hashlib.sha256(f"{pack.digest} {embedder.device.type} {torch.__version__}".encode()).hexdigest()
+    cached = cache_folder() / "indexes" / f"{key}.npy"
+    try:
+        return np.load(cached, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        embeddings = embedder.embed(captions)  # [K, J]
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as temporary:
+            np.save(temporary, embeddings)
+        os.replace(temporary.name, cached)
+    except OSError:
+        return embeddings  # a cache that cannot be written only costs the next start
+    return embeddings
+
+
+@dataclass
+class CaptionIndex:
+    """Captions with their joint embeddings `[K, J]`, and the projection that puts photos beside them."""
+
+    captions: list[str]
+    embeddings: torch.Tensor
+    embedder: CaptionEmbedder
+
+    @torch.inference_mode()
+    def search(self, features: torch.Tensor, count: int) -> list[Matches]:
+        """Returns each photo's `count` nearest captions, exactly ranked.
+
+        Float32 products screen the index; the survivors are ranked by float64 products, so that no batch shape
+        changes their order. Equal similarities keep the order of the index.
+
+        Args:
+            features: feature vectors `[N, F]` of any length.
+            count: captions a photo; an index that holds fewer gives all.
+        """
+        net = self.embedder.net
+        unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
+        weight, bias = net.image_projection.weight.double(), net.image_projection.bias.double()  # [J, F], [J]
+        photos = unit @ weight.T + bias  # [N, J]
+        photos = photos / photos.norm(dim=1, keepdim=True)  # [N, J]
+        places = self._screen(photos.float(), min(count + SPARE, len(self.captions)))  # [N, k + spare]
+        exact = torch.einsum("nkj,nj->nk", self.embeddings[places].double(), photos)  # [N, k + spare]
+        order = exact.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [N, k]
+        best, scores = places.gather(1, order).tolist(), exact.gather(1, order).tolist()
+        return [
+            [(self.captions[place], score) for place, score in zip(row, row_scores, strict=True)]
+            for row, row_scores in zip(best, scores, strict=True)
+        ]
+
+    def _screen(self, photos: torch.Tensor, count: int) -> torch.Tensor:
+        """Returns the places `[N, count]`, rising, of the best captions by float32 products with `photos` `[N, J]`."""
+        scores = torch.empty(len(photos), 0, device=photos.device)  # [N, 0]
+        places = torch.empty(len(photos), 0, dtype=torch.long, device=photos.device)  # [N, 0]
+        for start in range(0, len(self.captions), BLOCK):
+            block = self.embeddings[start : start + BLOCK].to(photos.dtype)  # [block, J]
+            scores = torch.cat([scores, photos @ block.T], dim=1)  # [N, kept + block]
+            fresh = torch.arange(start, start + len(block), device=photos.device).expand(len(photos), -1)  # [N, block]
+            places = torch.cat([places, fresh], dim=1)  # [N, kept + block]
+            scores, kept = scores.topk(min(count, scores.shape[1]), dim=1)  # [N, count], [N, count]
+            places = places.gather(1, kept)  # [N, count]
+        return places.sort(dim=1).values  # [N, count]
+
+
+class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
+    """The nearest captions, best first with their similarities, from feature vectors `[F]`.
+
+    Args:
+        placement: which pack, and where it runs.
+        count: captions a photo, at least 1.
+        batch_size: photos of a batch.
+    """
+
+    def __init__(self, placement: Placement, count: int, batch_size: int = 64) -> None:
+        super().__init__(placement, batch_size)
+        self.count = count
+
+    def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
+        embedder = CaptionEmbedder(pack, device)
+        captions = caption_texts(pack)
+        if not captions:
+            raise PackError([f"{pack.location}: the caption bank is empty"])
+        embeddings = torch.from_numpy(caption_embeddings(pack, embedder, captions)).to(device)  # [K, J]
+        return CaptionIndex(captions, embeddings, embedder)
+
+    def infer(self, batch: Sequence[np.ndarray], model: CaptionIndex) -> list[Matches]:
+        width = model.embedder.net.image_projection.in_features
+        features = check_vectors(batch, width, "feature vector")  # [N, F]
+        for feature in features:
+            if not feature.any():
+                raise ValueError("the feature vector is all zeros and has no direction")
+        return model.search(features.to(model.embedder.device), self.count)
+

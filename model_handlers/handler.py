@@ -1,0 +1,178 @@
+"""What all handlers share: a model loaded at the first batch, a device that is never guessed, batches that heal."""
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from apache_beam.ml.inference.base import ModelHandler
+
+from model_handlers.packs import Pack, open_once
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Model = TypeVar("Model")
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class DeviceError(Exception):
+    """The device that was asked for is not on this machine."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Returns the torch device for `auto`, `cpu` or `cuda`; `auto` is CUDA where there is one.
+
+    Raises:
+        DeviceError: CUDA was asked for and is not there, or the name is unknown.
+    """
+    if name not in DEVICES:
+        raise DeviceError(f"device {name!r} is unknown; it can be {', '.join(DEVICES)}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+_MODELS: dict[tuple[Any, ...], Any] = {}
+_LOCK = threading.Lock()
+
+
+class LazyModel(Generic[Model]):
+    """A model of this process, built when first asked for and kept by its key across pipelines."""
+
+    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model]) -> None:
+        self._key = key
+        self._build = build
+
+    def get(self) -> Model:
+        """Returns the model, after building it where no one has yet."""
+        with _LOCK:
+            if self._key not in _MODELS:
+                _MODELS[self._key] = self._build()
+            return _MODELS[self._key]
+
+
+def infer_each(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]) -> list[Result | Exception]:
+    """Returns one result an item; a failing batch is halved until the bad item stands alone with its error.
+
+    Raises:
+        RuntimeError: memory ran out at one item, or every item of a larger batch failed alike, which is no photo's
+            fault.
+    """
+    results = list(_halve(infer, batch))
+    failures = [result for result in results if isinstance(result, RuntimeError)]
+    if len(failures) == len(batch) > 1:
+        raise RuntimeError(f"all {len(batch)} items of a batch failed; the first: {failures[0]}") from failures[0]
+    return results
+
+
+def _halve(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]) -> Iterator[Result | Exception]:
+    try:
+        results = infer(batch)
+    except (RuntimeError, ValueError) as error:
+        if len(batch) == 1:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            yield type(error)(str(error)) if type(error) in (RuntimeError, ValueError) else ValueError(str(error))
+            return
+        middle = len(batch) // 2
+        yield from _halve(infer, batch[:middle])
+        yield from _halve(infer, batch[middle:])
+        return
+    yield from results
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which pack a handler loads, and where it runs.
+
+    Attributes:
+        location: the pack's folder or URI.
+        digest: its digest; a pack that was replaced meanwhile is refused.
+        device: `auto`, `cpu` or `cuda`.
+        threads: torch threads of a process; None leaves torch's own choice, one a core.
+    """
+
+    location: str
+    digest: str
+    device: str = "auto"
+    threads: int | None = None
+
+
+class PackHandler(ModelHandler[Item, Result, LazyModel[Model]], Generic[Item, Result, Model]):
+    """A Beam ModelHandler for one component of a model pack.
+
+    Args:
+        placement: which pack, and where it runs.
+        batch_size: items of a batch.
+    """
+
+    def __init__(self, placement: Placement, batch_size: int = 32) -> None:
+        super().__init__()
+        self.placement = placement
+        self.batch_size = batch_size
+
+    @abstractmethod
+    def build(self, pack: Pack, device: torch.device) -> Model:
+        """Returns the loaded model on the device."""
+
+    @abstractmethod
+    def infer(self, batch: Sequence[Item], model: Model) -> Sequence[Result]:
+        """Returns one result for each item of the batch.
+
+        Raises:
+            ValueError: an item is wrong.
+        """
+
+    def variant(self) -> tuple[Any, ...]:
+        """Returns what tells this handler's model from others of its class and pack."""
+        return ()
+
+    def load_model(self) -> LazyModel[Model]:
+        """Returns a handle on the model, which is built at the first batch."""
+        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open)
+
+    def _open(self) -> Model:
+        where = self.placement
+        if where.threads is not None:
+            torch.set_num_threads(where.threads)
+        return self.build(open_once(where.location, where.digest), resolve_device(where.device))
+
+    def run_inference(
+        self,
+        batch: Sequence[Item],
+        model: LazyModel[Model],
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> list[Result | Exception]:
+        """Returns one result an item, or the error in its place."""
+        loaded = model.get()
+
+        def infer(items: Sequence[Item]) -> Sequence[Result]:
+            return self.infer(items, loaded)
+
+        return infer_each(infer, batch)
+
+    def batch_elements_kwargs(self) -> dict[str, Any]:
+        """Returns fixed batch sizes; growing ones would only differ from run to run."""
+        return {"min_batch_size": self.batch_size, "max_batch_size": self.batch_size}
+
+    def get_num_bytes(self, batch: Sequence[Item]) -> int:
+        """Returns the batch's bytes, for Beam's counters."""
+        return sum(item.nbytes if isinstance(item, np.ndarray) else len(str(item)) for item in batch)
+
+
+def check_vectors(batch: Sequence[np.ndarray], width: int, what: str) -> torch.Tensor:
+    """Returns the batch as one float32 tensor `[N, width]`.
+
+    Raises:
+        ValueError: a vector has another width or a value that is no finite number.
+    """
+    for vector in batch:
+        if vector.shape != (width,):
+            raise ValueError(f"the {what} has shape {vector.shape}, the pack wants ({width},)")
+        if not np.isfinite(vector).all():
+            raise ValueError(f"the {what} holds values that are not finite numbers")
+    return torch.from_numpy(np.stack(batch).astype(np.float32, copy=False))  # [N, width]

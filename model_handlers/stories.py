@@ -1,0 +1,102 @@
+"""The GPU handler that decodes shifted sentence vectors into stories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_handlers.components import build_decoder, decoder_entry
+from model_handlers.handler import PackHandler, Placement, check_vectors
+from model_handlers.nets.detokeniser import detokenise
+from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.packs import Pack
+from model_handlers.words import Vocabulary
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What the decoder wrote: tokens joined by spaces, the same made readable, and its cost (lower is better).
+
+    Attributes:
+        passage: decoded tokens joined by spaces.
+        story: the passage made readable.
+        cost: summed negative log likelihood of the tokens and the end.
+        words: tokens in the passage.
+    """
+
+    passage: str
+    story: str
+    cost: float
+    words: int
+
+
+def lyric_lines(passage: str) -> list[str]:
+    """Returns the readable lines of a passage split at its commas (SPEC section 11).
+
+    Two commas with a space between them leave an empty line; what is before a first or after a last comma leaves none,
+    where the original crashed.
+    """
+    return [detokenise(piece) for piece in passage.split(",") if piece]
+
+
+@dataclass
+class Storyteller:
+    """A story decoder with its vocabulary, on its device."""
+
+    net: StoryDecoder
+    vocabulary: Vocabulary
+    device: torch.device
+
+    @torch.inference_mode()
+    def search(self, contexts: np.ndarray | torch.Tensor, beam_width: int) -> list[list[Hypothesis]]:
+        """Returns each context's hypotheses in the order in which they finished, from contexts `[N, S]`."""
+        states = self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
+        return beam_search(self.net.step, states, beam_width)
+
+
+class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
+    """Passages from shifted sentence vectors `[S]`, by the original's beam search over many photos at once.
+
+    Args:
+        placement: which pack, and where it runs.
+        decoder: which of the pack's decoders.
+        beam_width: hypotheses of a photo, at least 1.
+        lyric: put the story in lines, split at commas.
+        batch_size: photos of a batch.
+    """
+
+    def __init__(
+        self, placement: Placement, decoder: str, beam_width: int, lyric: bool = False, batch_size: int = 32
+    ) -> None:
+        super().__init__(placement, batch_size)
+        self.decoder = decoder
+        self.beam_width = beam_width
+        self.lyric = lyric
+
+    def variant(self) -> tuple[Any, ...]:
+        return (self.decoder,)
+
+    def build(self, pack: Pack, device: torch.device) -> Storyteller:
+        entry = decoder_entry(pack, self.decoder)
+        vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
+        return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
+
+    def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage]:
+        contexts = check_vectors(batch, model.net.state.in_features, "shifted sentence vector")  # [N, S]
+        return [self.tell(hypotheses, model) for hypotheses in model.search(contexts, self.beam_width)]
+
+    def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage:
+        """Returns the passage of the least costly hypothesis.
+
+        Raises:
+            ValueError: the search left nothing but an empty passage.
+        """
+        best = best_hypothesis(hypotheses)
+        if best is None:
+            raise ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
+        passage = model.vocabulary.decode(best.words[:-1])
+        story = "\n".join(lyric_lines(passage)) if self.lyric else detokenise(passage)
+        return Passage(passage, story, best.cost, len(best.words) - 1)
