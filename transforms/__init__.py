@@ -1,0 +1,1 @@
+"""Beam composites and the records that travel between them; nothing here imports torch."""

@@ -1,0 +1,113 @@
+"""The records that travel between the steps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One listed object.
+
+    Attributes:
+        uri: image URI without query or signature.
+        size: bytes, -1 where the object could not be looked at.
+        version: generation, etag, or size and modification time.
+        styles: styles that this run is to tell of it.
+    """
+
+    uri: str
+    size: int
+    version: str
+    styles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One object version that was read and decoded.
+
+    Attributes:
+        uri: image URI.
+        version: as listed.
+        photo_id: sha256 of its bytes, in hex.
+        width: pixels, after the EXIF rotation; None for ready-made feature vectors.
+        height: pixels, likewise.
+        styles: styles that this run is to tell of it.
+    """
+
+    uri: str
+    version: str
+    photo_id: str
+    width: int | None
+    height: int | None
+    styles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaptionMatch:
+    """A caption of the index and its similarity to a photo: the cosine, higher is better."""
+
+    caption: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A photo with its nearest captions, best first."""
+
+    photo: Photo
+    captions: tuple[CaptionMatch, ...]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A photo with its captions, about to be told in one style."""
+
+    photo: Photo
+    captions: tuple[CaptionMatch, ...]
+    style: str
+
+
+@dataclass(frozen=True, eq=False)
+class StyleVectors:
+    """The style that is taken out, c `[S]`, and the style that is put in, b `[S]`, both float32."""
+
+    source: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One photo that got no story, and why.
+
+    Attributes:
+        uri: image URI.
+        version: as listed.
+        photo_id: sha256 of its bytes, None where they could not be read.
+        stage: the step that failed: `read`, `decode`, `preprocess`, `features`, `captions` or `decode`.
+        error: the error's class.
+        message: what is wrong, for people.
+        retryable: another night may do better.
+        style: the one style that failed, None where all did.
+    """
+
+    uri: str
+    version: str
+    photo_id: str | None
+    stage: str
+    error: str
+    message: str
+    retryable: bool
+    style: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one listed object in one style: `story`, `dead_letter`, `unchanged`, `repeated`, `ignored` or
+    `deferred`."""
+
+    uri: str
+    version: str
+    photo_id: str | None
+    style: str
+    outcome: str
