@@ -84,7 +84,7 @@ class DeadLetter:
         uri: image URI.
         version: as listed.
         photo_id: sha256 of its bytes, None where they could not be read.
-        stage: the step that failed: `read`, `decode`, `preprocess`, `features`, `captions` or `decode`.
+        stage: the step that failed: `read`, `decode`, `preprocess`, `features`, `captions` or `story`.
         error: the error's class.
         message: what is wrong, for people.
         retryable: another night may do better.

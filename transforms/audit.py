@@ -1,0 +1,74 @@
+"""Proof that nothing is lost: each listed object has exactly one outcome in each style."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from transforms.records import DeadLetter, Listing, Outcome, Telling
+
+
+class LostPhotoError(Exception):
+    """A listed object has no outcome or more than one; the run must not be published."""
+
+
+def listing_key(listing: Listing) -> tuple[bytes, Listing]:
+    """Returns the listing behind its uri, as bytes for the shuffle."""
+    return listing.uri.encode("utf-8", "surrogateescape"), listing
+
+
+def story_outcome(element: tuple[Telling, Any]) -> tuple[bytes, Outcome]:
+    """Returns the outcome `story` of a telling behind its uri."""
+    telling, _ = element
+    photo = telling.photo
+    outcome = Outcome(photo.uri, photo.version, photo.photo_id, telling.style, "story")
+    return photo.uri.encode("utf-8", "surrogateescape"), outcome
+
+
+def letter_outcome(letter: DeadLetter) -> tuple[bytes, Outcome]:
+    """Returns the outcome `dead_letter` behind its uri; its style is `*` where all styles failed."""
+    outcome = Outcome(letter.uri, letter.version, letter.photo_id, letter.style or "*", "dead_letter")
+    return letter.uri.encode("utf-8", "surrogateescape"), outcome
+
+
+def settle(element: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Outcome]:
+    """Yields one outcome for each style that was wanted of a listed object.
+
+    Raises:
+        LostPhotoError: a style has none or several, or something that was never listed has one.
+    """
+    key, groups = element
+    listings, outcomes = list(groups["listings"]), list(groups["outcomes"])
+    uri = key.decode("utf-8", "backslashreplace")
+    if len(listings) != 1:
+        raise LostPhotoError(f"{uri}: listed {len(listings)} times in one pipeline, with {len(outcomes)} outcomes")
+    styles = listings[0].styles
+    whole = [outcome for outcome in outcomes if outcome.style == "*"]
+    settled = [outcome for outcome in outcomes if outcome.style != "*"]
+    for outcome in whole:
+        settled += [Outcome(outcome.uri, outcome.version, outcome.photo_id, style, outcome.outcome) for style in styles]
+    found = Counter(outcome.style for outcome in settled)
+    if found != Counter(styles):
+        raise LostPhotoError(f"{uri}: one outcome is due in each of {list(styles)}, found {dict(found)}")
+    yield from settled
+
+
+@dataclass(eq=False)
+class AuditOutcomes(beam.PTransform[tuple[PCollection[Listing], PCollection[tuple[bytes, Outcome]]], PCollection[Outcome]]):
+    """Exactly one outcome for each listed object and style.
+
+    Input: the Listings that went in, and the (uri, Outcome) that came out. Output: Outcome. A hole or a double fails
+    the run. No dead letters.
+    """
+
+    def expand(self, inputs: tuple[PCollection[Listing], PCollection[tuple[bytes, Outcome]]]) -> PCollection[Outcome]:
+        listings, outcomes = inputs
+        keyed = listings | "Key listings" >> beam.Map(listing_key)
+        return (
+            {"listings": keyed, "outcomes": outcomes}
+            | "Join by uri" >> beam.CoGroupByKey()
+            | "Settle outcomes" >> beam.FlatMap(settle)
+        )

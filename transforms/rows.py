@@ -1,0 +1,100 @@
+"""Rows of the three tables that a run leaves, and their Parquet schemas."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.records import DeadLetter, Outcome, Telling
+
+STORIES = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("photo_id", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("captions", pa.list_(pa.struct([("caption", pa.string()), ("similarity", pa.float32())]))),
+        ("style", pa.string()),
+        ("story", pa.string()),
+        ("passage", pa.string()),
+        ("cost", pa.float32()),
+        ("words", pa.int32()),
+        ("decoder", pa.string()),
+        ("pack", pa.string()),
+        ("pack_digest", pa.string()),
+        ("settings_digest", pa.string()),
+    ]
+)
+DEAD_LETTERS = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("version", pa.string()),
+        ("photo_id", pa.string()),
+        ("stage", pa.string()),
+        ("error", pa.string()),
+        ("message", pa.string()),
+        ("retryable", pa.bool_()),
+    ]
+)
+LEDGER = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("version", pa.string()),
+        ("photo_id", pa.string()),
+        ("style", pa.string()),
+        ("outcome", pa.string()),
+        ("pack_digest", pa.string()),
+        ("settings_digest", pa.string()),
+    ]
+)
+SCHEMAS = {"stories": STORIES, "dead_letters": DEAD_LETTERS, "ledger": LEDGER}
+
+Row = dict[str, Any]
+
+
+def plain_text(text: str) -> str:
+    """Returns text that Parquet can hold: bytes that were not UTF-8 become visible escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def story_row(element: tuple[Telling, Any], told_by: Row) -> Row:
+    """Returns the row of a story.
+
+    Args:
+        element: the telling, and its passage object with passage, story, cost and words.
+        told_by: decoder, pack, pack_digest and settings_digest.
+    """
+    telling, told = element
+    photo = telling.photo
+    captions = [{"caption": plain_text(match.caption), "similarity": match.similarity} for match in telling.captions]
+    return {
+        "uri": plain_text(photo.uri),
+        "photo_id": photo.photo_id,
+        "width": photo.width,
+        "height": photo.height,
+        "captions": captions,
+        "style": telling.style,
+        "story": plain_text(told.story),
+        "passage": plain_text(told.passage),
+        "cost": told.cost,
+        "words": told.words,
+        **told_by,
+    }
+
+
+def dead_letter_row(letter: DeadLetter) -> Row:
+    """Returns the row of a dead letter."""
+    row = {name: getattr(letter, name) for name in DEAD_LETTERS.names}
+    return row | {"uri": plain_text(letter.uri), "message": plain_text(letter.message)}
+
+
+def ledger_row(outcome: Outcome, pack_digest: str, settings_digest: str) -> Row:
+    """Returns the ledger's row of an outcome."""
+    return {
+        "uri": plain_text(outcome.uri),
+        "version": outcome.version,
+        "photo_id": outcome.photo_id,
+        "style": outcome.style,
+        "outcome": outcome.outcome,
+        "pack_digest": pack_digest,
+        "settings_digest": settings_digest,
+    }

@@ -1,0 +1,191 @@
+"""Sentence vectors of the run's captions: each unique caption encoded once, then averaged for each photo."""
+
+import functools
+import hashlib
+import json
+import posixpath
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+import fsspec
+import numpy as np
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.pvalue import AsList, PCollection
+
+from transforms.records import Matched
+
+CHUNK = 1024  # captions a file
+
+
+class VectorTable(Protocol):
+    """Sentence vectors that are there already."""
+
+    def look_up(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns the captions' sentence vectors `[K, S]` float32."""
+
+
+def caption_key(caption: str) -> bytes:
+    """Returns a caption as bytes; Beam's text coder refuses the surrogates of captions that are not UTF-8."""
+    return caption.encode("utf-8", "surrogateescape")
+
+
+def caption_keys(matched: Matched) -> Iterator[bytes]:
+    """Yields the captions of a photo as keys."""
+    for match in matched.captions:
+        yield caption_key(match.caption)
+
+
+def shard_of(key: bytes, shards: int) -> int:
+    """Returns the shard of a key, by a hash that spreads short keys evenly."""
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % shards
+
+
+def leave_out_known(key: bytes, known: tuple[str, ...]) -> Iterator[bytes]:
+    """Yields the caption unless it is in the chunks that earlier waves wrote."""
+    if not open_chunks(known).holds(key.decode("utf-8", "surrogateescape")):
+        yield key
+
+
+def key_by_shard(key: bytes, shards: int) -> tuple[int, bytes]:
+    """Returns the key behind its shard."""
+    return shard_of(key, shards), key
+
+
+def cut_into_chunks(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str, list[str]]]:
+    """Yields a shard's captions, sorted, in named chunks of at most CHUNK."""
+    shard, keys = element
+    captions = sorted(keys)
+    for start in range(0, len(captions), CHUNK):
+        texts = [key.decode("utf-8", "surrogateescape") for key in captions[start : start + CHUNK]]
+        yield f"{shard:05d}-{start // CHUNK:05d}", texts
+
+
+def with_texts(element: tuple[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], list[str]]:
+    """Returns the chunk keyed by its name and texts, so that both come back beside the vectors."""
+    name, texts = element
+    return (name, tuple(texts)), texts
+
+
+def write_chunk(element: tuple[tuple[str, tuple[str, ...]], Any], prefix: str) -> str:
+    """Returns the URI of the chunk's files, `<uri>.npy` `[n, S]` and `<uri>.json`.
+
+    Raises:
+        RuntimeError: the encoder failed on the chunk.
+    """
+    (name, texts), vectors = element
+    if isinstance(vectors, Exception):
+        raise RuntimeError(f"captions of chunk {name} could not be encoded") from vectors
+    uri = f"{prefix}{name}"
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    with filesystem.open(f"{path}.npy", "wb") as file:
+        np.save(file, vectors, allow_pickle=False)
+    filesystem.pipe_file(f"{path}.json", json.dumps(texts).encode())
+    return uri
+
+
+class ChunkTable:
+    """The vectors of written chunks, memory-mapped from this machine's disk.
+
+    Args:
+        uris: what `write_chunk` returned.
+    """
+
+    def __init__(self, uris: Iterable[str]) -> None:
+        self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
+        self._places: dict[str, tuple[int, int]] = {}
+        self._arrays: list[np.ndarray] = []
+        for uri in uris:
+            filesystem, path = fsspec.core.url_to_fs(uri)
+            texts = json.loads(filesystem.cat_file(f"{path}.json"))
+            self._places |= {text: (len(self._arrays), row) for row, text in enumerate(texts)}
+            self._arrays.append(np.load(self._local(filesystem, f"{path}.npy"), mmap_mode="r", allow_pickle=False))
+
+    def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+        if "file" in filesystem.protocol:
+            return path
+        target = str(Path(self._copies.name) / posixpath.basename(path))
+        filesystem.get_file(path, target)
+        return target
+
+    def holds(self, caption: str) -> bool:
+        """Tells whether the caption has a vector here."""
+        return caption in self._places
+
+    def look_up(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns the captions' sentence vectors `[K, S]` float32."""
+        rows = [self._arrays[array][row] for array, row in (self._places[caption] for caption in captions)]
+        return np.stack(rows)
+
+
+@functools.lru_cache(maxsize=2)
+def open_chunks(uris: tuple[str, ...]) -> ChunkTable:
+    """Returns the table of these chunks, shared by the threads of this process."""
+    return ChunkTable(uris)
+
+
+def mean_vector(vectors: np.ndarray) -> np.ndarray:
+    """Returns the mean `[S]` of sentence vectors `[K, S]`: summed one after the other in rank order, in float32, as
+    the original does (SPEC section 8)."""
+    return np.add.reduce(vectors, axis=0, dtype=np.float32) / np.float32(len(vectors))
+
+
+class TakeMeans(beam.DoFn):
+    """Yields (Matched, mean sentence vector `[S]`) from the table given, or from the run's chunks."""
+
+    def __init__(self, table: VectorTable | None = None, known: tuple[str, ...] = ()) -> None:
+        self._table = table
+        self._known = known
+
+    def process(self, matched: Matched, uris: Sequence[str] = ()) -> Iterator[tuple[Matched, np.ndarray]]:
+        vectors = self._source(uris).look_up([match.caption for match in matched.captions])  # [K, S]
+        yield matched, mean_vector(vectors)
+
+    def _source(self, uris: Sequence[str]) -> VectorTable:
+        return self._table or open_chunks((*self._known, *sorted(uris)))
+
+
+@dataclass(eq=False)
+class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Matched, np.ndarray]]]):
+    """Mean sentence vectors of photos, each unique caption of the run encoded exactly once.
+
+    Input: Matched. Output: (Matched, mean sentence vector `[S]`). No dead letters: a caption that cannot be encoded is
+    the pack's fault and fails the run. Vectors meet photos through files, never through a shuffle.
+
+    Attributes:
+        handler: lists of captions to arrays `[n, S]`; unused where `table` is given.
+        prefix: starts the URIs of the files; the caller removes them after the run.
+        shards: how many workers can encode at once.
+        known: URIs of the chunks that earlier waves of this run wrote.
+        table: vectors that are there already, such as those of the caption index.
+        hints: resource hints of the encoding.
+    """
+
+    handler: ModelHandler
+    prefix: str
+    shards: int = 8
+    known: tuple[str, ...] = ()
+    table: VectorTable | None = None
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
+        if self.table is not None:
+            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table))
+        inference = RunInference(KeyedModelHandler(self.handler)).with_resource_hints(**self.hints)
+        chunks = (
+            matched
+            | "List captions" >> beam.FlatMap(caption_keys)
+            | "Make unique" >> beam.Distinct()
+            | "Leave out known" >> beam.FlatMap(leave_out_known, self.known)
+            | "Key by shard" >> beam.Map(key_by_shard, self.shards)
+            | "Group shards" >> beam.GroupByKey()
+            | "Cut into chunks" >> beam.FlatMap(cut_into_chunks)
+            | "Keep texts" >> beam.Map(with_texts)
+            | "Encode chunks" >> inference
+            | "Write chunks" >> beam.Map(write_chunk, self.prefix)
+        )
+        return matched | "Take means" >> beam.ParDo(TakeMeans(known=self.known), AsList(chunks))

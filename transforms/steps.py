@@ -1,0 +1,95 @@
+"""The photo's way through the networks: features, captions, style shift and stories."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.pvalue import DoOutputsTuple, PCollection
+
+from transforms.infer import Infer
+from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
+
+
+@dataclass(eq=False)
+class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+    """Feature vectors of photos.
+
+    Input: (Photo, pixels `[3, 224, 224]`). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
+    is a dead letter of stage `features`.
+    """
+
+    handler: ModelHandler
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> DoOutputsTuple:
+        return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)
+
+
+@dataclass(eq=False)
+class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+    """Nearest captions of photos.
+
+    Input: (Photo, feature `[F]`). Output: `results` (Photo, [(caption, similarity)]), best first; a feature vector that
+    is not finite, all zeros or of another width is a dead letter of stage `captions`.
+    """
+
+    handler: ModelHandler
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def expand(self, features: PCollection[tuple[Photo, np.ndarray]]) -> DoOutputsTuple:
+        return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
+
+
+def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
+    """Returns the record of a photo with its captions."""
+    photo, pairs = element
+    return Matched(photo, tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
+
+
+def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float) -> np.ndarray:
+    """Returns F(x) = x - c + b `[S]` (SPEC section 8); a strength other than 1 scales both c and b."""
+    if strength == 1.0:
+        return vector - shift.source + shift.target
+    scale = np.float32(strength)
+    return vector - scale * shift.source + scale * shift.target
+
+
+def shift_each_style(
+    element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float
+) -> Iterator[tuple[Telling, np.ndarray]]:
+    """Yields the photo's shifted vector for each style that it still wants."""
+    matched, vector = element
+    for style in matched.photo.styles:
+        yield Telling(matched.photo, matched.captions, style), shift_style(vector, styles[style], strength)
+
+
+@dataclass(eq=False)
+class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PCollection[tuple[Telling, np.ndarray]]]):
+    """Sentence vectors with the caption style taken out and a book style put in.
+
+    Input: (Matched, mean sentence vector `[S]`). Output: (Telling, shifted vector `[S]`), one a style. No dead letters.
+    """
+
+    styles: dict[str, StyleVectors]
+    strength: float = 1.0
+
+    def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[Telling, np.ndarray]]:
+        return vectors | "Shift each style" >> beam.FlatMap(shift_each_style, self.styles, self.strength)
+
+
+@dataclass(eq=False)
+class DecodeStories(beam.PTransform[PCollection[tuple[Telling, np.ndarray]], Any]):
+    """Stories from shifted sentence vectors.
+
+    Input: (Telling, vector `[S]`). Output: `results` (Telling, passage object with passage, story, cost, words); a
+    vector of another width or a search that leaves nothing is a dead letter of stage `story`.
+    """
+
+    handler: ModelHandler
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def expand(self, vectors: PCollection[tuple[Telling, np.ndarray]]) -> DoOutputsTuple:
+        return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

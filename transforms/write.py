@@ -1,0 +1,108 @@
+"""Shard files under names that no other run uses, and a record of each file for the manifest."""
+
+import hashlib
+import io
+import os
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import apache_beam as beam
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.pvalue import PCollection
+
+from transforms.rows import SCHEMAS, Row
+from transforms.sentences import shard_of
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One written file, as the manifest names it.
+
+    Attributes:
+        table: `stories`, `dead_letters` or `ledger`.
+        path: below OUTPUT.
+        rows: how many it holds.
+        sha256: of its bytes, in hex.
+        bytes: how many.
+        counts: rows by outcome in a ledger file, empty in others.
+    """
+
+    table: str
+    path: str
+    rows: int
+    sha256: str
+    bytes: int
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+def write_whole(uri: str, data: bytes) -> None:
+    """Puts a file in place whole: on local disks through a temporary name, elsewhere by the store's own put."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    if "file" not in filesystem.protocol:
+        filesystem.pipe_file(path, data)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.part"
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def row_key(row: Row) -> tuple[str, ...]:
+    """Returns what orders rows within a file, the same for every runner."""
+    return tuple(str(row.get(name)) for name in ("uri", "style", "outcome", "stage", "version"))
+
+
+def key_by_shard(row: Row, shards: int) -> tuple[int, Row]:
+    """Returns the row behind the shard of its uri."""
+    return shard_of(row["uri"].encode(), shards), row
+
+
+def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, table: str, shards: int) -> FileRecord:
+    """Returns the record of a written shard file; the same rows make the same bytes under the same name."""
+    shard, rows = element
+    ordered = sorted(rows, key=row_key)
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMAS[table]), buffer, compression="zstd")
+    data = buffer.getvalue()
+    folder, _, name = prefix.rpartition("/")
+    path = posixpath.join(folder, table, f"{name}{shard:05d}-of-{shards:05d}.parquet")
+    write_whole(posixpath.join(root, path), data)
+    return FileRecord(table, path, len(ordered), hashlib.sha256(data).hexdigest(), len(data), _counts(ordered))
+
+
+def _counts(rows: list[Row]) -> tuple[tuple[str, int], ...]:
+    outcomes = [row["outcome"] for row in rows if "outcome" in row]
+    return tuple((outcome, outcomes.count(outcome)) for outcome in sorted(set(outcomes)))
+
+
+@dataclass(eq=False)
+class WriteTable(beam.PTransform[PCollection[Row], PCollection[FileRecord]]):
+    """Parquet files of one table.
+
+    Input: rows as dicts of the table's schema. Output: FileRecord, one for each shard that has rows.
+
+    Attributes:
+        root: OUTPUT.
+        prefix: the run's folder below it and, after a slash, what starts each file's name; a wave has its own.
+        table: `stories`, `dead_letters` or `ledger`.
+        shards: files at most.
+    """
+
+    root: str
+    prefix: str
+    table: str
+    shards: int
+
+    def expand(self, rows: PCollection[Row]) -> PCollection[FileRecord]:
+        return (
+            rows
+            | "Key by shard" >> beam.Map(key_by_shard, self.shards)
+            | "Group shards" >> beam.GroupByKey()
+            | "Write shards" >> beam.Map(write_shard, self.root, self.prefix, self.table, self.shards)
+        )
