@@ -10,12 +10,14 @@ from itertools import pairwise
 
 _SUFFIX = re.compile(r"(?:n't|'(?:s|m|d|re|ve|ll))(?!\w)", re.IGNORECASE)
 _PAIRS = frozenset(
-    "can not|d 'ye|gim me|gon na|got ta|lem me|mor 'n|wan na|'t is|'t was".split("|"),
+    ["can not", "d 'ye", "gim me", "gon na", "got ta", "lem me", "mor 'n", "wan na", "'t is", "'t was"],
 )
 _OPENING = frozenset("([{<")
 _CLOSING = frozenset(")]}>")
 _STOPS = frozenset([",", ";", ":", ".", "..", "...", "…", "?", "!", "?!", "!!"])
-_ABBREVIATIONS = frozenset("mr mrs ms dr st prof rev sgt capt col gen lt jr sr vs".split())
+_ABBREVIATIONS = frozenset(
+    ["mr", "mrs", "ms", "dr", "st", "prof", "rev", "sgt", "capt", "col", "gen", "lt", "jr", "sr", "vs"]
+)
 _BRACKETS = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"}
 _STRAIGHT = str.maketrans({"“": " `` ", "”": " '' ", "„": " `` ", "‘": "'", "’": "'", "—": " -- ", "`": "'"})
 _ENDED = re.compile(r"([.?!…]+)([\"')\]}>]*)$")
