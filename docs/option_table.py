@@ -1,0 +1,54 @@
+"""Writes the README's table of options from configs/schema.py: `python docs/option_table.py [--check]`."""
+
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from configs.schema import RunConfig  # noqa: E402  (the repository's root must be on the path first)
+
+START = "<!-- options: written by `make docs` from configs/schema.py -->\n"
+END = "<!-- end of options -->"
+
+
+def table() -> str:
+    """Returns a Markdown table with a row for each option."""
+    rows = ["| option | default | what it does |", "| --- | --- | --- |"]
+    for name, field in RunConfig.model_fields.items():
+        option = f"`{name}` (config files only)" if name == "beam_options" else f"`--{name.replace('_', '-')}`"
+        meaning = (field.description or "").replace("|", "\\|").replace("*", "\\*")
+        if choices := [choice for choice in get_args(field.annotation) if isinstance(choice, str)]:
+            meaning += f" ({', '.join(f'`{choice}`' for choice in choices)})"
+        rows.append(f"| {option} | {_shown(field.default)} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown(default: Any) -> str:
+    if default in (None, [], {}):
+        return ""
+    return "off" if default is False else "on" if default is True else f"`{default}`"
+
+
+def with_table(readme: str) -> str:
+    """Returns the README's text with a fresh table."""
+    before, rest = readme.split(START)
+    return before + START + table() + END + rest.split(END, 1)[1]
+
+
+def main() -> int:
+    """Returns 0, or 1 with `--check` where the README's table is stale."""
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = with_table(old)
+    if "--check" in sys.argv[1:]:
+        if new != old:
+            print("README.md: the table of options is stale; run `make docs`", file=sys.stderr)
+        return int(new != old)
+    path.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
