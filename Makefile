@@ -1,0 +1,52 @@
+# Beam Storyteller: `make help` lists the targets. PYTHON=python3.11 chooses the interpreter, VENV=DIR the environment.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+FAST := not slow and not runners and not services and not gpu
+SLOW := (slow or runners or services) and not gpu
+
+# Nothing is fetched while the project runs: no weights from a hub, no probing of a bucket's kind.
+export HF_HUB_OFFLINE := 1
+export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
+
+.PHONY: help install demo test test-slow check docs clean
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11 (up to 3.13) is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: setup.py pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,services]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed ## Makes .venv and installs the project into it, once
+
+demo: $(VENV)/.installed ## Tells stories about the photos in samples/, on the screen and in demo-output/
+	rm -rf demo-output
+	$(BIN)/python -m pipelines.run --output demo-output
+
+test: $(VENV)/.installed-dev ## Runs the fast tests, offline
+	$(BIN)/python -m pytest -q -m '$(FAST)'
+
+test-slow: $(VENV)/.installed-dev ## Runs the other tests: slow ones, other runners, emulated services
+	$(BIN)/python -m pytest -q -m '$(SLOW)'
+
+check: $(VENV)/.installed-dev ## Runs ruff, mypy and the import rules
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q tests/test_import_rules.py
+
+docs: $(VENV)/.installed ## Writes the README's table of options from the schema
+	$(BIN)/python docs/option_table.py
+
+clean: ## Removes the environment, build files, caches and the demo's output
+	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

