@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from model_handlers.components import build_joint_embedding
-from model_handlers.handler import PackHandler, Placement, check_vectors
+from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
 from model_handlers.nets.joint_embedding import JointEmbedding
-from model_handlers.packs import Pack, PackError, cache_folder
+from model_handlers.packs import Pack, PackError, cache_folder, open_once
 from model_handlers.words import Vocabulary
 
 Matches = list[tuple[str, float]]
@@ -162,3 +162,27 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
                 raise ValueError("the feature vector is all zeros and has no direction")
         return model.search(features.to(model.embedder.device), self.count)
 
+
+
+class ReadyVectors:
+    """The sentence vectors that a pack's caption index holds, looked up by caption.
+
+    Args:
+        placement: which pack; its tables are opened at the first look-up.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    def look_up(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns the captions' sentence vectors `[K, S]` float32."""
+        rows, vectors = LazyModel(("ReadyVectors", self._placement.digest), self._open).get()
+        return vectors[[rows[caption] for caption in captions]].astype(np.float32, copy=False)  # [K, S]
+
+    def _open(self) -> tuple[dict[str, int], np.ndarray]:
+        pack = open_once(self._placement.location, self._placement.digest)
+        captions = caption_texts(pack)
+        vectors = pack.array(pack.component("captions")["sentence_vectors"])  # [K, S]
+        if len(vectors) != len(captions):
+            raise PackError([f"{pack.location}: {len(captions)} captions but {len(vectors)} sentence vectors; index again"])
+        return {caption: row for row, caption in enumerate(captions)}, vectors

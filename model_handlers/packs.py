@@ -257,16 +257,21 @@ def _card_problems(card: Any, location: str) -> list[str]:
     return problems
 
 
-FILE_KEYS = ("weights", "vocabulary", "texts", "embeddings", "sentence_vectors", "words", "uni_table", "bi_table")
+FILE_KEYS = {
+    "features": ("weights",),
+    "joint_embedding": ("weights", "vocabulary"),
+    "captions": ("texts", "embeddings", "sentence_vectors"),
+    "sentence_encoder": ("weights", "words", "uni_table", "bi_table"),
+}
+DECODER_FILE_KEYS = ("weights", "vocabulary")
 
 
 def component_files(components: Mapping[str, Any]) -> list[str]:
     """Returns the files that a card's components name."""
-    entries = [value for value in components.values() if isinstance(value, dict)]
-    entries += list(components.get("decoders", {}).values())
-    files = [entry[key] for entry in entries for key in FILE_KEYS if isinstance(entry.get(key), str)]
-    files += list(components.get("styles", {}).values())
-    return files + ([components["source_style"]] if "source_style" in components else [])
+    files = [components[name].get(key) for name, keys in FILE_KEYS.items() if name in components for key in keys]
+    files += [entry.get(key) for entry in components.get("decoders", {}).values() for key in DECODER_FILE_KEYS]
+    files += [*components.get("styles", {}).values(), components.get("source_style")]
+    return [file for file in files if file is not None]
 
 
 class PackWriter:

@@ -57,18 +57,21 @@ def settle(element: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Outcome]
 
 
 @dataclass(eq=False)
-class AuditOutcomes(beam.PTransform[tuple[PCollection[Listing], PCollection[tuple[bytes, Outcome]]], PCollection[Outcome]]):
+class AuditOutcomes(beam.PTransform[PCollection[Listing], PCollection[Outcome]]):
     """Exactly one outcome for each listed object and style.
 
-    Input: the Listings that went in, and the (uri, Outcome) that came out. Output: Outcome. A hole or a double fails
-    the run. No dead letters.
+    Input: the Listings that went in. Output: Outcome. A hole or a double fails the run. No dead letters.
+
+    Attributes:
+        outcomes: the (uri, Outcome) that came out.
     """
 
-    def expand(self, inputs: tuple[PCollection[Listing], PCollection[tuple[bytes, Outcome]]]) -> PCollection[Outcome]:
-        listings, outcomes = inputs
+    outcomes: PCollection[tuple[bytes, Outcome]]
+
+    def expand(self, listings: PCollection[Listing]) -> PCollection[Outcome]:
         keyed = listings | "Key listings" >> beam.Map(listing_key)
         return (
-            {"listings": keyed, "outcomes": outcomes}
+            {"listings": keyed, "outcomes": self.outcomes}
             | "Join by uri" >> beam.CoGroupByKey()
             | "Settle outcomes" >> beam.FlatMap(settle)
         )

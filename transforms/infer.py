@@ -6,7 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
-from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.records import DeadLetter, Photo, Telling
 
@@ -47,7 +47,7 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
     stage: str
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, examples: PCollection[tuple[Any, Any]]) -> DoOutputsTuple:
+    def expand(self, examples: PCollection[tuple[Any, Any]]) -> Any:
         inference = RunInference(KeyedModelHandler(self.handler)).with_resource_hints(**self.hints)
         return (
             examples

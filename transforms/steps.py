@@ -7,7 +7,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
-from apache_beam.pvalue import DoOutputsTuple, PCollection
+from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer
 from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
@@ -24,7 +24,7 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> DoOutputsTuple:
+    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> Any:
         return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)
 
 
@@ -39,7 +39,7 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], An
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, features: PCollection[tuple[Photo, np.ndarray]]) -> DoOutputsTuple:
+    def expand(self, features: PCollection[tuple[Photo, np.ndarray]]) -> Any:
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 
@@ -91,5 +91,5 @@ class DecodeStories(beam.PTransform[PCollection[tuple[Telling, np.ndarray]], Any
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, vectors: PCollection[tuple[Telling, np.ndarray]]) -> DoOutputsTuple:
+    def expand(self, vectors: PCollection[tuple[Telling, np.ndarray]]) -> Any:
         return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

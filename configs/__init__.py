@@ -1,0 +1,1 @@
+"""Run configurations and the schema that checks them."""

@@ -1,0 +1,95 @@
+"""What a run can be told: one schema checks config files, `--set` and command line alike."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class ConfigError(Exception):
+    """Options, config file or pack are wrong; `problems` lists every one, with where it is and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class RunConfig(BaseModel):
+    """The main job's options; a flag `--style-strength` is the key `style_strength` here."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    input: list[Text] = Field(
+        [], description="photos: a folder, a glob (** crosses folders), or a URI such as gs://bucket/2026/**; repeatable. "
+        "Default: the photos in samples/"
+    )
+    uris: list[Text] = Field(
+        [], description="a list of photos: a text file with one URI a line, or CSV or Parquet with a uri column; repeatable"
+    )
+    features: Text | None = Field(
+        None, description="Parquet with columns uri and feature (list of float32): ready-made feature vectors in place of photos"
+    )
+    output: Text = Field("stories", description="folder or URI of the stories; each run adds to it")
+    pack: Text | None = Field(None, description="model pack, a folder or URI. Default: the pocket pack that ships here")
+    style: Text = Field("romance", description="style of the stories; several with commas, a mean of several with +")
+    style_strength: float = Field(1.0, ge=-10, le=10, description="how far to shift from captions to the style; 0 is not at all")
+    captions_per_photo: int = Field(100, ge=1, le=10_000, description="nearest captions that a story is made from")
+    beam_width: int = Field(50, ge=1, le=1000, description="hypotheses that the beam search keeps for a photo")
+    decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
+    lyric: bool = Field(False, description="put the story in lines, split at its commas")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run; cuda without a GPU is an error")
+    accelerator: Text = Field(
+        "type:nvidia-l4;count:1;install-nvidia-driver",
+        description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote it: it has semicolons)",
+    )
+    decoding: Literal["strict", "original"] = Field(
+        "strict", description="how files become pixels: strict refuses damaged files, original does as the program of 2015 did"
+    )
+    max_pixels: int = Field(100_000_000, ge=1, description="a photo of more pixels is a dead letter, and never in memory")
+    max_bytes: int = Field(64_000_000, ge=1, description="a file of more bytes is a dead letter, and never read")
+    max_dead_letter_ratio: float = Field(
+        0.25, ge=0, le=1, description="more dead letters than this share of the photos attempted, and 50 at least: exit 3"
+    )
+    wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
+    shards: int | None = Field(None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32")
+    batch_size: int = Field(32, ge=1, le=4096, description="photos that a network sees at once")
+    beam_options: dict[str, Any] = Field({}, description="Apache Beam's options, by name (in config files only)")
+
+
+def load_yaml(path: str) -> dict[str, Any]:
+    """Returns a config file's mapping.
+
+    Raises:
+        ConfigError: it cannot be read or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError([f"--config {path}: cannot be read ({error})"]) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError([f"--config {path}: holds no keys and values"])
+    return content
+
+
+def check_config(values: dict[str, Any]) -> RunConfig:
+    """Returns the checked configuration.
+
+    Raises:
+        ConfigError: lists each key that is unknown or has a wrong value.
+    """
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        raise ConfigError([_problem(detail) for detail in error.errors()]) from error
+
+
+def _problem(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: no such option; see --help"
+    return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"

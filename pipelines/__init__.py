@@ -1,0 +1,1 @@
+"""Entry points, options, wiring, training, evaluation and reports."""

@@ -1,0 +1,195 @@
+"""Committed runs: numbered manifests that appear whole or not at all, and what the ledgers behind them say."""
+
+import json
+import os
+import posixpath
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import fsspec
+import pyarrow.parquet as pq
+
+from transforms.write import FileRecord
+
+SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
+
+
+class TooManyDeadLettersError(Exception):
+    """More photos failed than `max_dead_letter_ratio` allows; nothing is published."""
+
+
+class CommitConflictError(Exception):
+    """Another run committed the same photos meanwhile; nothing is published."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as its manifest will tell it.
+
+    Attributes:
+        output: OUTPUT, a folder or URI.
+        run_id: names the run's folder.
+        started: UTC, ISO 8601.
+        settings: the full configuration.
+        settings_digest: of what can change a text.
+        pack: location, name and digest of the pack.
+        max_dead_letter_ratio: dead letters over photos attempted.
+    """
+
+    output: str
+    run_id: str
+    started: str
+    settings: dict[str, Any]
+    settings_digest: str
+    pack: dict[str, str]
+    max_dead_letter_ratio: float
+
+    @property
+    def folder(self) -> str:
+        return f"runs/{self.run_id}"
+
+    @property
+    def work(self) -> str:
+        """URI of the files that the run needs only while it goes."""
+        return posixpath.join(self.output, self.folder, "work")
+
+
+def now() -> str:
+    """Returns the time, UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def start(run: Run) -> None:
+    """Leaves `started.json` in the run's folder."""
+    filesystem, path = fsspec.core.url_to_fs(posixpath.join(run.output, run.folder, "started.json"))
+    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    filesystem.pipe_file(path, json.dumps(asdict(run), indent=1).encode())
+
+
+def put_if_absent(uri: str, data: bytes) -> None:
+    """Writes a file whole, unless there is one.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    if "file" not in filesystem.protocol:
+        filesystem.pipe_file(path, data, mode="create")
+        return
+    temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.part"
+    with open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def read_manifests(output: str) -> list[dict[str, Any]]:
+    """Returns the manifests under OUTPUT in the order of their numbers."""
+    filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "manifests"))
+    try:
+        files = sorted(file for file in filesystem.ls(path, detail=False, refresh=True) if file.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    return [json.loads(filesystem.cat_file(file)) for file in files]
+
+
+def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[str, Any]:
+    """Returns the run's manifest, written under the next free number; a second call finds the first one's.
+
+    Raises:
+        TooManyDeadLettersError: the ratio is over the limit.
+        CommitConflictError: a run that was committed meanwhile told some of the same photos.
+    """
+    known = read_manifests(run.output)
+    for manifest in known:
+        if manifest["run_id"] == run.run_id:
+            return manifest
+    counts = count_outcomes(files)
+    check_ratio(counts, run.max_dead_letter_ratio)
+    for _ in range(attempts):
+        number = max((manifest["number"] for manifest in known), default=0) + 1
+        manifest = {"number": number, "committed": now(), **asdict(run), "counts": counts}
+        manifest["files"] = [asdict(file) for file in sorted(files, key=_path)]
+        uri = posixpath.join(run.output, "manifests", f"{number:08d}.json")
+        try:
+            put_if_absent(uri, json.dumps(manifest, indent=1).encode())
+        except FileExistsError:
+            newer = read_manifests(run.output)[len(known) :]
+            _refuse_overlap(run, manifest, newer)
+            known += newer
+            continue
+        return manifest
+    raise CommitConflictError(f"{run.output}: {attempts} other runs took the next number first; run again")
+
+
+def _path(file: FileRecord) -> str:
+    return file.path
+
+
+def count_outcomes(files: Sequence[FileRecord]) -> dict[str, int]:
+    """Returns the ledger rows of a run by outcome."""
+    counts: Counter[str] = Counter()
+    for file in files:
+        counts.update(dict(file.counts))
+    return dict(sorted(counts.items()))
+
+
+def check_ratio(counts: dict[str, int], limit: float) -> None:
+    """Raises TooManyDeadLettersError where dead letters over photos attempted are above the limit."""
+    dead, told = counts.get("dead_letter", 0), counts.get("story", 0)
+    if dead >= SMALLEST_REFUSAL and dead > limit * (dead + told):
+        raise TooManyDeadLettersError(
+            f"{dead} of {dead + told} photos became dead letters, more than --max-dead-letter-ratio {limit} allows; "
+            "nothing is published"
+        )
+
+
+def _refuse_overlap(run: Run, ours: dict[str, Any], newer: list[dict[str, Any]]) -> None:
+    mine = set(done_in(run.output, ours))
+    for manifest in newer:
+        shared = mine.intersection(done_in(run.output, manifest))
+        if shared:
+            uri, _, style = min(shared)
+            raise CommitConflictError(
+                f"run {manifest['run_id']} committed {len(shared)} of the same stories meanwhile, such as {uri} "
+                f"({style}); nothing is published. Run again: what is done will be left alone"
+            )
+
+
+def done_in(output: str, manifest: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yields (uri, version, style) of what a committed run has settled: stories, and dead letters that no other night
+    would change."""
+    retryable = {
+        (row["uri"], row["version"])
+        for row in _rows(output, manifest, "dead_letters", ["uri", "version", "retryable"])
+        if row["retryable"]
+    }
+    for row in _rows(output, manifest, "ledger", ["uri", "version", "style", "outcome"]):
+        settled = row["outcome"] == "story" or (
+            row["outcome"] == "dead_letter" and (row["uri"], row["version"]) not in retryable
+        )
+        if settled:
+            yield row["uri"], row["version"], row["style"]
+
+
+def comparable(run: Run, manifest: dict[str, Any]) -> bool:
+    """Tells whether a committed run used the same pack and the settings that decide a text."""
+    same_pack = manifest["pack"]["digest"] == run.pack["digest"]
+    return same_pack and manifest["settings_digest"] == run.settings_digest
+
+
+def _rows(output: str, manifest: dict[str, Any], table: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    for file in manifest["files"]:
+        if file["table"] == table:
+            filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
+            with filesystem.open(path, "rb") as stream:
+                yield from pq.read_table(stream, columns=columns).to_pylist()

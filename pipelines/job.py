@@ -1,0 +1,172 @@
+"""The main job's pipeline: from listed photos, or ready-made feature vectors, to written tables."""
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.pvalue import PCollection
+
+from model_handlers.captions import CaptionHandler, ReadyVectors
+from model_handlers.features import FeatureHandler
+from model_handlers.handler import Placement
+from model_handlers.sentences import SentenceHandler
+from model_handlers.stories import StoryHandler
+from pipelines.settings import Settings
+from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
+from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.load_images import LoadImages
+from transforms.records import Listing, Outcome, Photo, StyleVectors
+from transforms.rows import dead_letter_row, ledger_row, story_row
+from transforms.sentences import EncodeSentences, VectorTable
+from transforms.steps import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
+from transforms.write import FileRecord, WriteTable
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The steps of the main job, ready to be wired.
+
+    Attributes:
+        load: files to pixels; None where feature vectors are given.
+        features: handler of step 3; None likewise.
+        captions: handler of step 4.
+        sentences: handler of step 5.
+        stories: handler of step 7.
+        styles: shifts by name.
+        strength: of the shift.
+        told_by: decoder, pack and digests, as the rows tell them.
+        table: sentence vectors that are there already.
+        hints: resource hints of the GPU steps.
+    """
+
+    load: LoadImages | None
+    features: ModelHandler | None
+    captions: ModelHandler
+    sentences: ModelHandler
+    stories: ModelHandler
+    styles: dict[str, StyleVectors]
+    strength: float
+    told_by: dict[str, Any]
+    table: VectorTable | None = None
+    hints: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one pipeline writes.
+
+    Attributes:
+        output: OUTPUT.
+        prefix: the run's folder below it and what starts each file's name.
+        work: folder of files that the run needs only while it goes.
+        shards: files of each table.
+        known: sentence vector chunks that earlier waves wrote.
+    """
+
+    output: str
+    prefix: str
+    work: str
+    shards: int
+    known: tuple[str, ...] = ()
+
+
+def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = None) -> Parts:
+    """Returns the steps for a run's settings, with real handlers."""
+    config, pack = settings.config, settings.pack
+    where = Placement(pack.location, pack.digest, config.device, threads)
+    load = None
+    if config.features is None:
+        recipe = pack.component("features")["preprocessing"]
+        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes)
+    told_by = {
+        "decoder": settings.decoder,
+        "pack": pack.name,
+        "pack_digest": pack.digest,
+        "settings_digest": settings.digest,
+    }
+    ready = "sentence_vectors" in pack.component("captions")
+    return Parts(
+        load=load,
+        features=FeatureHandler(where, config.batch_size) if load else None,
+        captions=CaptionHandler(where, config.captions_per_photo, config.batch_size),
+        sentences=SentenceHandler(where),
+        stories=StoryHandler(where, settings.decoder, config.beam_width, config.lyric, config.batch_size),
+        styles=settings.styles,
+        strength=config.style_strength,
+        told_by=told_by,
+        table=ReadyVectors(where) if ready else None,
+        hints=hints,
+    )
+
+
+def build(
+    listings: PCollection[Listing],
+    features: PCollection[tuple[Photo, np.ndarray]] | None,
+    settled: PCollection[Outcome],
+    parts: Parts,
+    target: Target,
+) -> PCollection[FileRecord]:
+    """Returns the records of all files that the pipeline writes.
+
+    Args:
+        listings: objects to tell, each uri once.
+        features: their ready-made feature vectors; None where photos are read.
+        settled: outcomes of objects that need no telling.
+        parts: the steps.
+        target: where to write.
+    """
+    letters: list[PCollection] = []
+
+    def keep(outputs: Any) -> PCollection:
+        letters.append(outputs[DEAD_LETTERS])
+        return outputs[RESULTS]
+
+    if features is None:
+        assert parts.load is not None and parts.features is not None
+        pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
+        features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
+    stories = _tell(features, keep, parts, target)
+    dead = letters | "Gather dead letters" >> beam.Flatten()
+    outcomes = _outcomes(stories, dead)
+    ledger = (
+        (listings | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
+        | "Add settled outcomes" >> beam.Flatten()
+        | "Make ledger rows" >> beam.Map(ledger_row, parts.told_by["pack_digest"], parts.told_by["settings_digest"])
+    )
+    tables = {
+        "stories": stories | "Make story rows" >> beam.Map(story_row, parts.told_by),
+        "dead_letters": dead | "Make dead letter rows" >> beam.Map(dead_letter_row),
+        "ledger": ledger,
+    }
+    files = [
+        rows | f"Write {table}" >> WriteTable(target.output, target.prefix, table, target.shards)
+        for table, rows in tables.items()
+    ]
+    return files | "Gather files" >> beam.Flatten()
+
+
+def _tell(
+    features: PCollection, keep: Callable[[Any], PCollection], parts: Parts, target: Target
+) -> PCollection[tuple[Any, Any]]:
+    pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
+    sentences = EncodeSentences(
+        parts.sentences,
+        posixpath.join(target.work, f"{posixpath.basename(target.prefix)}sentences-"),
+        target.shards,
+        target.known,
+        parts.table,
+        parts.hints,
+    )
+    vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
+    shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength)
+    return keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+
+
+def _outcomes(stories: PCollection, dead: PCollection) -> PCollection[tuple[bytes, Outcome]]:
+    told = stories | "Note stories" >> beam.Map(story_outcome)
+    failed = dead | "Note dead letters" >> beam.Map(letter_outcome)
+    return (told, failed) | "Gather outcomes" >> beam.Flatten()

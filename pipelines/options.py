@@ -1,0 +1,135 @@
+"""Command lines and config files become one checked configuration and Beam's own options."""
+
+import argparse
+from typing import Any, NoReturn, get_args
+
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from configs.schema import ConfigError, RunConfig, check_config, load_yaml
+
+DEFAULT_RUNNER = "FnApiRunner"
+
+
+class _StrictParser(argparse.ArgumentParser):
+    """A parser that raises its problem instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError([message])
+
+
+def flag_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """Returns the parser of the main job's flags, made from the schema."""
+    parser = _StrictParser(prog=prog, description=description, allow_abbrev=False, epilog=EPILOG)
+    parser.add_argument("--config", metavar="FILE", help="YAML file of the options below")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file")
+    for name, field in RunConfig.model_fields.items():
+        if name == "beam_options":
+            continue
+        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": _help(field.description, field.default)}
+        if field.annotation is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif isinstance(field.default, list):
+            options |= {"action": "append", "metavar": "URI"}
+        else:
+            options["metavar"] = _metavar(field.annotation)
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
+    return parser
+
+
+EPILOG = (
+    "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
+    "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
+    "letters; 4 another run told the same photos meanwhile."
+)
+
+
+def _help(description: str | None, default: Any) -> str:
+    text = (description or "").replace("%", "%%")
+    shown = "" if default in (None, [], False) else f" (default: {default})"
+    return text + shown
+
+
+def _metavar(annotation: Any) -> str:
+    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    if all(isinstance(kind, str) for kind in kinds):
+        return "{" + ",".join(kinds) + "}"
+    first = kinds[0]
+    return {int: "N", float: "X"}.get(first, "NAME")
+
+
+def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, PipelineOptions]:
+    """Returns the run's configuration and Beam's options from flags, `--set` and the config file, in this order of
+    precedence.
+
+    Raises:
+        ConfigError: lists every option that is unknown or wrong.
+    """
+    flags, rest = flag_parser(prog, description).parse_known_args([_with_hyphens(word) for word in argv])
+    given = vars(flags)
+    config_file, assignments = given.pop("config"), given.pop("set")
+    problems: list[str] = []
+    values = load_yaml(config_file) if config_file else {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            problems.append(f"--set {assignment}: write it as key=value")
+        else:
+            values[key.replace("-", "_")] = yaml.safe_load(value)
+    for key in ("input", "uris"):
+        if isinstance(values.get(key), str):
+            values[key] = [values[key]]
+    try:
+        config = check_config(values | given)
+        beam_flags = [*_as_flags(config.beam_options), *rest]
+    except ConfigError as error:
+        problems += error.problems
+        beam_flags = rest
+    problems += _unknown_to_beam(beam_flags)
+    if problems:
+        raise ConfigError(problems)
+    options = PipelineOptions(_with_runner(beam_flags))
+    return config, options
+
+
+def _with_hyphens(word: str) -> str:
+    """Returns one of our own flags in its written form; underscores, as Beam's flags have them, are taken too."""
+    flag, equals, value = word.partition("=")
+    name = flag.removeprefix("--")
+    if flag.startswith("--") and name in RunConfig.model_fields:
+        return f"--{name.replace('_', '-')}{equals}{value}"
+    return word
+
+
+def _as_flags(beam_options: dict[str, Any]) -> list[str]:
+    flags = []
+    for key, value in beam_options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                flags.append(f"--{key}")
+            elif one is not False and one is not None:
+                flags.append(f"--{key}={one}")
+    return flags
+
+
+def _with_runner(flags: list[str]) -> list[str]:
+    named = any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
+    return flags if named else [*flags, f"--runner={DEFAULT_RUNNER}"]
+
+
+def _unknown_to_beam(flags: list[str]) -> list[str]:
+    """Returns a problem for each flag that Beam does not know; Beam itself would only warn."""
+    parser = _StrictParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for group in _all_subclasses(PipelineOptions):
+        if "_add_argparse_args" in vars(group):
+            group._add_argparse_args(parser)
+    try:
+        _, unknown = parser.parse_known_args(flags)
+    except ConfigError as error:
+        return error.problems
+    return [f"{flag}: neither this job nor Apache Beam knows this option; see --help" for flag in unknown]
+
+
+def _all_subclasses(parent: type) -> list[Any]:
+    children = parent.__subclasses__()
+    return children + [below for child in children for below in _all_subclasses(child)]

@@ -1,0 +1,71 @@
+"""What a person sees of a run: a progress line while it goes, a summary at the end."""
+
+import posixpath
+import sys
+from collections import Counter
+from typing import Any, TextIO
+
+import fsspec
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+TASTE = 3  # stories shown
+
+
+class Progress:
+    """A progress line: photos, stories, dead letters and photos a second.
+
+    Args:
+        total: photos to tell; None where nobody knows.
+        stream: where the line goes.
+    """
+
+    def __init__(self, total: int | None, stream: TextIO | None = None) -> None:
+        self._counts: Counter[str] = Counter()
+        self._line = tqdm(total=total, unit="photo", desc="Telling", file=stream or sys.stderr, dynamic_ncols=True)
+
+    def advance(self, photos: int, counts: dict[str, int]) -> None:
+        """Moves the line on by a wave's photos and its outcomes."""
+        self._counts.update(counts)
+        stories, dead = self._counts["story"], self._counts["dead_letter"]
+        self._line.set_postfix_str(f"{stories:,} stories, {dead:,} dead letters", refresh=False)
+        self._line.update(photos)
+
+    def close(self) -> None:
+        """Ends the line."""
+        self._line.close()
+
+
+def describe_counts(counts: dict[str, int]) -> str:
+    """Returns counts by outcome as a person reads them."""
+    plurals = {"story": "stories", "dead_letter": "dead letters"}
+    singulars = {"story": "story", "dead_letter": "dead letter"}
+    parts = []
+    for outcome, count in counts.items():
+        names = singulars if count == 1 else plurals
+        parts.append(f"{count:,} {names.get(outcome, outcome)}")
+    return ", ".join(parts) or "nothing was listed"
+
+
+def summary(output: str, manifest: dict[str, Any]) -> str:
+    """Returns the end of a run in words: counts by outcome, where the files are, and three stories as a taste."""
+    lines = [f"Run {manifest['run_id']}: {describe_counts(manifest['counts'])}."]
+    tables = sorted({file["table"] for file in manifest["files"]})
+    for table in tables:
+        lines.append(f"  {table}: {posixpath.join(output, 'runs', manifest['run_id'], table)}")
+    lines.append(f"  manifest: {posixpath.join(output, 'manifests', format(manifest['number'], '08d'))}.json")
+    for row in _taste(output, manifest):
+        name = posixpath.basename(row["uri"])
+        caption = row["captions"][0]["caption"] if row["captions"] else ""
+        lines += ["", f"{name} ({row['style']}; nearest caption: {caption})", row["story"]]
+    return "\n".join(lines)
+
+
+def _taste(output: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for file in manifest["files"]:
+        if file["table"] == "stories" and len(rows) < TASTE:
+            filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
+            with filesystem.open(path, "rb") as stream:
+                rows += pq.read_table(stream, columns=["uri", "style", "story", "captions"]).slice(0, TASTE).to_pylist()
+    return rows[:TASTE]

@@ -1,0 +1,8 @@
+"""The main job: `python -m pipelines.run --input 'gs://photos/2026/**' --output gs://stories --style romance`."""
+
+import sys
+
+from pipelines.main_job import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

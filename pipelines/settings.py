@@ -1,0 +1,145 @@
+"""A checked configuration and an opened pack become what a pipeline is built from."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from configs.schema import ConfigError, RunConfig
+from model_handlers.components import decoder_entry
+from model_handlers.handler import DeviceError, resolve_device
+from model_handlers.packs import Pack, PackError
+from transforms.records import StyleVectors
+
+POCKET = str(Path(__file__).parents[1] / "packs" / "pocket")
+SAMPLES = str(Path(__file__).parents[1] / "samples")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does: its configuration, its pack, and what both together name.
+
+    Attributes:
+        config: as checked.
+        pack: opened.
+        decoder: name of the story decoder.
+        styles: shift of each requested style.
+        digest: sha256 of all that can change a text apart from pack and style.
+    """
+
+    config: RunConfig
+    pack: Pack
+    decoder: str
+    styles: dict[str, StyleVectors]
+    digest: str
+
+
+def resolve(config: RunConfig, remote: bool = False) -> Settings:
+    """Returns the settings of a run.
+
+    Args:
+        config: as checked.
+        remote: the networks run on other machines, whose device cannot be checked here.
+
+    Raises:
+        ConfigError: lists everything in pack, decoder, styles and device that does not fit.
+    """
+    try:
+        pack = Pack.open(config.pack or POCKET)
+    except PackError as error:
+        raise ConfigError([f"--pack {problem}" for problem in error.problems]) from error
+    problems = _missing_components(pack, config)
+    decoder = config.decoder or pack.card.get("defaults", {}).get("decoder", "")
+    try:
+        width = decoder_entry(pack, decoder)["dim_context"]
+    except PackError as error:
+        raise ConfigError(problems + [f"--decoder {problem}" for problem in error.problems]) from error
+    problems += _width_problems(pack, config, decoder)
+    styles: dict[str, StyleVectors] = {}
+    for name in [part.strip() for part in config.style.split(",")]:
+        try:
+            styles[name] = style_vectors(pack, name, width)
+        except PackError as error:
+            problems += [f"--style {problem}" for problem in error.problems]
+    try:
+        if not remote:
+            resolve_device(config.device)
+    except DeviceError as error:
+        problems.append(f"--device: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return Settings(config, pack, decoder, styles, settings_digest(config, decoder))
+
+
+def settings_digest(config: RunConfig, decoder: str) -> str:
+    """Returns the digest of the settings that can change a text."""
+    settings = {
+        "captions_per_photo": config.captions_per_photo,
+        "beam_width": config.beam_width,
+        "style_strength": config.style_strength,
+        "lyric": config.lyric,
+        "decoder": decoder,
+        "decoding": None if config.features else config.decoding,
+        "precision": "float32",
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def style_vectors(pack: Pack, name: str, width: int) -> StyleVectors:
+    """Returns the shift to a style, or to the mean of styles joined by +.
+
+    Raises:
+        PackError: the pack lacks a style or the source style, or one has another width.
+    """
+    styles = pack.components.get("styles", {})
+    problems = []
+    targets = []
+    for part in name.split("+"):
+        if part in styles:
+            targets.append(_vector(pack, styles[part]))
+        else:
+            there = ", ".join(sorted(styles)) or "none"
+            problems.append(f"{part!r}: the pack has no such style; it has {there}. pipelines.fit_style makes more")
+    if "source_style" not in pack.components:
+        problems.append(f"{name}: the pack has no source style to take out; pipelines.fit_style --source makes one")
+    if problems:
+        raise PackError(problems)
+    source = _vector(pack, pack.components["source_style"])
+    for vector in [source, *targets]:
+        if vector.shape != (width,):
+            raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
+    target = targets[0] if len(targets) == 1 else np.mean(targets, axis=0, dtype=np.float32)
+    return StyleVectors(source, target)
+
+
+def _vector(pack: Pack, file: str) -> np.ndarray:
+    return np.array(pack.array(file), np.float32).reshape(-1)
+
+
+def _missing_components(pack: Pack, config: RunConfig) -> list[str]:
+    wanted = ["joint_embedding", "captions", "sentence_encoder", "decoders", "styles"]
+    if config.features is None:
+        wanted.insert(0, "features")
+    hint = " (feature vectors of your own can come by --features)" if "features" in wanted else ""
+    return [
+        f"--pack {pack.location}: has no {name}, which the run needs{hint if name == 'features' else ''}"
+        for name in wanted
+        if name not in pack.components
+    ]
+
+
+def _width_problems(pack: Pack, config: RunConfig, decoder: str) -> list[str]:
+    parts = pack.components
+    problems = []
+    sentences = parts.get("sentence_encoder")
+    if sentences is not None:
+        width, wanted = sentences["uni"] + 2 * sentences["bi"], parts["decoders"][decoder]["dim_context"]
+        if width != wanted:
+            problems.append(f"--decoder {decoder}: wants vectors {wanted} wide, the sentence encoder's are {width}")
+    if config.features is None and "features" in parts and "joint_embedding" in parts:
+        width, wanted = parts["features"]["width"], parts["joint_embedding"]["dim_image"]
+        if width != wanted:
+            problems.append(f"--pack {pack.location}: features are {width} wide, the joint embedding wants {wanted}")
+    return problems

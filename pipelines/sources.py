@@ -1,0 +1,117 @@
+"""What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.schema import ConfigError, RunConfig
+from pipelines.commits import Run, comparable, done_in, read_manifests
+from pipelines.settings import Settings
+from transforms.records import Listing, Outcome, Photo
+from transforms.rows import plain_text
+
+Done = set[tuple[str, str, str]]
+"""(uri, version, style) that earlier runs have settled."""
+
+Task = tuple[Listing, np.ndarray | None]
+"""A listed object to tell, with its feature vector where it came with one."""
+
+
+def pending(listing: Listing, styles: Iterable[str], done: Done) -> tuple[Listing, list[Outcome]]:
+    """Returns the listing with the styles still to tell, and the outcome `unchanged` of the others."""
+    wanted = tuple(style for style in styles if (listing.uri, listing.version, style) not in done)
+    settled = [
+        Outcome(listing.uri, listing.version, None, style, "unchanged") for style in styles if style not in wanted
+    ]
+    return Listing(listing.uri, listing.size, listing.version, wanted), settled
+
+
+def feature_tasks(location: str) -> Iterator[Task]:
+    """Yields the rows of a feature file; version and photo id are the sha256 of the float32 little-endian bytes.
+
+    Args:
+        location: Parquet with columns uri (text) and feature (list of numbers).
+
+    Raises:
+        ConfigError: it cannot be read, or lacks a column or a uri.
+    """
+    try:
+        filesystem, path = fsspec.core.url_to_fs(location)
+        with filesystem.open(path, "rb") as stream:
+            table = pq.ParquetFile(stream)
+            _check_columns(location, table.schema_arrow)
+            for batch in table.iter_batches(batch_size=1024, columns=["uri", "feature"]):
+                yield from _feature_rows(location, batch)
+    except (OSError, ValueError, pa.ArrowException, ImportError) as error:
+        raise ConfigError([f"--features {location}: cannot be read ({type(error).__name__}: {error})"]) from error
+
+
+def _check_columns(location: str, schema: pa.Schema) -> None:
+    problems = [
+        f"--features {location}: has no column {name!r}; it has {', '.join(schema.names)}"
+        for name in ("uri", "feature")
+        if name not in schema.names
+    ]
+    if not problems:
+        kind = schema.field("feature").type
+        lists = (pa.types.is_list(kind), pa.types.is_large_list(kind), pa.types.is_fixed_size_list(kind))
+        if not any(lists) or not pa.types.is_floating(kind.value_type):
+            problems.append(f"--features {location}: the column feature is {kind}, it must be a list of floats")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
+    for uri, values in zip(batch.column("uri").to_pylist(), batch.column("feature"), strict=True):
+        if not uri:
+            raise ConfigError([f"--features {location}: a row has no uri; every vector needs a name"])
+        numbers = values.values.to_numpy(zero_copy_only=False) if values.is_valid else []
+        feature = np.ascontiguousarray(numbers, "<f4")  # [F]
+        digest = hashlib.sha256(feature.tobytes()).hexdigest()
+        yield Listing(str(uri), feature.nbytes, digest), feature
+
+
+def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
+    """Returns the photo record of a ready-made feature vector, beside the vector."""
+    listing, feature = task
+    return Photo(listing.uri, listing.version, listing.version, None, None, listing.styles), feature
+
+
+
+def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
+    """Returns what a run on this machine is to tell, and the outcomes of what it need not.
+
+    Raises:
+        ConfigError: a list or a feature file cannot be read.
+    """
+    config = settings.config
+    done: Done = set()
+    for manifest in read_manifests(run.output):
+        if comparable(run, manifest):
+            done.update(done_in(run.output, manifest))
+    seen: set[str] = set()
+    tasks: list[Task] = []
+    settled: list[Outcome] = []
+    for listing, feature in feature_tasks(config.features) if config.features else photo_tasks(config):
+        uri = plain_text(listing.uri)
+        outcome = "repeated" if uri in seen else "ignored" if feature is None and is_ignored(listing) else None
+        seen.add(uri)
+        if outcome:
+            settled += [Outcome(listing.uri, listing.version, None, style, outcome) for style in settings.styles]
+            continue
+        wanted, unchanged = pending(listing, settings.styles, done)
+        settled += unchanged
+        if wanted.styles:
+            tasks.append((wanted, feature))
+    return tasks, settled
+
+
+def source_problems(config: RunConfig) -> list[str]:
+    """Returns what is wrong with the inputs, before anything is read."""
+    if config.features and (config.input or config.uris):
+        return ["--features comes in place of photos; leave --input and --uris out"]
+    return []

@@ -1,0 +1,105 @@
+"""Runs on this machine: wave after wave of a pipeline each, with progress between, and one commit at the end."""
+
+import json
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+
+from pipelines.commits import Run, count_outcomes
+from pipelines.job import Parts, Target, build
+from pipelines.progress import Progress
+from pipelines.sources import Task, feature_photo
+from transforms.records import Outcome
+from transforms.write import FileRecord, write_whole
+
+
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Returns the torch threads of each worker process: the cores shared out, or torch's own choice for one."""
+    direct = options.view_as(DirectOptions)
+    workers = direct.direct_num_workers or os.cpu_count() or 1
+    if direct.direct_running_mode != "multi_processing" or workers == 1:
+        return None
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    """Yields the tasks in waves; at least one, if an empty one, so that settled outcomes are written too."""
+    remaining = iter(tasks)
+    wave = list(islice(remaining, size))
+    yield wave
+    while wave := list(islice(remaining, size)):
+        yield wave
+
+
+def run_waves(
+    run: Run,
+    parts: Parts,
+    waves: Iterable[list[Task]],
+    settled: Sequence[Outcome],
+    options: PipelineOptions,
+    shards: int,
+    progress: Progress,
+) -> list[FileRecord]:
+    """Returns the records of all files, after telling each wave's stories."""
+    files: list[FileRecord] = []
+    for number, wave in enumerate(waves):
+        prefix = f"{run.folder}/wave-{number:05d}-"
+        target = Target(run.output, prefix, run.work, shards, tuple(_chunks(run.work)))
+        records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
+        files += records
+        progress.advance(len(wave), count_outcomes(records))
+    return files
+
+
+def _run_wave(
+    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions
+) -> list[FileRecord]:
+    report = posixpath.join(target.work, f"{posixpath.basename(target.prefix)}files.json")
+    with beam.Pipeline(options=options) as root:
+        listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
+        features = None
+        if parts.load is None:
+            vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=False)
+            features = vectors | "Name vectors" >> beam.Map(feature_photo)
+        outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
+        records = build(listings, features, outcomes, parts, target)
+        gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        _ = gathered | "Write report" >> beam.Map(write_report, report)
+    return read_report(report)
+
+
+def write_report(records: list[FileRecord], uri: str) -> None:
+    """Leaves a wave's file records where the driver reads them."""
+    write_whole(uri, json.dumps([asdict(record) for record in records]).encode())
+
+
+def read_report(uri: str) -> list[FileRecord]:
+    """Returns the file records that a wave left."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return [_record(entry) for entry in json.loads(filesystem.cat_file(path))]
+
+
+def _record(entry: dict[str, Any]) -> FileRecord:
+    counts = tuple((outcome, count) for outcome, count in entry.pop("counts"))
+    return FileRecord(**entry, counts=counts)
+
+
+def _chunks(work: str) -> list[str]:
+    """Returns the sentence vector chunks that earlier waves of the run left."""
+    filesystem, path = fsspec.core.url_to_fs(work)
+    found = filesystem.glob(f"{path}/*sentences-*.json")
+    return [posixpath.join(work, posixpath.basename(file).removesuffix(".json")) for file in sorted(found)]
+
+
+def remove_work(run: Run) -> None:
+    """Removes the files that the run needed only while it went."""
+    filesystem, path = fsspec.core.url_to_fs(run.work)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
