@@ -1,0 +1,239 @@
+"""Bytes of an image file become pixels, or an error that says what is wrong with the file.
+
+Pure functions over Pillow and numpy that are safe to call in many threads: Pillow's process-wide switch
+`ImageFile.LOAD_TRUNCATED_IMAGES` is never touched (see `_load_what_is_there`). Width and height of a photo are those of
+its pixels. Colour profiles are not applied.
+"""
+
+import contextlib
+import importlib
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import (  # the plug-ins register themselves; Pillow would otherwise import all of its forty
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageChops,
+    JpegImagePlugin,  # noqa: F401
+    MpoImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
+
+from transforms.signatures import FORMATS, bare_png, canvas_size, is_cut_short, sniff
+
+with contextlib.suppress(ImportError):  # HEIC is then an UnsupportedFormat that names the package
+    importlib.import_module("pillow_heif").register_heif_opener()
+
+DEFAULT_MAX_PIXELS = 100_000_000
+ORIENTATION = 0x0112  # EXIF tag
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises over damaged files. Caught round calls of Pillow alone, never round our own arithmetic."""
+
+
+class PhotoError(Exception):
+    """Something is wrong with one photo's content; another try will not help."""
+
+    retryable = False
+
+
+class EmptyFile(PhotoError):
+    """The file has no bytes."""
+
+
+class NotAnImage(PhotoError):
+    """The bytes do not begin like any image."""
+
+
+class UnsupportedFormat(PhotoError):
+    """An image, or another known kind of file, of a format that is not read here."""
+
+
+class TruncatedImage(PhotoError):
+    """The file ends before its pixels do."""
+
+
+class DamagedImage(PhotoError):
+    """The file begins like an image, but its content breaks the format's rules."""
+
+
+class TooManyPixels(PhotoError):
+    """The header promises more pixels than are allowed; no raster was made."""
+
+
+class UnsupportedChannels(PhotoError):
+    """The pixels are of a colour model that cannot become three channels."""
+
+
+def decode_strict(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """Returns pixels `[height, width, 3]`, uint8 RGB, upright.
+
+    The EXIF orientation is applied (one that cannot be read is ignored) and all metadata is dropped. Of several frames
+    the first is taken. Transparency is laid on white, CMYK goes to RGB without a profile, grey of more than 8 bits is
+    scaled, not clipped (`_to_eight_bits`).
+
+    Raises:
+        PhotoError: one of its subclasses says what is wrong with the file.
+    """
+    image = _open(data, max_pixels)
+    try:
+        image.load()
+        turn = 1 if image.format == "TIFF" else _orientation(image)  # Pillow has turned TIFFs already
+    except DAMAGE as error:
+        raise _damage(image.format or "image", data, error) from error
+    deep = image.format == "PNG" and data[24] == 16
+    return np.ascontiguousarray(_turn(_rgb(image, deep), turn))  # [height, width, 3]
+
+
+def decode_original(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """Returns the file's values as they are, `[height, width]` or `[height, width, 3]` (SPEC section 2).
+
+    No conversion, no EXIF rotation; palette indices and 0/1 of bilevel images are taken as grey, 16-bit values stay.
+    What is missing of a truncated JPEG is black (SPEC calls it grey, but the original's own output is not). Formats and
+    pixel cap are those of `decode_strict`.
+
+    Raises:
+        PhotoError: the file cannot be read, or has 2 or 4 channels, over which the original failed too.
+    """
+    image = _open(data, max_pixels)
+    try:
+        turn = image.getexif().get(ORIENTATION, 1) if image.format == "TIFF" else 1
+        _load_what_is_there(image)
+    except DAMAGE as error:
+        raise _damage(image.format or "image", data, error) from error
+    pixels = np.asarray(image)  # [height, width] or [height, width, channels]
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        found = f"{image.mode} pixels have {pixels.shape[2]} channels, the original takes 1 or 3"
+        raise UnsupportedChannels(f"{found}; decoding 'strict' converts them")
+    return np.ascontiguousarray(_turn(pixels, {6: 8, 8: 6}.get(turn, turn)))  # Pillow turned the TIFF: turn it back
+
+
+def _open(data: bytes, max_pixels: int) -> Any:
+    """Returns the opened image: its header is read, its pixels are not, and they are not too many."""
+    if not data:
+        raise EmptyFile("the file is empty")
+    name = sniff(data)
+    if name is None:
+        raise NotAnImage(f"the file begins with {data[:12]!r}, which is no image format")
+    if name == "HEIF" and name not in Image.OPEN:
+        raise UnsupportedFormat("a HEIC photo: installing the package pillow-heif makes it readable")
+    if name not in FORMATS:
+        raise UnsupportedFormat(f"a {name} file; read are {', '.join(FORMATS)}")
+    try:
+        _check_pixels(canvas_size(name, data), max_pixels)
+        content = bare_png(data) if name == "PNG" else data
+        image = Image.open(io.BytesIO(content), formats=[name])
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(f"more pixels than Pillow allows: {error}") from error
+    except DAMAGE as error:
+        raise _damage(name, data, error) from error
+    _check_pixels(image.size, max_pixels)
+    return image
+
+
+def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise TooManyPixels(
+            f"{size[0]} x {size[1]} = {size[0] * size[1]:,} pixels, over the limit of {max_pixels:,} (max_pixels)"
+        )
+
+
+def _damage(name: str, data: bytes, error: BaseException) -> PhotoError:
+    reason = str(error) or type(error).__name__
+    if isinstance(error, Image.UnidentifiedImageError):  # its text is the address of a buffer
+        reason = "the header is broken, or of a variant that is not read"
+    if "truncated" in reason.lower() or is_cut_short(name, data):
+        return TruncatedImage(f"the {name} file ends before its pixels do, after {len(data):,} bytes ({reason})")
+    return DamagedImage(f"the {name} file is damaged: {reason}")
+
+
+def _load_what_is_there(image: Any) -> None:
+    """Loads a file that may be cut short, as far as it goes.
+
+    Pillow reads its switch for this from a global, and other threads may be decoding strictly. But all that the switch
+    did in the original's Pillow 3.4 is to end the loop over the file's data without an error. After the error the
+    raster stands, with what was decoded: taking away this image's tiles makes Pillow content with it, and no lock is
+    needed. (Pillow of today also hands libjpeg an end marker, which paints what is missing grey instead of black.)
+    """
+    try:
+        image.load()
+    except DAMAGE:
+        image.tile = []
+        image.load()  # an OSError where there is no raster
+
+
+def _orientation(image: Any) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except DAMAGE:
+        return 1
+
+
+def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns pixels `[height, width, ...]` turned as an EXIF orientation of 1 to 8 says; others mean nothing."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)  # [width, height, ...]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]  # [height, width, ...]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]  # [height, width, ...]
+    return pixels
+
+
+def _rgb(image: Any, deep: bool) -> np.ndarray:
+    """Returns pixels `[height, width, 3]` of a loaded image; `deep` where a PNG has 16 bits a channel."""
+    if image.mode[0] in "IF":
+        values = np.asarray(image)  # [height, width]
+        grey = _to_eight_bits(values)  # [height, width]
+        if image.mode != "F" and isinstance(image.info.get("transparency"), int):
+            grey = np.where(values == image.info["transparency"], np.uint8(255), grey)  # [height, width]
+        return np.broadcast_to(grey[:, :, None], (*grey.shape, 3))  # [height, width, 3]
+    key = image.info.get("transparency")
+    if deep and isinstance(key, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in key)  # Pillow keeps the high bytes of the pixels
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes all for Adobe's, whose inks count downwards
+    try:
+        return np.asarray(_on_white(image) if image.has_transparency_data else image.convert("RGB"))
+    except ValueError as error:
+        raise UnsupportedChannels(f"{image.mode} pixels cannot be converted to RGB: {error}") from error
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", rgba.size, (255, 255, 255))
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def _to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """Returns grey values as uint8: the least white point of 1 (floats only), 255 (not for 16-bit formats), 65535 or
+    the maximum that holds all of them becomes 255. Below 0 and NaN are black."""
+    if values.dtype.itemsize == 2:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    top = finite.max()
+    whites = [1.0, 255.0, 65535.0] if values.dtype.kind == "f" else [255.0, 65535.0]
+    white = next((white for white in whites if top <= white), top)
+    return np.rint(np.clip(finite / white, 0, 1) * 255).astype(np.uint8)
