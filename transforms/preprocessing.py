@@ -1,0 +1,147 @@
+"""Pixels become what a feature network takes, `[3, 224, 224]` float32, by the recipe of its model pack.
+
+Both recipes compute the crop alone, never the whole resized image: a strip of 1 x 5000 pixels would be 256 x 1,280,000.
+`original` is SPEC section 2 in float64. `resize` is Pillow's antialiased resize; on photos that are shrunk much, its
+values lie up to 76 grey levels from the original's, which does not filter before it samples.
+"""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+MEAN_BGR = np.array([103.939, 116.779, 123.68])  # [3]
+SHORT_SIDE, CROP = 256, 224
+MAX_SIDE = 4096
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+KEYS = {"name", "resize", "crop", "channels", "mean", "scale", "interpolation"}
+
+Recipe = dict[str, Any]
+"""`{"name": "original"}`, or name `resize` with `resize` (short side), `crop`, `channels` (RGB or BGR), `mean` and
+`scale` (three numbers each, in grey levels of 0..255 and in the order of channels: (value - mean) / scale), and
+`interpolation` (bicubic, the default, or bilinear)."""
+
+
+class RecipeError(ValueError):
+    """A preprocessing recipe is wrong; says all that is."""
+
+
+def preprocess(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Returns the network's input `[3, crop, crop]`, float32.
+
+    Args:
+        pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is taken three times; of any numeric
+            type (decoding `original` keeps a file's own), their values are taken as they are.
+        recipe: see Recipe.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+        ValueError: the pixels have another shape.
+    """
+    problems = check_recipe(recipe)
+    if problems:
+        raise RecipeError("; ".join(problems))
+    if pixels.size == 0 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise ValueError(f"pixels must be [height, width, 3] or [height, width], not {list(pixels.shape)}")
+    if recipe["name"] == "original":
+        return _original(pixels)
+    return _resized(pixels, recipe)
+
+
+def check_recipe(recipe: Any) -> list[str]:
+    """Returns all that is wrong with a recipe, for people; nothing for a good one."""
+    if not isinstance(recipe, dict) or recipe.get("name") not in ("original", "resize"):
+        return [f"preprocessing must be a recipe with the name 'original' or 'resize', not {recipe!r}"]
+    allowed = {"name"} if recipe["name"] == "original" else KEYS
+    problems = [f"preprocessing: unknown key {key!r}" for key in sorted(set(recipe) - allowed, key=str)]
+    if recipe["name"] == "original":
+        return problems
+    sizes: list[Any] = [recipe.get(key) for key in ("resize", "crop")]
+    good = [isinstance(size, int) and not isinstance(size, bool) and 0 < size <= MAX_SIDE for size in sizes]
+    for key, size, fine in zip(("resize", "crop"), sizes, good, strict=True):
+        if not fine:
+            problems.append(f"preprocessing: {key} must be a whole number from 1 to {MAX_SIDE}, not {size!r}")
+    if all(good) and sizes[1] > sizes[0]:
+        problems.append(f"preprocessing: crop {sizes[1]} is larger than resize {sizes[0]}")
+    if recipe.get("channels") not in ("RGB", "BGR"):
+        problems.append(f"preprocessing: channels must be 'RGB' or 'BGR', not {recipe.get('channels')!r}")
+    for key in ("mean", "scale"):
+        if not _are_three_numbers(recipe.get(key)):
+            problems.append(f"preprocessing: {key} must be three numbers, not {recipe.get(key)!r}")
+    if _are_three_numbers(recipe.get("scale")) and 0 in recipe["scale"]:
+        problems.append("preprocessing: scale must not hold a 0, values are divided by it")
+    if recipe.get("interpolation", "bicubic") not in FILTERS:
+        problems.append(f"preprocessing: interpolation must be one of {', '.join(FILTERS)}")
+    return problems
+
+
+def _are_three_numbers(values: Any) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        and bool(np.isfinite(values).all())
+    )
+
+
+def _original(pixels: np.ndarray) -> np.ndarray:
+    """Returns BGR `[3, 224, 224]` less the means (SPEC section 2): plain bilinear, no antialiasing, float64."""
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    top, below, down, rows_outside = _sample(height, height * SHORT_SIDE // short)
+    left, right, across, columns_outside = _sample(width, width * SHORT_SIDE // short)
+    down = down[:, None] if pixels.ndim == 2 else down[:, None, None]  # [224, 1] or [224, 1, 1]
+    across = across if pixels.ndim == 2 else across[:, None]  # [224] or [224, 1]
+
+    def blend(rows: np.ndarray) -> np.ndarray:
+        near = _pick(pixels, rows, left)  # [224, 224, ...]
+        return near + across * (_pick(pixels, rows, right) - near)  # [224, 224, ...]
+
+    upper = blend(top)  # [224, 224, ...]
+    values = upper + down * (blend(below) - upper)  # [224, 224, ...]
+    if rows_outside or columns_outside:  # the outside's zeros are clipped to the range of the whole image
+        values = np.clip(values, float(pixels.min()), float(pixels.max()))  # [224, 224, ...]
+    if values.ndim == 2:
+        values = np.broadcast_to(values[:, :, None], (CROP, CROP, 3))  # [224, 224, 3]
+    return np.ascontiguousarray((values[:, :, ::-1] - MEAN_BGR).transpose(2, 0, 1), np.float32)  # [3, 224, 224]
+
+
+def _sample(size: int, resized: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Returns for each of the crop's places along one axis the pixels before and after it `[224]` (-1 and `size` are
+    outside), the weight of the one after, and whether any is outside."""
+    places = resized // 2 - CROP // 2 + np.arange(CROP)  # [224]
+    source = (places + 0.5) * (size / resized) - 0.5  # [224]
+    before = np.floor(source)  # [224]
+    weight = source - before  # [224]
+    after = np.where(weight > 0, before + 1, before)  # [224]
+    outside = bool(before[0] < 0 or after[-1] >= size)
+    return before.astype(np.int64), after.astype(np.int64), weight, outside
+
+
+def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Returns the pixels at all crossings `[224, 224, ...]`, float64; those outside are 0."""
+    height, width = pixels.shape[:2]
+    picked = pixels[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)].astype(np.float64)  # [224, 224, ...]
+    picked[(rows < 0) | (rows >= height)] = 0
+    picked[:, (columns < 0) | (columns >= width)] = 0
+    return picked
+
+
+def _resized(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Returns `[3, crop, crop]`: short side to `resize`, centre crop, (value - mean) / scale."""
+    height, width = pixels.shape[:2]
+    short, crop = recipe["resize"], recipe["crop"]
+    tall, wide = short * height // min(height, width), short * width // min(height, width)
+    top, left = round((tall - crop) / 2), round((wide - crop) / 2)
+    box = (left * width / wide, top * height / tall, (left + crop) * width / wide, (top + crop) * height / tall)
+    filters = FILTERS[recipe.get("interpolation", "bicubic")]
+    if pixels.dtype == np.uint8 and pixels.ndim == 3:
+        small = np.asarray(Image.fromarray(pixels).resize((crop, crop), filters, box))  # [crop, crop, 3]
+    else:  # one float plane a channel: no rounding, no clipping
+        planes = np.atleast_3d(pixels.astype(np.float32)).transpose(2, 0, 1)  # [1 or 3, height, width]
+        resized = [np.asarray(Image.fromarray(plane).resize((crop, crop), filters, box)) for plane in planes]
+        small = np.stack(resized * (3 // len(resized)), axis=2)  # [crop, crop, 3]
+    if recipe["channels"] == "BGR":
+        small = small[:, :, ::-1]  # [crop, crop, 3]
+    mean, scale = np.float32(recipe["mean"]), np.float32(recipe["scale"])  # [3], [3]
+    return np.ascontiguousarray(((small - mean) / scale).transpose(2, 0, 1), np.float32)  # [3, crop, crop]
