@@ -1,0 +1,175 @@
+"""Step 2 of the main job: listed files become pixels, read in bulk and decoded one by one."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError, decode_original, decode_strict
+from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.preprocessing import Recipe, RecipeError, check_recipe, preprocess
+from transforms.records import DeadLetter, Listing, Photo
+from transforms.storage import MissingFile, ReadError, Stat, absolute, read_all, stat_all
+
+DECODERS = {"strict": decode_strict, "original": decode_original}
+DEFAULT_MAX_BYTES = 64_000_000
+BATCH_FILES = 64  # read in one call
+BATCH_BYTES = 64_000_000  # held at once, unless one file alone is larger
+
+
+class FileTooLarge(ReadError):
+    """The listed size is over `max_bytes`; the file was not read."""
+
+    retryable = False
+
+
+class SizeMismatch(ReadError):
+    """The file has another size than when it was listed: it is being written, or was replaced."""
+
+
+def batch_listings(
+    listings: Iterable[Listing], files: int = BATCH_FILES, size: int = BATCH_BYTES
+) -> Iterator[list[Listing]]:
+    """Yields the listings in batches of at most so many files and bytes; a larger file is a batch of its own."""
+    batch: list[Listing] = []
+    total = 0
+    for listing in listings:
+        if batch and (len(batch) == files or total + max(listing.size, 0) > size):
+            yield batch
+            batch, total = [], 0
+        batch.append(listing)
+        total += max(listing.size, 0)
+    if batch:
+        yield batch
+
+
+def read_batch(listings: list[Listing], max_bytes: int) -> Iterator[tuple[Listing, bytes | ReadError]]:
+    """Yields each listing with its file's bytes, or why there are none.
+
+    The listed size decides whether a file is read at all; never more than one byte beyond it is.
+    """
+    unseen = [listing for listing in listings if listing.size < 0]
+    reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen]), strict=True))
+    wanted = [listing for listing in listings if 0 < listing.size <= max_bytes]
+    found = dict(zip(wanted, read_all([item.uri for item in wanted], [item.size for item in wanted]), strict=True))
+    for listing in listings:
+        if listing in reasons:
+            reason = reasons[listing]
+            if isinstance(reason, Stat):
+                reason = MissingFile(f"{listing.uri} was not there when listed")
+            yield listing, reason
+        elif listing.size > max_bytes:
+            limit = f"{listing.size:,} bytes, over the limit of {max_bytes:,} (max_bytes)"
+            yield listing, FileTooLarge(f"{listing.uri} has {limit}")
+        else:
+            yield listing, _check_size(listing, found.get(listing, b""))
+
+
+def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadError:
+    if isinstance(content, ReadError) or len(content) == listing.size:
+        return content
+    now = "more" if len(content) > listing.size else f"{len(content):,}"
+    return SizeMismatch(f"{listing.uri} was listed with {listing.size:,} bytes and has {now}; it changed meanwhile")
+
+
+def decode_photo(
+    listing: Listing, content: bytes | ReadError, recipe: Recipe, decoding: str, max_pixels: int
+) -> tuple[Photo, np.ndarray] | DeadLetter:
+    """Returns a photo and its pixels `[3, 224, 224]` ready for the feature network, or its dead letter."""
+    if isinstance(content, ReadError):
+        return _letter(listing, None, "read", content, content.retryable)
+    photo_id = hashlib.sha256(content).hexdigest()
+    try:
+        pixels = DECODERS[decoding](content, max_pixels)  # [height, width, 3] or [height, width]
+    except PhotoError as error:
+        return _letter(listing, photo_id, "decode", error, error.retryable)
+    height, width = pixels.shape[:2]
+    photo = Photo(listing.uri, listing.version, photo_id, width, height, listing.styles)
+    return photo, preprocess(pixels, recipe)  # [3, 224, 224]
+
+
+def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception, retryable: bool) -> DeadLetter:
+    name = type(error).__name__
+    return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
+
+
+def load_batch(
+    listings: list[Listing], recipe: Recipe, decoding: str, max_pixels: int, max_bytes: int
+) -> Iterator[Any]:
+    """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or its dead letter under the tag DEAD_LETTERS."""
+    for listing, content in read_batch(listings, max_bytes):
+        loaded = decode_photo(listing, content, recipe, decoding, max_pixels)
+        yield TaggedOutput(DEAD_LETTERS, loaded) if isinstance(loaded, DeadLetter) else loaded
+
+
+class BatchListings(beam.DoFn):
+    """Batches within a bundle, so that no photo waits for another bundle's."""
+
+    def start_bundle(self) -> None:
+        self._batch: list[Listing] = []
+
+    def process(self, listing: Listing) -> Iterator[list[Listing]]:
+        """Yields the batch that is full when the listing joins it."""
+        *full, self._batch = batch_listings([*self._batch, listing])
+        yield from full
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Yields what is left."""
+        if self._batch:
+            window = GlobalWindow()
+            yield WindowedValue(self._batch, window.max_timestamp(), (window,))
+        self._batch = []
+
+
+@dataclass(eq=False)
+class LoadImages(beam.PTransform[PCollection[Listing], Any]):
+    """Pixels of listed files.
+
+    Input: Listing, in the global window. Output: `results` (Photo, pixels `[3, 224, 224]` float32) and `dead_letters`
+    DeadLetter: stage `read` for files that are missing, too large, unreadable or of another size than listed, stage
+    `decode` for empty files and whatever is no good image. Nothing is shuffled.
+
+    Attributes:
+        recipe: the model pack's preprocessing.
+        decoding: `strict` or `original`.
+        max_pixels: a photo of more is a dead letter, by its header.
+        max_bytes: a file of more is a dead letter, unread.
+    """
+
+    recipe: Recipe
+    decoding: str = "strict"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+    def __post_init__(self) -> None:
+        problems = check_recipe(self.recipe)
+        if self.decoding not in DECODERS:
+            problems.append(f"decoding must be one of {', '.join(DECODERS)}, not {self.decoding!r}")
+        if problems:
+            raise RecipeError("; ".join(problems))
+
+    def expand(self, listings: PCollection[Listing]) -> DoOutputsTuple:
+        load = beam.FlatMap(load_batch, self.recipe, self.decoding, self.max_pixels, self.max_bytes)
+        return (
+            listings
+            | "Batch listings" >> beam.ParDo(BatchListings())
+            | "Load photos" >> load.with_outputs(DEAD_LETTERS, main=RESULTS)
+        )
+
+
+def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tuple[Photo, np.ndarray] | DeadLetter:
+    """Returns one photo and its pixels `[3, 224, 224]`, or its dead letter, by the steps that the pipeline takes."""
+    uri = absolute(uri)
+    (status,) = stat_all([uri])
+    listing = Listing(uri, -1, "", styles)
+    if isinstance(status, ReadError):
+        return _letter(listing, None, "read", status, status.retryable)
+    listing = Listing(uri, status.size, status.version, styles)
+    ((_, content),) = read_batch([listing], load.max_bytes)
+    return decode_photo(listing, content, load.recipe, load.decoding, load.max_pixels)
