@@ -1,0 +1,186 @@
+"""What lies under a folder or glob, on this machine or on any fsspec file system, in the same order each time.
+
+Local folders are walked with everything in them, hidden files as well. Symbolic links are followed, but never back into
+a folder above. A glob's match that is a folder is not entered: `photos/*` takes the files in photos, `photos/**` and
+`photos` those below as well.
+"""
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from transforms.records import Listing
+from transforms.storage import absolute, entry_version, is_local, local_version, open_remote, read_error
+
+QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
+
+
+class ListingError(Exception):
+    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs."""
+
+
+class Entry(NamedTuple):
+    """One name in a folder: its path there, whether it is a folder, and what is known of it."""
+
+    path: str
+    is_folder: bool
+    size: int = -1
+    version: str = ""
+
+
+def expand(pattern: str) -> Iterator[Listing]:
+    """Yields the objects that a folder, file or glob stands for; a name that is there literally is no glob.
+
+    Raises:
+        ListingError: a folder may not be entered, or storage fails.
+    """
+    folders = _LocalFolders() if is_local(pattern) else _RemoteFolders(pattern)
+    yield from _expand(folders, folders.path(pattern))
+
+
+class _LocalFolders:
+    """Folders of this machine."""
+
+    local = True
+
+    def path(self, pattern: str) -> str:
+        return absolute(pattern)
+
+    def listing(self, entry: Entry) -> Listing:
+        return Listing(entry.path, entry.size, entry.version)
+
+    def find(self, path: str) -> Entry | None:
+        return self._entry(path) if os.path.lexists(path) else None
+
+    def identity(self, path: str) -> Any:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+
+    def scan(self, folder: str) -> list[Entry]:
+        return [self._entry(os.path.join(folder, name)) for name in os.listdir(folder)]
+
+    def _entry(self, path: str) -> Entry:
+        if os.path.isdir(path):
+            return Entry(path, True)
+        if not os.path.isfile(path):  # a broken link, a pipe: its look-up will say so in its dead letter
+            return Entry(path, False)
+        status = os.stat(path)
+        return Entry(path, False, status.st_size, local_version(status))
+
+
+class _RemoteFolders:
+    """Folders of an fsspec file system; its URIs are told from its paths by what the pattern has before its path."""
+
+    local = False
+
+    def __init__(self, pattern: str) -> None:
+        self._fs, path = open_remote(pattern)
+        pattern = pattern.rstrip("/")
+        self._prefix = pattern.removesuffix(path) if path else pattern + "/"
+
+    def path(self, pattern: str) -> str:
+        return self._fs._strip_protocol(pattern)
+
+    def listing(self, entry: Entry) -> Listing:
+        return Listing(self._prefix + entry.path, entry.size, entry.version)
+
+    def find(self, path: str) -> Entry | None:
+        try:
+            return self._entry(self._fs.info(path))
+        except FileNotFoundError:
+            return None
+
+    def identity(self, path: str) -> Any:
+        return path
+
+    def scan(self, folder: str) -> list[Entry]:
+        entries = [self._entry(item) for item in self._fs.ls(folder, detail=True)]
+        return [entry for entry in entries if entry.path.rstrip("/") != folder.rstrip("/")]
+
+    def _entry(self, item: dict[str, Any]) -> Entry:
+        if item["type"] == "directory":
+            return Entry(item["name"].rstrip("/"), True)
+        size = item.get("size")
+        return Entry(item["name"], False, -1 if size is None else int(size), entry_version(item))
+
+
+def _expand(folders: Any, path: str) -> Iterator[Listing]:
+    """Yields what a path or glob stands for; a name that is there literally is no glob."""
+    try:
+        entry = folders.find(path)
+        if entry is None and not folders.local and QUERY.search(path):
+            path = QUERY.sub("", path)
+            entry = folders.find(path)
+        if entry is None and _has_magic(path):
+            found = _glob(folders, path)
+        else:
+            found = _walk(folders, entry, ["**"]) if entry else iter(())
+        for entry in found:
+            yield folders.listing(entry)
+    except Exception as error:  # read_error raises it again where it is a bug
+        raise ListingError(f"{path} cannot be listed: {read_error(path, error)}") from error
+
+
+def _has_magic(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def _glob(folders: Any, path: str) -> Iterator[Entry]:
+    """Yields the matches of a glob below the longest folder that is there literally."""
+    parts = path.split("/")
+    literal = 0  # parts[:literal] name a folder
+    while literal < len(parts) - 1:
+        if _has_magic(parts[literal]):
+            folder = folders.find("/".join(parts[: literal + 1]))
+            if folder is None or not folder.is_folder:
+                break
+        literal += 1
+    root = folders.find("/".join(parts[:literal]) or "/")
+    if root is not None and root.is_folder:
+        yield from _walk(folders, root, parts[literal:])
+
+
+def _walk(folders: Any, root: Entry, parts: list[str]) -> Iterator[Entry]:
+    """Yields the files below a folder that match the parts of a glob, by name; of a file itself.
+
+    Args:
+        folders: where the root lies.
+        root: a file, or the folder to look into.
+        parts: one pattern a name, `**` for any number of names.
+    """
+    if not root.is_folder:
+        yield root
+        return
+    # A folder waits with the places in `parts` that its children may match next, and with the folders above it.
+    waiting: list[tuple[Entry, frozenset[int], tuple[Any, ...]]] = [(root, _places({0}, parts), ())]
+    while waiting:
+        entry, places, above = waiting.pop()
+        if not entry.is_folder:
+            yield entry
+            continue
+        identity = folders.identity(entry.path)
+        if identity in above:
+            continue
+        for child in sorted(folders.scan(entry.path), reverse=True):
+            name = child.path.rsplit("/", 1)[-1]
+            after = _places(
+                {
+                    place if parts[place] == "**" else place + 1
+                    for place in places
+                    if place < len(parts) and (parts[place] == "**" or fnmatch.fnmatchcase(name, parts[place]))
+                },
+                parts,
+            )
+            if after and (max(after) == len(parts) if not child.is_folder else min(after) < len(parts)):
+                waiting.append((child, after, (*above, identity)))
+
+
+def _places(places: set[int], parts: list[str]) -> frozenset[int]:
+    """Returns the places and those behind each `**` among them, which may stand for no name at all."""
+    closed = set(places)
+    for place in range(len(parts)):
+        if place in closed and parts[place] == "**":
+            closed.add(place + 1)
+    return frozenset(closed)

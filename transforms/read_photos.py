@@ -1,0 +1,147 @@
+"""Step 1 of the main job: patterns and lists of URIs become listed objects.
+
+Hidden files are listed too; `classify` ignores known litter such as .DS_Store.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import DoOutputsTuple, PBegin, PCollection, TaggedOutput
+
+from transforms.folders import ListingError, expand
+from transforms.records import Listing
+from transforms.storage import check_uri
+from transforms.uri_lists import list_uris
+
+__all__ = ["ListingError", "ReadPhotos", "SplitRepeated", "check_input", "classify", "list_photos"]
+
+REPEATED, LISTED = "repeated", "listed"
+IGNORED_NAMES = frozenset(
+    (".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".gitkeep", ".gitignore", ".nomedia", "_success")
+)
+TEXTS = (
+    "txt|md|rst|html|htm|xml|xmp|json|jsonl|csv|tsv|yaml|yml|toml|ini|cfg|log|lock|py|ipynb|sh|js|css|aae|sha256|md5"
+)
+TABLES = "parquet|avro|npy|npz|pkl|db|sqlite|tfrecord|pdf|doc|docx|odt|rtf|xls|xlsx|ods|ppt|pptx"
+FILMS = "mp4|mov|avi|mkv|webm|m4v|mpg|mpeg|wmv|3gp|mts|mp3|m4a|wav|aac|flac|ogg|thm|lrv"
+ARCHIVES = "zip|tar|gz|tgz|bz2|xz|7z|rar|zst|exe|dll|so|dmg|iso|crdownload|part|tmp"
+IGNORED_ENDINGS = frozenset(f".{ending}" for ending in "|".join([TEXTS, TABLES, FILMS, ARCHIVES]).split("|"))
+
+
+def classify(listing: Listing) -> str:
+    """Returns `ignored` for folder placeholders and names that are known not to be photos, else `photo`.
+
+    An unknown ending is tried as a photo, and so is an empty file whose name does not say otherwise.
+    """
+    name = listing.uri.rsplit("/", 1)[-1].lower()
+    if name == "" or name.endswith("_$folder$") or name in IGNORED_NAMES or name.startswith("._"):
+        return "ignored"
+    return "ignored" if os.path.splitext(name)[1] in IGNORED_ENDINGS else "photo"
+
+
+def check_input(pattern: str, roots: Sequence[str] = ()) -> str | None:
+    """Returns what is wrong with an input's scheme or place, for people; None where nothing is."""
+    return check_uri(pattern, roots)
+
+
+def list_photos(
+    patterns: Iterable[str],
+    uris_files: Iterable[str] = (),
+    roots: Sequence[str] = (),
+    empty: list[str] | None = None,
+) -> Iterator[Listing]:
+    """Yields all objects under the patterns and in the lists, in the same order each time, repetitions too.
+
+    Args:
+        patterns: folders, files and globs, each on this machine or on any allowed file system.
+        uris_files: lists of URIs, see `read_uris`.
+        roots: places that everything must lie below; none allows all.
+        empty: gets the patterns and lists that had nothing in them.
+
+    Raises:
+        ListingError: an input is not allowed or cannot be listed.
+    """
+    for kind, names in (("pattern", patterns), ("uris", uris_files)):
+        for name in names:
+            found = False
+            for listing in list_source((kind, name), roots):
+                found = True
+                yield listing
+            if not found and empty is not None:
+                empty.append(name)
+
+
+def list_source(source: tuple[str, str], roots: Sequence[str] = ()) -> Iterator[Listing]:
+    """Yields the objects of one source: ("pattern", pattern) or ("uris", list of URIs)."""
+    kind, name = source
+    if kind == "uris":
+        yield from list_uris(name, roots)
+        return
+    problem = check_input(name, roots)
+    if problem:
+        raise ListingError(problem)
+    yield from expand(name)
+
+
+@dataclass(eq=False)
+class ReadPhotos(beam.PTransform[PBegin, PCollection[Listing]]):
+    """Listed objects, spread over the workers.
+
+    Input: the pipeline itself. Output: Listing, repetitions too (SplitRepeated parts them). No dead letters: an input
+    that cannot be listed fails the run, and a URI of a list that is not there is a Listing of size -1.
+
+    Attributes:
+        patterns: folders, files and globs.
+        uris_files: lists of URIs.
+        roots: places that everything must lie below; none allows all.
+    """
+
+    patterns: Sequence[str]
+    uris_files: Sequence[str] = ()
+    roots: Sequence[str] = ()
+
+    def expand(self, pipeline: PBegin) -> PCollection[Listing]:
+        sources = [("pattern", name) for name in self.patterns] + [("uris", name) for name in self.uris_files]
+        return (
+            pipeline
+            | "Create sources" >> beam.Create(sources)
+            | "List source" >> beam.FlatMap(list_source, list(self.roots)).with_output_types(Listing)
+            | "Spread listings" >> beam.Reshuffle()
+        )
+
+
+def key_by_uri(listing: Listing) -> tuple[bytes, Listing]:
+    """Returns the listing behind its uri, as bytes for the shuffle."""
+    return listing.uri.encode("utf-8", "surrogateescape"), listing
+
+
+def _rank(listing: Listing) -> tuple[bool, str, int]:
+    return listing.size >= 0, listing.version, listing.size
+
+
+def split_repeated(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
+    """Yields one listing of a uri, and the others under the tag REPEATED; one that was seen goes before one that was
+    not."""
+    _, group = element
+    first, *others = sorted(group, key=_rank, reverse=True)
+    yield first
+    yield from (TaggedOutput(REPEATED, other) for other in others)
+
+
+@dataclass(eq=False)
+class SplitRepeated(beam.PTransform[PCollection[Listing], Any]):
+    """Listings with each uri once.
+
+    Input: Listing. Output: `listed` Listing, each uri once, and `repeated` Listing, all the others. No dead letters.
+    """
+
+    def expand(self, listings: PCollection[Listing]) -> DoOutputsTuple:
+        return (
+            listings
+            | "Key by uri" >> beam.Map(key_by_uri)
+            | "Group by uri" >> beam.GroupByKey()
+            | "Split repeated" >> beam.FlatMap(split_repeated).with_outputs(REPEATED, main=LISTED)
+        )

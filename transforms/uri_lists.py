@@ -1,0 +1,107 @@
+"""Lists of URIs: text, CSV or Parquet files that name photos one by one."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.folders import QUERY, ListingError
+from transforms.records import Listing
+from transforms.storage import (
+    ReadError,
+    Stat,
+    absolute,
+    check_uri,
+    is_local,
+    open_remote,
+    read_error,
+    split_scheme,
+    stat_all,
+)
+
+LOOK_UPS = 500  # objects looked at in one call
+
+
+def list_uris(location: str, roots: Sequence[str] = ()) -> Iterator[Listing]:
+    """Yields a listing for each URI of a list, looked at in storage; one that is not there has the size -1.
+
+    A name that is there literally is kept whole; else a query or signature is dropped from it.
+    """
+    batch: list[str] = []
+    for uri in read_uris(location):
+        batch.append(uri)
+        if len(batch) == LOOK_UPS:
+            yield from _look_up(batch, roots)
+            batch = []
+    yield from _look_up(batch, roots)
+
+
+def _look_up(uris: list[str], roots: Sequence[str]) -> Iterator[Listing]:
+    names = [absolute(uri) for uri in uris]
+    found = dict(zip(names, stat_all(names), strict=True))
+    bare = {name: QUERY.sub("", name) for name in names if isinstance(found[name], ReadError) and "://" in name}
+    bare = {name: short for name, short in bare.items() if short != name}
+    found |= dict(zip(bare.values(), stat_all(list(bare.values())), strict=True))
+    for name in names:
+        uri = bare.get(name, name)
+        status = found[uri]
+        if isinstance(status, Stat) and check_uri(uri, roots) is None:
+            yield Listing(uri, status.size, status.version)
+        else:
+            yield Listing(uri, -1, "")
+
+
+def read_uris(location: str) -> Iterator[str]:
+    """Yields the URIs of a list: a text file in UTF-8 with one a line, or a CSV or Parquet file with a column `uri`.
+
+    Blank lines and empty cells are skipped.
+
+    Raises:
+        ListingError: the list is not there or is broken; says where.
+    """
+    problem = check_uri(location)
+    if problem:
+        raise ListingError(problem)
+    ending = os.path.splitext(location)[1].lower()
+    try:
+        with _open_list(location) as stream:
+            if ending == ".parquet":
+                uris = _parquet_uris(location, stream)
+            elif ending == ".csv":
+                uris = _csv_uris(location, stream)
+            else:
+                uris = (line.rstrip("\r\n") for line in io.TextIOWrapper(stream, "utf-8-sig", newline="\n"))
+            yield from (uri for uri in uris if uri.strip())
+    except (csv.Error, UnicodeDecodeError, pa.ArrowException) as error:
+        raise ListingError(f"{location} is no good list of URIs: {error}") from error
+    except OSError as error:
+        raise ListingError(f"{location}: {read_error(location, error)}") from error
+
+
+def _open_list(location: str) -> Any:
+    if is_local(location):
+        return open(split_scheme(absolute(location))[1], "rb")
+    fs, path = open_remote(location)
+    return fs.open(path, "rb")
+
+
+def _parquet_uris(location: str, stream: Any) -> Iterator[str]:
+    table = pq.ParquetFile(stream)
+    _check_column(location, table.schema_arrow.names)
+    for batch in table.iter_batches(columns=["uri"]):
+        yield from (str(uri) for uri in batch.column("uri").to_pylist() if uri is not None)
+
+
+def _csv_uris(location: str, stream: Any) -> Iterator[str]:
+    rows = csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig", newline=""))
+    _check_column(location, list(rows.fieldnames or []))
+    yield from (row["uri"] or "" for row in rows)
+
+
+def _check_column(location: str, names: list[str]) -> None:
+    if "uri" not in names:
+        raise ListingError(f"{location} has no column 'uri'; it has {', '.join(names) or 'none'}")
