@@ -193,5 +193,7 @@ def _check_protocol(machine: PickleMachine, protocol: int) -> None:
 
 
 def _opcode_name(code: int) -> str:
-    names = [opcode.name for opcode in pickletools.opcodes if ord(opcode.code) == code]
-    return names[0] if names else f"0x{code:02x}"
+    for opcode in pickletools.opcodes:
+        if ord(opcode.code) == code:
+            return opcode.name
+    raise ValueError(f"0x{code:02x} is no opcode")
