@@ -34,8 +34,10 @@ COPY pipelines pipelines
 RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" . && pip check \
     && python -c "import apache_beam, pipelines, torch; assert apache_beam.__version__ == '${BEAM_VERSION}'"
 
-# The pocket pack, so that --pack /opt/storyteller/packs/pocket works on each worker with nothing to fetch.
+# The pocket pack, put where workers keep their copies of remote packs: a gs:// copy of it need not be fetched by them.
 COPY packs/pocket packs/pocket
+RUN python -c "import shutil; from model_handlers.packs import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
+shutil.copytree(pack.root, cache_folder() / 'packs' / pack.digest)"
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 ENTRYPOINT ["/opt/apache/beam/boot"]

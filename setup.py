@@ -36,7 +36,7 @@ EXTRAS = {
 setup(
     name="beam-storyteller",
     version="0.1.0",
-    description="Photos in a bucket become short stories in Parquet: neural-storyteller (2015) on Apache Beam and PyTorch",
+    description="Photos become short stories in Parquet: neural-storyteller (2015) on Apache Beam and PyTorch",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

@@ -11,8 +11,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("configs", "model_handlers", "transforms", "pipelines")
-FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "Makefile", "Dockerfile")
-NOT_PACKED = ("tests/test_a.py", "samples/a.jpg", "packs/pocket/pack.json", "docs/a.py", "deploy/a.py", "benchmarks/a.py")
+FILES = (
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "NOTICE",
+    "CHANGELOG.md",
+    "Makefile",
+    "Dockerfile",
+)
+NOT_PACKED = (
+    "tests/test_a.py",
+    "samples/a.jpg",
+    "packs/pocket/pack.json",
+    "docs/a.py",
+    "deploy/a.py",
+    "benchmarks/a.py",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +52,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(tree: Path) -> Path:
     """Returns the folder of the wheel and of the sdist, built the way Beam's stager builds."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", str(tree / "out"), str(tree)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--sdist",
+        "--wheel",
+        "--outdir",
+        str(tree / "out"),
+        str(tree),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tree.parent)
     assert run.returncode == 0, run.stdout + run.stderr
     return tree / "out"
@@ -69,7 +96,9 @@ def test_installed_package_runs_without_the_repository(built: Path, tmp_path: Pa
     (package,) = built.glob(pattern)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*install, "--target", str(tmp_path / "site"), str(package)], check=True, cwd=tmp_path)
-    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import pipelines.run as run; print(run.__file__)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import pipelines.run as run; print(run.__file__)"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip().startswith(str(tmp_path / "site"))

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,8 +10,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import fsspec
+import numpy as np
 import pytest
 from PIL import Image
+
+from model_handlers.packs import Pack, PackWriter
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
@@ -36,7 +41,9 @@ def test_sample_is_small_clean_and_attributed(photo: Path) -> None:
         image.load()
         assert max(image.size) <= 640
         assert not image.getexif()
-    (row,) = [line for line in (ROOT / "samples/README.md").read_text().splitlines() if line.startswith(f"| {photo.name} |")]
+    (row,) = [
+        line for line in (ROOT / "samples/README.md").read_text().splitlines() if line.startswith(f"| {photo.name} |")
+    ]
     assert row.rstrip(" |").endswith(("CC0 1.0", "public domain"))
     assert photo.stem in (ROOT / "NOTICE").read_text()
 
@@ -89,7 +96,9 @@ def test_every_imported_package_is_required(distribution: dict[str, Any]) -> Non
 def test_image_fits_setup(distribution: dict[str, Any]) -> None:
     """Workers need the submitting machine's Python and Beam, the SDK's boot program, the project and its pack."""
     lines = _instructions((ROOT / "Dockerfile").read_text())
-    arguments = dict(line.removeprefix("ARG ").split("=", 1) for line in lines if line.startswith("ARG ") and "=" in line)
+    arguments = dict(
+        line.removeprefix("ARG ").split("=", 1) for line in lines if line.startswith("ARG ") and "=" in line
+    )
     python, beam = arguments["PYTHON_VERSION"], arguments["BEAM_VERSION"]
     lowest = re.match(r">=([\d.]+)", distribution["python_requires"])
     assert lowest and lowest[1] == python
@@ -107,6 +116,23 @@ def test_image_fits_setup(distribution: dict[str, Any]) -> None:
     for folder in ("configs", "model_handlers", "transforms", "pipelines"):
         assert f"COPY {folder} {folder}" in lines
     assert any("/usr/local/nvidia/lib64" in line for line in lines if line.startswith("ENV "))
+
+
+def test_image_brings_the_pack_as_workers_look_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker reads the card of gs://.../pocket and finds the rest on its own disk."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    writer = PackWriter(str(tmp_path / "packs/pocket"))
+    writer.components["styles"] = {"romance": writer.add_array("romance.npy", np.ones(3, "f4"))}
+    pack = writer.finish()
+    lines = _instructions((ROOT / "Dockerfile").read_text())
+    (step,) = [line for line in lines if line.startswith("RUN ") and "cache_folder" in line]
+    command = shlex.split(step.removeprefix("RUN "))
+    assert command[:2] == ["python", "-c"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, check=True)
+    remote = fsspec.filesystem("memory")
+    remote.pipe("/bucket/pocket/pack.json", (pack.root / "pack.json").read_bytes())
+    assert Pack.open("memory://bucket/pocket").array("romance.npy").sum() == 3
 
 
 def test_image_context_lets_in_what_is_copied() -> None:

@@ -26,7 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "photos"
 PROJECT = "demo"
 IMAGE = "registry.example/demo/storyteller:0.1.0"
-JOB = re.compile(r"/v1b3/projects/[^/]+/locations/(?P<region>[^/]+)/jobs(/(?P<id>[^/]+)(/(?P<what>messages|metrics))?)?")
+JOB = re.compile(
+    r"/v1b3/projects/[^/]+/locations/(?P<region>[^/]+)/jobs"
+    r"(/(?P<id>[^/]+)(/(?P<what>messages|metrics))?)?"
+)
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -155,6 +158,7 @@ class Cloud:
     dataflow: str
     metadata: str
     record: DataflowRecord
+    home: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -166,6 +170,7 @@ class Cloud:
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "OMP_NUM_THREADS": "1",
+            "HOME": str(self.home),
         }
 
     @property
@@ -211,7 +216,13 @@ class Cloud:
         """Returns the finished Python process, run at the repository's root with these services around it."""
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
         )
 
     def last_job(self) -> SubmittedJob:
@@ -251,9 +262,9 @@ def metadata() -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud(storage: str, metadata: str) -> Iterator[Cloud]:
+def cloud(storage: str, metadata: str, tmp_path: Path) -> Iterator[Cloud]:
     """Yields the services, with a Dataflow API that has seen no job yet."""
     record = DataflowRecord()
     for port in serving(dataflow_stub(record)):
         # Beam takes an endpoint by name only, no address.
-        yield Cloud(storage, f"http://localhost:{port}", metadata, record)
+        yield Cloud(storage, f"http://localhost:{port}", metadata, record, tmp_path)

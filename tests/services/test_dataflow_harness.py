@@ -47,6 +47,8 @@ def test_objects_keep(cloud: Any) -> None:
 
 def test_clients_read_the_emulator(cloud: Any) -> None:
     cloud.put("harness/two.txt", b"two")
-    program = "import fsspec; from apache_beam.io.filesystems import FileSystems as F; uri = 'gs://photos/harness/two.txt'\n"
+    program = (
+        "import fsspec; from apache_beam.io.filesystems import FileSystems as F; uri = 'gs://photos/harness/two.txt'\n"
+    )
     run = cloud.python("-c", program + "print(fsspec.open(uri).open().read(), F.open(uri).read())")
     assert run.stdout.split() == ["b'two'", "b'two'"], run.stderr
