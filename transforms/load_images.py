@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
+from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -154,7 +154,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         if problems:
             raise RecipeError("; ".join(problems))
 
-    def expand(self, listings: PCollection[Listing]) -> DoOutputsTuple:
+    def expand(self, listings: PCollection[Listing]) -> Any:
         load = beam.FlatMap(load_batch, self.recipe, self.decoding, self.max_pixels, self.max_bytes)
         return (
             listings

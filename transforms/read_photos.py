@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import DoOutputsTuple, PBegin, PCollection, TaggedOutput
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from transforms.folders import ListingError, expand
 from transforms.records import Listing
@@ -138,7 +138,7 @@ class SplitRepeated(beam.PTransform[PCollection[Listing], Any]):
     Input: Listing. Output: `listed` Listing, each uri once, and `repeated` Listing, all the others. No dead letters.
     """
 
-    def expand(self, listings: PCollection[Listing]) -> DoOutputsTuple:
+    def expand(self, listings: PCollection[Listing]) -> Any:
         return (
             listings
             | "Key by uri" >> beam.Map(key_by_uri)
