@@ -23,38 +23,53 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
     input: list[Text] = Field(
-        [], description="photos: a folder, a glob (** crosses folders), or a URI such as gs://bucket/2026/**; repeatable. "
-        "Default: the photos in samples/"
+        [],
+        description="photos: a folder, a glob (** crosses folders), or a URI such as gs://bucket/2026/**; repeatable. "
+        "Default: the photos in samples/",
     )
     uris: list[Text] = Field(
-        [], description="a list of photos: a text file with one URI a line, or CSV or Parquet with a uri column; repeatable"
+        [],
+        description="list of photos: text with one URI a line, or CSV or Parquet with a uri column; repeatable",
     )
     features: Text | None = Field(
-        None, description="Parquet with columns uri and feature (list of float32): ready-made feature vectors in place of photos"
+        None,
+        description="Parquet of ready-made feature vectors in place of photos: columns uri and feature (list of float32)",
     )
     output: Text = Field("stories", description="folder or URI of the stories; each run adds to it")
     pack: Text | None = Field(None, description="model pack, a folder or URI. Default: the pocket pack that ships here")
     style: Text = Field("romance", description="style of the stories; several with commas, a mean of several with +")
-    style_strength: float = Field(1.0, ge=-10, le=10, description="how far to shift from captions to the style; 0 is not at all")
+    style_strength: float = Field(
+        1.0, ge=-10, le=10, description="how far to shift from captions to the style; 0 is not at all"
+    )
     captions_per_photo: int = Field(100, ge=1, le=10_000, description="nearest captions that a story is made from")
     beam_width: int = Field(50, ge=1, le=1000, description="hypotheses that the beam search keeps for a photo")
     decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
     lyric: bool = Field(False, description="put the story in lines, split at its commas")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run; cuda without a GPU is an error")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the networks run; cuda without a GPU is an error"
+    )
     accelerator: Text = Field(
         "type:nvidia-l4;count:1;install-nvidia-driver",
-        description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote it: it has semicolons)",
+        description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote its semicolons)",
     )
     decoding: Literal["strict", "original"] = Field(
-        "strict", description="how files become pixels: strict refuses damaged files, original does as the program of 2015 did"
+        "strict",
+        description="how files become pixels: strict refuses damaged files, original does as the program of 2015 did",
     )
-    max_pixels: int = Field(100_000_000, ge=1, description="a photo of more pixels is a dead letter, and never in memory")
+    max_pixels: int = Field(
+        100_000_000, ge=1, description="a photo of more pixels is a dead letter, and never in memory"
+    )
     max_bytes: int = Field(64_000_000, ge=1, description="a file of more bytes is a dead letter, and never read")
     max_dead_letter_ratio: float = Field(
-        0.25, ge=0, le=1, description="more dead letters than this share of the photos attempted, and 50 at least: exit 3"
+        0.25,
+        ge=0,
+        le=1,
+        description="more dead letters than this share of the photos attempted, and 50 at least: exit 3",
     )
     wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
-    shards: int | None = Field(None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32")
+    shards: int | None = Field(
+        None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="photos that a network sees at once")
     beam_options: dict[str, Any] = Field({}, description="Apache Beam's options, by name (in config files only)")
 

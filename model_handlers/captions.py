@@ -35,7 +35,10 @@ class CaptionEmbedder:
         self.net: JointEmbedding = build_joint_embedding(pack, device)
         self.device = device
         self.vocabulary = Vocabulary(
-            pack.json(entry["vocabulary"]), entry["n_words"], entry.get("lower", False), not entry.get("tokenise", False)
+            pack.json(entry["vocabulary"]),
+            entry["n_words"],
+            entry.get("lower", False),
+            not entry.get("tokenise", False),
         )
 
     @torch.inference_mode()
@@ -68,7 +71,9 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
     if file is not None:
         embeddings = pack.array(file)  # [K, J]
         if len(embeddings) != len(captions):
-            raise PackError([f"{pack.location}: {len(captions)} captions but {len(embeddings)} embeddings; index again"])
+            raise PackError(
+                [f"{pack.location}: {len(captions)} captions but {len(embeddings)} embeddings; index again"]
+            )
         return embeddings
     key = hashlib.sha256(f"{pack.digest} {embedder.device.type} {torch.__version__}".encode()).hexdigest()
     cached = cache_folder() / "indexes" / f"{key}.npy"
@@ -163,6 +168,18 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         return model.search(features.to(model.embedder.device), self.count)
 
 
+class EmbeddingHandler(PackHandler[list[str], np.ndarray, CaptionEmbedder]):
+    """Joint embeddings `[n, J]` from lists of n captions; each list is one element, batched inside by length."""
+
+    def __init__(self, placement: Placement, batch_size: int = 1) -> None:
+        super().__init__(placement, batch_size)
+
+    def build(self, pack: Pack, device: torch.device) -> CaptionEmbedder:
+        return CaptionEmbedder(pack, device)
+
+    def infer(self, batch: Sequence[list[str]], model: CaptionEmbedder) -> list[np.ndarray]:
+        return [model.embed(captions) for captions in batch]
+
 
 class ReadyVectors:
     """The sentence vectors that a pack's caption index holds, looked up by caption.
@@ -184,5 +201,7 @@ class ReadyVectors:
         captions = caption_texts(pack)
         vectors = pack.array(pack.component("captions")["sentence_vectors"])  # [K, S]
         if len(vectors) != len(captions):
-            raise PackError([f"{pack.location}: {len(captions)} captions but {len(vectors)} sentence vectors; index again"])
+            raise PackError(
+                [f"{pack.location}: {len(captions)} captions but {len(vectors)} sentence vectors; index again"]
+            )
         return {caption: row for row, caption in enumerate(captions)}, vectors

@@ -5,7 +5,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
 from pipelines.commits import CommitConflictError, Run, TooManyDeadLettersError, commit, now, start
@@ -70,7 +70,6 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
         CommitConflictError: another run committed the same photos.
     """
     config = settings.config
-    options.view_as(SetupOptions).save_main_session = False
     run = new_run(settings)
     local = is_local(options)
     parts = make_parts(settings, gpu_hints(options, config), worker_threads(options) if local else None)

@@ -4,14 +4,14 @@ import argparse
 from typing import Any, NoReturn, get_args
 
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from configs.schema import ConfigError, RunConfig, check_config, load_yaml
 
 DEFAULT_RUNNER = "FnApiRunner"
 
 
-class _StrictParser(argparse.ArgumentParser):
+class StrictParser(argparse.ArgumentParser):
     """A parser that raises its problem instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
@@ -20,13 +20,19 @@ class _StrictParser(argparse.ArgumentParser):
 
 def flag_parser(prog: str, description: str) -> argparse.ArgumentParser:
     """Returns the parser of the main job's flags, made from the schema."""
-    parser = _StrictParser(prog=prog, description=description, allow_abbrev=False, epilog=EPILOG)
+    parser = StrictParser(prog=prog, description=description, allow_abbrev=False, epilog=EPILOG)
     parser.add_argument("--config", metavar="FILE", help="YAML file of the options below")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file"
+    )
     for name, field in RunConfig.model_fields.items():
         if name == "beam_options":
             continue
-        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": _help(field.description, field.default)}
+        options: dict[str, Any] = {
+            "dest": name,
+            "default": argparse.SUPPRESS,
+            "help": _help(field.description, field.default),
+        }
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, list):
@@ -85,11 +91,31 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     except ConfigError as error:
         problems += error.problems
         beam_flags = rest
-    problems += _unknown_to_beam(beam_flags)
+    problems += unknown_to_beam(beam_flags)
     if problems:
         raise ConfigError(problems)
-    options = PipelineOptions(_with_runner(beam_flags))
-    return config, options
+    return config, beam_options(beam_flags)
+
+
+def parse_with_beam(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.Namespace, PipelineOptions]:
+    """Returns a smaller command's own flags and Beam's options.
+
+    Raises:
+        ConfigError: lists every flag that is unknown or wrong.
+    """
+    flags, rest = parser.parse_known_args(argv)
+    problems = unknown_to_beam(rest)
+    if problems:
+        raise ConfigError(problems)
+    return flags, beam_options(rest)
+
+
+def beam_options(flags: list[str]) -> PipelineOptions:
+    """Returns Beam's options; the main session is never pickled, since no entry module holds what workers run."""
+    named = any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
+    options = PipelineOptions(flags if named else [*flags, f"--runner={DEFAULT_RUNNER}"])
+    options.view_as(SetupOptions).save_main_session = False
+    return options
 
 
 def _with_hyphens(word: str) -> str:
@@ -112,14 +138,9 @@ def _as_flags(beam_options: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _with_runner(flags: list[str]) -> list[str]:
-    named = any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
-    return flags if named else [*flags, f"--runner={DEFAULT_RUNNER}"]
-
-
-def _unknown_to_beam(flags: list[str]) -> list[str]:
+def unknown_to_beam(flags: list[str]) -> list[str]:
     """Returns a problem for each flag that Beam does not know; Beam itself would only warn."""
-    parser = _StrictParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    parser = StrictParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for group in _all_subclasses(PipelineOptions):
         if "_add_argparse_args" in vars(group):
             group._add_argparse_args(parser)

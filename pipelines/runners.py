@@ -11,7 +11,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from configs.schema import RunConfig
-from pipelines.settings import POCKET, SAMPLES
+from pipelines.settings import POCKET
+from pipelines.sources import photo_patterns
 
 LOCAL = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "PrismRunner")
 SINGLE = ("PortableRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
@@ -51,11 +52,12 @@ def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
     if name in REFUSED:
         return [f"--runner={name} is refused: {REFUSED[name]}. Use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
     if name not in LOCAL + SINGLE:
-        return [f"--runner={name} is not one that is known to keep every photo; use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
+        return [
+            f"--runner={name} is not one that is known to keep every photo; use {', '.join(LOCAL[:2] + SINGLE[:2])}"
+        ]
     if sees_local_files(options):
         return []
-    inputs = config.input or ([] if config.uris or config.features else [SAMPLES])
-    named = [("--input", path) for path in inputs] + [("--uris", path) for path in config.uris]
+    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
     named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
     return [
         f"{flag} {path}: a local path, which the workers of {name} cannot see; copy it to gs:// or another store"

@@ -1,7 +1,7 @@
 """What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import fsspec
 import numpy as np
@@ -10,24 +10,13 @@ import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
 from pipelines.commits import Run, comparable, done_in, read_manifests
-from pipelines.settings import Settings
+from pipelines.settings import SAMPLES, Settings
+from transforms.anti_join import Settled, pending, settle_early
+from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import Listing, Outcome, Photo
-from transforms.rows import plain_text
-
-Done = set[tuple[str, str, str]]
-"""(uri, version, style) that earlier runs have settled."""
 
 Task = tuple[Listing, np.ndarray | None]
 """A listed object to tell, with its feature vector where it came with one."""
-
-
-def pending(listing: Listing, styles: Iterable[str], done: Done) -> tuple[Listing, list[Outcome]]:
-    """Returns the listing with the styles still to tell, and the outcome `unchanged` of the others."""
-    wanted = tuple(style for style in styles if (listing.uri, listing.version, style) not in done)
-    settled = [
-        Outcome(listing.uri, listing.version, None, style, "unchanged") for style in styles if style not in wanted
-    ]
-    return Listing(listing.uri, listing.size, listing.version, wanted), settled
 
 
 def feature_tasks(location: str) -> Iterator[Task]:
@@ -81,37 +70,61 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     return Photo(listing.uri, listing.version, listing.version, None, None, listing.styles), feature
 
 
+def photo_patterns(config: RunConfig) -> list[str]:
+    """Returns the patterns to list: what was asked for, or the samples where nothing was."""
+    return config.input or ([] if config.uris or config.features else [SAMPLES])
+
+
+def photo_tasks(config: RunConfig) -> Iterator[Task]:
+    """Yields the listed objects.
+
+    Raises:
+        ConfigError: a source cannot be listed, or nothing matches it.
+    """
+    empty: list[str] = []
+    try:
+        for listing in list_photos(photo_patterns(config), config.uris, empty=empty):
+            yield listing, None
+    except ListingError as error:
+        raise ConfigError([str(error)]) from error
+    if len(empty) == len(photo_patterns(config) + config.uris):
+        raise ConfigError([f"{source}: nothing matches" for source in empty])
+
+
+def done_before(run: Run) -> Iterator[Settled]:
+    """Yields (uri, version, style) of what earlier runs with the same pack and settings have settled."""
+    for manifest in read_manifests(run.output):
+        if comparable(run, manifest):
+            yield from done_in(run.output, manifest)
+
 
 def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
     """Returns what a run on this machine is to tell, and the outcomes of what it need not.
 
     Raises:
-        ConfigError: a list or a feature file cannot be read.
+        ConfigError: a source cannot be read.
     """
-    config = settings.config
-    done: Done = set()
-    for manifest in read_manifests(run.output):
-        if comparable(run, manifest):
-            done.update(done_in(run.output, manifest))
+    config, styles = settings.config, tuple(settings.styles)
+    done = set(done_before(run))
     seen: set[str] = set()
     tasks: list[Task] = []
     settled: list[Outcome] = []
     for listing, feature in feature_tasks(config.features) if config.features else photo_tasks(config):
-        uri = plain_text(listing.uri)
-        outcome = "repeated" if uri in seen else "ignored" if feature is None and is_ignored(listing) else None
-        seen.add(uri)
-        if outcome:
-            settled += [Outcome(listing.uri, listing.version, None, style, outcome) for style in settings.styles]
-            continue
-        wanted, unchanged = pending(listing, settings.styles, done)
-        settled += unchanged
-        if wanted.styles:
-            tasks.append((wanted, feature))
+        if listing.uri in seen:
+            settled += settle_early(listing, styles, "repeated")
+        elif feature is None and classify(listing) == "ignored":
+            settled += settle_early(listing, styles, "ignored")
+        else:
+            wanted, unchanged = pending(listing, styles, done)
+            settled += unchanged
+            tasks += [(wanted, feature)] if wanted.styles else []
+        seen.add(listing.uri)
     return tasks, settled
 
 
 def source_problems(config: RunConfig) -> list[str]:
     """Returns what is wrong with the inputs, before anything is read."""
+    problems = [problem for source in photo_patterns(config) + config.uris if (problem := check_input(source))]
     if config.features and (config.input or config.uris):
-        return ["--features comes in place of photos; leave --input and --uris out"]
-    return []
+        problems.append("--features comes in place of photos; leave --input and --uris out")
+    return problems

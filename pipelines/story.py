@@ -1,8 +1,8 @@
 """One photo's story in three lines of a notebook, by the code that the pipeline runs.
 
-    from pipelines.story import load_all, story
-    models = load_all("packs/pocket")
-    story(models, "photo.jpg")
+from pipelines.story import load_all, story
+models = load_all("packs/pocket")
+story(models, "photo.jpg")
 """
 
 from dataclasses import dataclass

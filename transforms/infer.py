@@ -26,7 +26,9 @@ def part_failure(element: tuple[Photo | Telling, Any], stage: str) -> Iterator[A
         return
     photo = photo_of(key)
     style = key.style if isinstance(key, Telling) else None
-    letter = DeadLetter(photo.uri, photo.version, photo.photo_id, stage, type(result).__name__, str(result), False, style)
+    letter = DeadLetter(
+        photo.uri, photo.version, photo.photo_id, stage, type(result).__name__, str(result), False, style
+    )
     yield TaggedOutput(DEAD_LETTERS, letter)
 
 

@@ -1,0 +1,8 @@
+"""A caption index made ahead: `python -m pipelines.index_captions --pack OLD --output NEW --captions FILE`."""
+
+import sys
+
+from pipelines.indexing import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

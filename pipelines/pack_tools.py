@@ -1,0 +1,56 @@
+"""What the commands that make a new pack from an old one by a Beam pipeline share."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from configs.schema import ConfigError
+from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
+from model_handlers.packs import Pack, PackError
+from pipelines.options import StrictParser
+from pipelines.runners import sees_local_files
+
+
+def command_parser(command: str, description: str) -> StrictParser:
+    """Returns a parser of the flags that all commands on packs share."""
+    parser = StrictParser(prog=f"python -m pipelines.{command}", description=description, allow_abbrev=False)
+    parser.add_argument("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
+    parser.add_argument("--output", required=True, help="new folder for the new pack")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs (default: auto)")
+    return parser
+
+
+def run_command(job: Callable[[list[str]], str], argv: list[str]) -> int:
+    """Returns an exit code: 0, 2 where options, texts or pack are wrong, 1 where the pipeline failed."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        print(job(argv))
+    except (ConfigError, PackError) as error:
+        print("No pack was made:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        return 2
+    except Exception:
+        logging.exception("The job failed; no pack was made")
+        return 1
+    return 0
+
+
+def open_pack(location: str, component: str, device: str, options: PipelineOptions) -> tuple[Pack, Placement]:
+    """Returns a pack that has the component, and where a handler is to run it.
+
+    Raises:
+        ConfigError: the runner or the device cannot do.
+        PackError: the pack cannot be opened or lacks the component.
+    """
+    if not sees_local_files(options):
+        raise ConfigError(
+            ["--runner: this command needs a runner on this machine, such as FnApiRunner or DirectRunner"]
+        )
+    pack = Pack.open(location)
+    pack.component(component)
+    try:
+        resolve_device(device)
+    except DeviceError as error:
+        raise ConfigError([f"--device: {error}"]) from error
+    return pack, Placement(pack.location, pack.digest, device)

@@ -1,0 +1,110 @@
+"""Texts of people's own: books and lists become passages, and passages the mean of their sentence vectors."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+import fsspec
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.pvalue import PCollection
+
+BATCH = 64  # passages encoded at once
+
+
+def read_passages(uri: str, min_words: int) -> Iterator[str]:
+    """Yields a file's passages: its lines, or with `min_words` whole paragraphs joined until they hold so many words.
+
+    Args:
+        uri: UTF-8 text; bytes that are not stay as surrogates.
+        min_words: least words of a passage; 0 takes each line for one. What is left at the end of a book, and too
+            short, is dropped.
+    """
+    with fsspec.open(uri, "rb") as file:
+        text = file.read().decode("utf-8-sig", "surrogateescape")
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    yield from join_paragraphs(lines, min_words) if min_words else (line for line in lines if line)
+
+
+def join_paragraphs(lines: Iterable[str], min_words: int) -> Iterator[str]:
+    """Yields passages of at least `min_words` words, cut only between paragraphs, which blank lines part."""
+    words: list[str] = []
+    for line in [*lines, ""]:
+        if line:
+            words += line.split()
+        elif len(words) >= min_words:
+            yield " ".join(words)
+            words = []
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """The mean `[S]` of sentence vectors, and how many went into it."""
+
+    vector: np.ndarray
+    count: int
+
+
+class MeanVector(beam.CombineFn):
+    """Combines arrays `[n, S]` into their Mean over all rows; None where there were none."""
+
+    def create_accumulator(self) -> tuple[np.ndarray | float, int]:
+        return 0.0, 0
+
+    def add_input(
+        self, accumulator: tuple[np.ndarray | float, int], vectors: np.ndarray
+    ) -> tuple[np.ndarray | float, int]:
+        """Returns the sum and count with the rows of `vectors` `[n, S]` added; sums are float64."""
+        total, count = accumulator
+        return total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
+
+    def merge_accumulators(
+        self, accumulators: Iterable[tuple[np.ndarray | float, int]]
+    ) -> tuple[np.ndarray | float, int]:
+        """Returns the sums and counts of all accumulators added up."""
+        totals, counts = zip(*accumulators, strict=True)
+        return sum(totals), sum(counts)
+
+    def extract_output(self, accumulator: tuple[np.ndarray | float, int]) -> Mean | None:
+        """Returns the mean in float32."""
+        total, count = accumulator
+        return Mean(np.asarray(total / count, np.float32), count) if count else None
+
+
+def raise_failures(vectors: np.ndarray | Exception) -> np.ndarray:
+    """Returns the vectors.
+
+    Raises:
+        RuntimeError: the encoder failed on the passages.
+    """
+    if isinstance(vectors, Exception):
+        raise RuntimeError(f"passages could not be encoded: {vectors}")
+    return vectors
+
+
+@dataclass(eq=False)
+class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
+    """The mean sentence vector of all passages of text files.
+
+    Input: URIs of text files. Output: one Mean, or None where no file held a passage. No dead letters: a file that
+    cannot be read fails the run.
+
+    Attributes:
+        handler: lists of texts to arrays `[n, S]`.
+        min_words: least words of a passage; 0 takes each line for one.
+    """
+
+    handler: ModelHandler
+    min_words: int = 0
+
+    def expand(self, uris: PCollection[str]) -> PCollection[Mean]:
+        return (
+            uris
+            | "Spread files" >> beam.Reshuffle()
+            | "Read passages" >> beam.FlatMap(read_passages, self.min_words)
+            | "Batch passages" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+            | "Encode passages" >> RunInference(self.handler)
+            | "Raise failures" >> beam.Map(raise_failures)
+            | "Average vectors" >> beam.CombineGlobally(MeanVector())
+        )
