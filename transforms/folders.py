@@ -77,11 +77,11 @@ class _RemoteFolders:
 
     def __init__(self, pattern: str) -> None:
         self._fs, path = open_remote(pattern)
-        pattern = pattern.rstrip("/")
+        pattern, path = pattern.rstrip("/"), path.rstrip("/")
         self._prefix = pattern.removesuffix(path) if path else pattern + "/"
 
     def path(self, pattern: str) -> str:
-        return self._fs._strip_protocol(pattern)
+        return self._fs._strip_protocol(pattern).rstrip("/")
 
     def listing(self, entry: Entry) -> Listing:
         return Listing(self._prefix + entry.path, entry.size, entry.version)

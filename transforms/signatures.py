@@ -135,4 +135,15 @@ def is_cut_short(name: str, data: bytes) -> bool:
         return int.from_bytes(data[4:8], "little") > len(data) - 8
     if name == "BMP":
         return int.from_bytes(data[2:6], "little") > len(data)
-    return False
+    return name in ("AVIF", "HEIF") and _last_box_end(data) > len(data)
+
+
+def _last_box_end(data: bytes) -> int:
+    """Returns where the last of an ISO base media file's outermost boxes ends; a size of 0 or 1 is not followed."""
+    end = 0
+    while end + 8 <= len(data):
+        size = int.from_bytes(data[end : end + 4], "big")
+        if size < 8:
+            return len(data)
+        end += size
+    return end

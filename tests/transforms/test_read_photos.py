@@ -11,6 +11,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
+from transforms.folders import Entry, _RemoteFolders
 from transforms.read_photos import (
     ListingError,
     ReadPhotos,
@@ -91,6 +92,15 @@ def test_local_patterns(tree, pattern, expected):
 @pytest.mark.parametrize(("pattern", "expected"), CASES)
 def test_fsspec_patterns(memory, pattern, expected):
     assert names(f"memory://photos{pattern}", "memory://photos") == expected
+
+
+@pytest.mark.parametrize("scheme", ["gs", "gcs"])
+@pytest.mark.parametrize("pattern", ["b", "b/", "b/p", "b/p/", "b/p/*.jpg", "b/p [1]/**"])
+def test_uris_keep_their_scheme_and_bucket(scheme, pattern, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")  # nobody listens, nothing is asked
+    folders = _RemoteFolders(f"{scheme}://{pattern}")
+    assert folders.listing(Entry("b/p/a#1.jpg", False, 3, "v")) == Listing(f"{scheme}://b/p/a#1.jpg", 3, "v")
+    assert folders.path(f"{scheme}://{pattern}") == pattern.rstrip("/")
 
 
 def test_relative_patterns_become_absolute(tree, monkeypatch):
