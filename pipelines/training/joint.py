@@ -1,0 +1,169 @@
+"""The joint embedding's training: the right photo for a caption, and the right caption for a photo, among a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model_handlers.nets.joint_embedding import JointEmbedding
+from pipelines.training.loop import Loss, Task
+from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, padded
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """Sizes of the network, and how it learns.
+
+    Args:
+        loss: `softmax` (cross entropy over the batch), `hinge` (the sum over wrong pairs, as in 2014) or `hardest`
+            (the hinge of the worst wrong pair alone, which collapses where training starts with it).
+        temperature: divides the similarities of the softmax.
+        margin: by which a pair must beat the wrong ones in a hinge.
+        word_dropout: share of words shown as unknown.
+        dropout: on word vectors and feature vectors.
+        pseudo_share: share of a batch that is class prototypes with captions about the class.
+        start: folder of an earlier training whose weights this one begins with.
+    """
+
+    dim_word: int = 128
+    dim: int = 384
+    vocabulary: int = 6000
+    batch_size: int = 192
+    loss: str = "softmax"
+    temperature: float = 0.06
+    margin: float = 0.2
+    word_dropout: float = 0.1
+    dropout: float = 0.2
+    pseudo_share: float = 0.0
+    start: str = ""
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Feature vectors `[N, F]` and, for each photo, the rows of its captions in `captions`."""
+
+    features: np.ndarray
+    captions: Tokens
+    rows: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Classes that photos may show: mean feature vectors `[C, F]`, and rows of captions about each class."""
+
+    features: np.ndarray
+    captions: Tokens
+    rows: Sequence[Sequence[int]]
+
+
+def embed_texts(model: JointEmbedding, texts: Tokens, batch_size: int = 512) -> Tensor:
+    """Returns joint embeddings `[K, J]` of texts in their order."""
+    order = np.argsort(texts.lengths, kind="stable")
+    embeddings = torch.zeros(len(texts), model.image_projection.out_features)  # [K, J]
+    for first in range(0, len(order), batch_size):
+        places = order[first : first + batch_size]
+        ids, lengths = padded([texts[place] for place in places])
+        embeddings[places] = model.embed_sentences(torch.from_numpy(ids), torch.from_numpy(lengths)).float()  # [N, J]
+    return embeddings
+
+
+def recalls(similarity: Tensor, rows: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Returns R@1, R@5 and R@10 in percent, both ways, from similarities `[N, K]`; `rows` are each photo's captions."""
+    owner = torch.empty(similarity.shape[1], dtype=torch.long)  # [K]
+    for photo, places in enumerate(rows):
+        owner[list(places)] = photo
+    mine = owner[None] == torch.arange(len(rows))[:, None]  # [N, K]
+    best = similarity.masked_fill(~mine, -torch.inf).max(dim=1).values  # [N]
+    image_ranks = (similarity > best[:, None]).sum(dim=1)  # [N]
+    true = similarity[owner, torch.arange(len(owner))]  # [K]
+    text_ranks = (similarity > true[None]).sum(dim=0)  # [K]
+    figures = {}
+    for name, ranks in (("image_to_text", image_ranks), ("text_to_image", text_ranks)):
+        for k in (1, 5, 10):
+            figures[f"{name}_R@{k}"] = 100 * float((ranks < k).float().mean())
+    return figures
+
+
+class JointTask(Task):
+    """Trains a `JointEmbedding` on photos with captions, and on class prototypes with captions about the class."""
+
+    def __init__(
+        self,
+        config: JointConfig,
+        vocabulary: Vocabulary,
+        train: PhotoSet,
+        dev: PhotoSet,
+        prototypes: Prototypes | None = None,
+    ) -> None:
+        self.config, self.photos, self.dev, self.prototypes = config, train, dev, prototypes
+        self.model: JointEmbedding = JointEmbedding(
+            train.features.shape[1], config.dim_word, config.dim, vocabulary.size, "gru"
+        )
+        nn.init.xavier_uniform_(self.model.image_projection.weight)
+        nn.init.uniform_(self.model.word_vectors.weight, -0.1, 0.1)
+        self.centre = train.features.mean(axis=0)  # [F]
+        unit = train.features / np.linalg.norm(train.features, axis=1, keepdims=True)  # [N, F]
+        projection = self.model.image_projection
+        projection.bias.data = -projection.weight.data @ torch.from_numpy(unit.mean(axis=0))  # [J]
+
+    def _batch(self, draw: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Returns feature vectors `[N, F]`, and a caption of each."""
+        pseudo = int(self.config.batch_size * self.config.pseudo_share) if self.prototypes else 0
+        photos = draw.choice(len(self.photos.rows), self.config.batch_size - pseudo, replace=False)
+        features = [self.photos.features[photos]]  # [N, F]
+        captions = [self.photos.captions[draw.choice(self.photos.rows[photo])] for photo in photos]
+        if pseudo and self.prototypes:
+            classes = draw.choice(len(self.prototypes.rows), pseudo, replace=False)
+            others = draw.choice(len(self.photos.features), pseudo)
+            spread = draw.uniform(0.3, 1.0, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
+            features.append(np.maximum(self.prototypes.features[classes] + spread, 0))  # [N, F]
+            captions += [self.prototypes.captions[draw.choice(self.prototypes.rows[place])] for place in classes]
+        return np.concatenate(features).astype(np.float32), captions
+
+    def loss(self, step: int, draw: np.random.Generator) -> Loss:
+        """Returns the hinge loss of one batch, both ways."""
+        features, captions = self._batch(draw)
+        captions = [np.where(draw.random(len(text)) < self.config.word_dropout, UNKNOWN, text) for text in captions]
+        ids, lengths = padded(captions)
+        dropout = nn.functional.dropout
+        images = self.model.embed_images(dropout(torch.from_numpy(features), self.config.dropout))  # [N, J]
+        hook = self.model.word_vectors.register_forward_hook(lambda _, __, out: dropout(out, self.config.dropout))
+        sentences = self.model.embed_sentences(torch.from_numpy(ids), torch.from_numpy(lengths))  # [N, J]
+        hook.remove()
+        similarity = images @ sentences.T  # [N, N]
+        if self.config.loss == "softmax":
+            value = contrast(similarity / self.config.temperature)
+        else:
+            value = hinge(similarity, self.config.margin, hardest=self.config.loss == "hardest") / len(captions)
+        return Loss(value, int(lengths.sum()))
+
+    def evaluate(self) -> dict[str, float]:
+        """Returns recalls on the held-out photos; the score is their sum."""
+        images = self.model.embed_images(torch.from_numpy(self.dev.features))  # [N, J]
+        figures = recalls(images @ embed_texts(self.model, self.dev.captions).T, self.dev.rows)
+        return figures | {"score": sum(figures.values())}
+
+
+def contrast(scores: Tensor) -> Tensor:
+    """Returns the mean cross entropy of picking the diagonal of `scores` `[N, N]` in each row, and in each column."""
+    right = torch.arange(len(scores))  # [N]
+    return nn.functional.cross_entropy(scores, right) + nn.functional.cross_entropy(scores.T, right)
+
+
+def hinge(similarity: Tensor, margin: float, hardest: bool) -> Tensor:
+    """Returns the loss of a batch whose right pairs lie on the diagonal of `similarity` `[N, N]` (SPEC section 13).
+
+    Args:
+        similarity: photos down, captions across.
+        margin: by which the right pair must win.
+        hardest: count only the worst wrong pair of each row and column (Faghri et al. 2017) in place of all.
+    """
+    right = similarity.diagonal()  # [N]
+    off = ~torch.eye(len(right), dtype=torch.bool)  # [N, N]
+    by_photo = (margin + similarity - right[:, None]).clamp(min=0) * off  # [N, N]
+    by_caption = (margin + similarity - right[None]).clamp(min=0) * off  # [N, N]
+    if hardest:
+        return by_photo.max(dim=1).values.sum() + by_caption.max(dim=0).values.sum()
+    return by_photo.sum() + by_caption.sum()

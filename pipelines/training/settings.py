@@ -1,0 +1,55 @@
+"""Training configurations: YAML sections become the dataclasses of the networks; unknown keys are refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Section = TypeVar("Section")
+
+
+class ConfigError(ValueError):
+    """A training configuration is wrong; the message lists every problem."""
+
+
+def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the sections of a configuration file with `section.key=value` overrides applied.
+
+    Raises:
+        ConfigError: the file is not a mapping of sections, or an override has no section, key and value.
+    """
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(settings, dict) or not all(isinstance(section, dict) for section in settings.values()):
+        raise ConfigError(f"{path} must hold sections (such as network and training), each with keys and values")
+    for override in overrides:
+        name, found, value = override.partition("=")
+        section, dot, key = name.partition(".")
+        if not (found and dot and key):
+            raise ConfigError(f"--set {override}: write it as section.key=value")
+        settings.setdefault(section, {})[key] = yaml.safe_load(value)
+    return settings
+
+
+def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Section:
+    """Returns one section as `kind`, whose fields name the keys.
+
+    Raises:
+        ConfigError: a key is unknown, a needed one is missing, or a value has another type than the field.
+    """
+    values = dict(settings.get(name, {}))
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    problems = [f"{name}.{key} is no option; known are {', '.join(known)}" for key in values if key not in known]
+    for key, value in values.items():
+        wanted = known[key].type if key in known else None
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            values[key] = float(value)
+        elif wanted in (int, float, str, bool) and type(value) is not wanted:
+            problems.append(f"{name}.{key} is {value!r}, but must be of type {wanted.__name__}")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"section {name}: {error}") from error

@@ -1,0 +1,90 @@
+"""What trained networks say of the training texts, computed once: joint embeddings and sentence vectors."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model_handlers.nets.joint_embedding import JointEmbedding
+from pipelines.training.corpus import Corpus
+from pipelines.training.joint import embed_texts
+from pipelines.training.loop import best_weights
+from pipelines.training.passages import photo_captions
+from pipelines.training.recurrence import encode_fast
+from pipelines.training.texts import Tokens, Vocabulary, padded
+from pipelines.training.thoughts import Autoencoder, ThoughtsConfig
+
+
+def load_words(folder: Path) -> Vocabulary:
+    """Returns the vocabulary that a training left in its folder."""
+    return Vocabulary(json.loads((folder / "words.json").read_text()))
+
+
+def load_joint(folder: Path) -> JointEmbedding:
+    """Returns the joint embedding that a training left in its folder."""
+    weights = best_weights(folder)
+    n_words, dim_word = weights["word_vectors.weight"].shape
+    dim, dim_image = weights["image_projection.weight"].shape
+    model = JointEmbedding(dim_image, dim_word, dim, n_words, "gru")
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def load_autoencoder(folder: Path) -> Autoencoder:
+    """Returns the sentence encoder with its decoder that a training left in its folder."""
+    weights = best_weights(folder)
+    n_words, dim_word = weights["table.weight"].shape
+    uni = weights["encoder.uni.weight_hh_l0"].shape[1] if "encoder.uni.weight_hh_l0" in weights else 0
+    bi = weights["encoder.bi_forward.weight_hh_l0"].shape[1] if "encoder.bi_forward.weight_hh_l0" in weights else 0
+    dim = weights["decoder.cell.weight_hh"].shape[1]
+    model = Autoencoder(ThoughtsConfig(dim_word=dim_word, uni=uni, bi=bi, dim=dim), n_words)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+@torch.inference_mode()
+def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
+    """Returns joint embeddings `[.., J]`, half precision, kept in `folder`.
+
+    `images` are of all photos; `photos`, `captions` and `romantic` of captions in the order of their sources.
+    """
+    path = folder / "embeddings.npz"
+    if not path.exists():
+        model, words = load_joint(folder), load_words(folder)
+        texts = {
+            "photos": photo_captions(corpus, "train", "extra")[0],
+            "captions": corpus.captions("flickr30k_train") + corpus.captions("coco_sample"),
+            "romantic": corpus.captions("romantic"),
+        }
+        arrays = {"images": model.embed_images(torch.from_numpy(corpus.features)).half().numpy()}  # [N, J]
+        for name, lines in texts.items():
+            arrays[name] = embed_texts(model, Tokens.of(words.encode(line) for line in lines)).half().numpy()  # [K, J]
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    with np.load(path) as stored:
+        return dict(stored)
+
+
+@torch.inference_mode()
+def sentence_vectors(model: Autoencoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256) -> np.ndarray:
+    """Returns sentence vectors `[K, S]`, half precision, of texts in their order."""
+    lengths = np.asarray([len(texts[place]) for place in range(len(texts))])
+    order = np.argsort(lengths, kind="stable")
+    vectors = np.zeros((len(texts), model.encoder.dim), np.float16)  # [K, S]
+    for first in tqdm(range(0, len(order), batch_size), desc="sentence vectors", unit="batch", mininterval=2):
+        places = order[first : first + batch_size]
+        ids, counts = (torch.from_numpy(array) for array in padded([texts[place] for place in places], closing=False))
+        vectors[places] = encode_fast(model.encoder, model.table(ids), counts).half().numpy()  # [N, S]
+    return vectors
+
+
+def nearest(queries: np.ndarray, bank: np.ndarray, count: int, batch_size: int = 2048) -> np.ndarray:
+    """Returns the places of the `count` rows of `bank` `[K, J]` most similar to each query `[N, J]`, best first."""
+    table = torch.from_numpy(bank).bfloat16()  # [K, J]
+    places = []
+    for first in range(0, len(queries), batch_size):
+        rows = torch.from_numpy(queries[first : first + batch_size]).bfloat16()  # [N, J]
+        places.append((rows @ table.T).float().topk(count, dim=1).indices.numpy())  # [N, count]
+    return np.concatenate(places)

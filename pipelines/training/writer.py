@@ -1,0 +1,239 @@
+"""The caption writer: the decoder net started off by a joint embedding, and the caption bank that it writes."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from model_handlers.nets.search import sample
+from model_handlers.nets.story_decoder import StoryDecoder
+from pipelines.training.loop import Loss, Task
+from pipelines.training.texts import END, Tokens, Vocabulary, padded
+from pipelines.training.thoughts import LOW, decoder_states, drop_words, jitter, text_loss
+
+
+@dataclass(frozen=True)
+class WriterConfig:
+    """How the caption writer learns; its word vectors, cell and output layer begin as those of the encoder's decoder.
+
+    Args:
+        photo_share: share of a batch's captions that start from their photo, the rest from their own joint embedding.
+        noise: largest length of the random vector added to a joint embedding (of length 1).
+    """
+
+    dim_word: int = 160
+    dim: int = 640
+    tokens: int = 3500
+    negatives: int = 0
+    photo_share: float = 0.4
+    noise: float = 0.5
+    word_dropout: float = 0.1
+
+
+class WriterTask(Task):
+    """Trains a `StoryDecoder` to write a caption from its joint embedding or its photo's."""
+
+    def __init__(
+        self,
+        config: WriterConfig,
+        n_words: int,
+        texts: Tokens,
+        own: np.ndarray,
+        photos: np.ndarray,
+        held_out: int = 512,
+    ) -> None:
+        """Makes the task.
+
+        Args:
+            config: how to learn.
+            n_words: V.
+            texts: the captions.
+            own: their joint embeddings `[K, J]`.
+            photos: their photos' joint embeddings `[P, J]`, of the first P captions.
+            held_out: number of captions, spread over all, that are kept for the score.
+        """
+        self.config, self.texts, self.own, self.photos = config, texts, own, photos
+        self.dev = np.linspace(0, len(texts) - 1, held_out, dtype=int)
+        train = np.setdiff1d(np.arange(len(texts)), self.dev)
+        order = train[np.argsort(texts.lengths[train], kind="stable")]
+        self.pictured, self.plain = order[order < len(photos)], order
+        self.model: StoryDecoder = StoryDecoder(own.shape[1], config.dim_word, config.dim, n_words, deep_output=True)
+        torch.nn.init.normal_(self.model.state.weight, std=0.5)
+
+    def loss(self, step: int, draw: np.random.Generator) -> Loss:
+        """Returns the loss of one batch of captions of nearly one length."""
+        pictured = draw.random() < self.config.photo_share
+        order, rows = (self.pictured, self.photos) if pictured else (self.plain, self.own)
+        middle = int(draw.integers(len(order)))
+        wide = self.config.tokens // (int(self.texts.lengths[order[middle]]) + 1)
+        first = int(np.clip(middle - draw.integers(wide), 0, max(0, len(order) - wide)))
+        places = order[first : first + wide]
+        ids, lengths = (torch.from_numpy(array) for array in padded([self.texts[place] for place in places]))
+        contexts = jitter(torch.from_numpy(rows[places].astype(np.float32)), self.config.noise)  # [N, J]
+        with torch.autocast("cpu", LOW):
+            states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
+        value = text_loss(self.model, states, ids, lengths, self.config.negatives)
+        return Loss(value, int(lengths.sum()), {"nll_photos" if pictured else "nll_texts": float(value.detach())})
+
+    def evaluate(self) -> dict[str, float]:
+        """Returns the loss a token on held-out captions from their own joint embeddings."""
+        ids, lengths = (torch.from_numpy(array) for array in padded([self.texts[place] for place in self.dev]))
+        contexts = torch.from_numpy(self.own[self.dev].astype(np.float32))  # [N, J]
+        value = float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))
+        return {"nll": value, "score": -value}
+
+
+@torch.inference_mode()
+def write_captions(
+    writer: StoryDecoder, contexts: Tensor, vocabulary: Vocabulary, temperature: float, seed: int, batch_size: int = 256
+) -> Iterable[tuple[str, float]]:
+    """Yields a sampled caption for each joint embedding `[N, J]`, with its cost a token."""
+    for first in tqdm(range(0, len(contexts), batch_size), desc="captions", unit="batch"):
+        states = writer.initial_state(contexts[first : first + batch_size])  # [N, H]
+        seeds = [seed + first + row for row in range(len(states))]
+        for found in sample(writer.step, states, seeds, max_words=24, temperature=temperature):
+            if found.words[-1] == END:
+                yield vocabulary.decode(found.words), found.cost / len(found.words)
+
+
+_WORDS = re.compile(r"[a-z][a-z'-]*")
+
+
+def is_fluent(caption: str) -> bool:
+    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers, marks or echoes."""
+    words = caption.split()
+    if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in _NOT_LAST:
+        return False
+    body = words[:-1]
+    if any(not _WORDS.fullmatch(word) and word != "," for word in body):
+        return False
+    echoes = any(one == two for one, two in zip(body, body[1:], strict=False))
+    content = [word for word in body if len(word) > 4]
+    return not echoes and len(set(content)) == len(content)
+
+
+_NOT_LAST = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "with",
+        "and",
+        "or",
+        "to",
+        "by",
+        "for",
+        "from",
+        "is",
+        "are",
+        "its",
+        "his",
+        "her",
+        "their",
+        "while",
+        "as",
+        "into",
+    ]
+)
+
+
+def choose_captions(
+    candidates: Iterable[tuple[str, float]],
+    known: frozenset[str],
+    limit: int,
+    dearest: float,
+    subject: Callable[[str], str],
+) -> list[str]:
+    """Returns fluent captions that the data does not hold, each once, the likeliest first and no subject in excess.
+
+    Args:
+        candidates: captions with their cost a token.
+        known: captions of the data; one of these, with or without its first article, is never chosen.
+        limit: how many to choose.
+        dearest: the highest cost a token of a fluent caption.
+        subject: names what a caption is about; a subject gets at most a fiftieth of the bank.
+    """
+    bare = {strip_article(text) for text in known}
+    counts: dict[str, int] = {}
+    chosen: dict[str, None] = {}
+    for text, cost in sorted(candidates, key=lambda pair: pair[1]):
+        if cost > dearest or len(chosen) >= limit:
+            break
+        about = subject(text)
+        if text in chosen or strip_article(text) in bare or not is_fluent(text) or counts.get(about, 0) >= limit // 50:
+            continue
+        counts[about] = counts.get(about, 0) + 1
+        chosen[text] = None
+    return list(chosen)
+
+
+def strip_article(text: str) -> str:
+    """Returns a caption without the article it begins with and without its full stop."""
+    words = text.removesuffix(".").split()
+    return " ".join(words[1:] if words and words[0] in ("a", "an", "the", "two", "some") else words)
+
+
+def first_words(text: str, count: int = 4) -> str:
+    """Returns how a caption begins: its first words without the article."""
+    return " ".join(strip_article(text).split()[:count])
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """How the caption bank is written.
+
+    Args:
+        from_photos: captions to sample from photos' joint embeddings.
+        from_captions: captions to sample from captions' joint embeddings.
+        limit: captions to keep.
+        dearest: the highest cost a token, in nats, of a caption that counts as fluent.
+        noise: length of the random vector added to each joint embedding.
+    """
+
+    from_photos: int = 8000
+    from_captions: int = 16000
+    limit: int = 8000
+    dearest: float = 1.7
+    temperature: float = 0.7
+    noise: float = 0.3
+    seed: int = 1
+
+
+def write_bank(
+    config: BankConfig,
+    writer: StoryDecoder,
+    own: np.ndarray,
+    photos: np.ndarray,
+    vocabulary: Vocabulary,
+    known: frozenset[str],
+) -> list[str]:
+    """Returns the captions of a new bank, none of which is in `known`."""
+    contexts = mixed_contexts(own, photos, (config.from_photos, config.from_captions), config.noise, config.seed)
+    candidates = write_captions(writer, contexts, vocabulary, config.temperature, config.seed)
+    return choose_captions(candidates, known, config.limit, config.dearest, first_words)
+
+
+def mixed_contexts(own: np.ndarray, photos: np.ndarray, shares: Sequence[int], noise: float, seed: int) -> Tensor:
+    """Returns joint embeddings to write captions from: of photos and of captions, each with noise, unit length again.
+
+    Args:
+        own: joint embeddings of captions `[K, J]`.
+        photos: joint embeddings of photos `[P, J]`.
+        shares: how many captions to write from photos, and how many from captions.
+        noise: length of the random vector added.
+        seed: of choice and noise.
+    """
+    draw = np.random.default_rng(seed)
+    rows = [table[draw.choice(len(table), count)] for table, count in zip((photos, own), shares, strict=True)]
+    picked = np.concatenate(rows).astype(np.float32)  # [N, J]
+    away = draw.standard_normal(picked.shape).astype(np.float32)  # [N, J]
+    picked += noise * away / np.linalg.norm(away, axis=1, keepdims=True)  # [N, J]
+    return torch.from_numpy(picked / np.linalg.norm(picked, axis=1, keepdims=True))  # [N, J]

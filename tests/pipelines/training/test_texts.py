@@ -1,0 +1,116 @@
+"""Training texts: captions, sentences, passages, vocabulary, and the rules of the caption bank."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.training.passages import book_source, cached, caption_source, passages_of, read_cached
+from pipelines.training.stories import match_passages, persons, proper_names, romance_passages, topics
+from pipelines.training.texts import Tokens, Vocabulary, book_paragraphs, normalise_caption, padded, split_sentences
+from pipelines.training.writer import choose_captions, first_words, is_fluent
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        (" a couple of zebras are standing field", "a couple of zebras are standing field ."),
+        ('" Cafe Express " sign covered in graffiti.', "cafe express sign covered in graffiti ."),
+        ("A dog's ball .", "a dog 's ball ."),
+    ],
+)
+def test_captions_have_one_form(raw: str, wanted: str) -> None:
+    assert normalise_caption(raw) == wanted
+
+
+def test_paragraphs_leave_headings_out_and_keep_case() -> None:
+    text = 'CHAPTER I\n\n"You are late," said Mr. Bruff,\nand he _smiled_ at the poor girl.\n\nTo be continued\n'
+    assert list(book_paragraphs(text)) == ["`` You are late , '' said Mr. Bruff , and he smiled at the poor girl ."]
+
+
+def test_sentences_end_after_marks_and_closing_quotes() -> None:
+    text = "`` Go ! '' she said . He went . And"
+    tokens = text.split()
+    found = [" ".join(sentence) for sentence in split_sentences(tokens)]
+    assert found == ["`` Go ! ''", "she said .", "He went .", "And"]
+
+
+def test_passages_are_whole_sentences_within_the_limits() -> None:
+    paragraph = ("one two three . " * 20 + "long " * 30 + ". four five .").split()
+    passages = list(passages_of(paragraph, 5, 12, np.random.default_rng(0)))
+    assert passages and all(5 <= len(passage) <= 12 and passage[-1] == "." for passage in passages)
+    assert all("long" not in passage for passage in passages)
+
+
+def test_vocabulary_ranks_words_and_knows_no_others() -> None:
+    vocabulary = Vocabulary.of_counts(Counter({"a": 5, "dog": 3, "cat": 3, "rare": 1}), size=5)
+    assert vocabulary.words == ["a", "cat", "dog"]
+    assert vocabulary.encode("a rare dog") == [2, 1, 4]
+    assert vocabulary.decode([2, 4, 0, 3]) == "a dog"
+
+
+def test_sources_survive_the_disk(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(["she", "ran", "."])
+    books = [["She ran . She ran . she ran ran ."]]
+    source = book_source(books, vocabulary, 3, 4, unknown=0.0)
+    photos = caption_source(["she ran .", "ran .", "she ."], vocabulary, [[0, 1, 2]])
+    cached(tmp_path / "texts.npz", {"books": source, "photos": photos})
+    again = read_cached(tmp_path / "texts.npz")
+    assert [text.tolist() for text in again["books"].texts] == [[2, 3, 4], [2, 3, 4], [2, 3, 3, 4]]
+    assert again["books"].neighbours.tolist() == [1, 2, -1]
+    assert again["photos"].neighbours.tolist() == [1, 2, 0]
+    ids, lengths = padded([again["photos"].texts[0], again["photos"].texts[1]])
+    assert ids.tolist() == [[2, 3, 4, 0], [3, 4, 0, 0]] and lengths.tolist() == [4, 3]
+
+
+def test_romance_passages_have_feeling_and_no_names_speech_or_me() -> None:
+    good = "she smiled at him with tears in her soft grey eyes and her heart was glad ."
+    books = [
+        [
+            good,
+            "she smiled at Henry with tears in her soft grey eyes and her heart was glad .",
+            "she smiled at me with tears in her soft grey eyes and her heart was glad .",
+            "`` she smiled at him with tears in her soft grey eyes and was glad . ''",
+            "she counted the spoons and she put them in the box and went to the next room .",
+            "he saw Henry and he saw Henry .",
+        ]
+    ]
+    words = sorted({word.lower() for paragraph in books[0] for word in paragraph.split()})
+    assert proper_names(books) == {"henry"}
+    assert [Vocabulary(words).decode(ids) for ids in romance_passages(books, Vocabulary(words))] == [good]
+
+
+def test_passages_match_by_topic_and_person_and_are_spread() -> None:
+    vocabulary = Vocabulary(["sea", "dog", "he", "she"])
+    vectors = np.asarray([[0, 0], [0, 0], [1, 0], [0, 1], [0, 0], [0, 0]], np.float32)  # [6, 2]
+    texts = Tokens.of(vocabulary.encode(text) for text in ("sea he", "sea she", "dog he", "dog she"))
+    about, who = topics(texts, vectors, np.ones(6)), persons(texts, vocabulary)
+    assert match_passages(about, who, about, who, 1, 9).ravel().tolist() == [0, 1, 2, 3]
+    same = np.zeros(4, int)
+    spread = match_passages(about[same], who[same], about, who, 1, 2).ravel().tolist()
+    assert Counter(spread).most_common(1)[0][1] == 2
+
+
+@pytest.mark.parametrize(
+    ("caption", "fluent"),
+    [
+        ("a man rides a horse on the beach .", True),
+        ("a man rides a horse on the", False),
+        ("a man rides a horse on the .", False),
+        ("a man man rides on the beach .", False),
+        ("people and other people on the beach .", False),
+        ("a man in a no. 7 shirt runs .", False),
+        ("a dog runs .", False),
+    ],
+)
+def test_fluent_captions(caption: str, fluent: bool) -> None:
+    assert is_fluent(caption) == fluent
+
+
+def test_the_bank_holds_nothing_of_the_data_and_no_subject_too_often() -> None:
+    fresh = [(f"a man rides a horse past {place} trees .", 1.0) for place in "abcdefgh"]
+    copied = [("the dog runs over the wet sand .", 0.1), ("a cat sleeps on a red chair .", 0.2)]
+    candidates = [*copied, *fresh, ("a girl sings in the old church .", 1.1), ("a boy sings a very odd thing .", 9.0)]
+    chosen = choose_captions(candidates, frozenset({"a dog runs over the wet sand ."}), 100, 1.7, first_words)
+    assert chosen == [copied[1][0], *(text for text, _ in fresh[:2]), "a girl sings in the old church ."]
