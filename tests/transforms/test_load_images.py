@@ -74,6 +74,12 @@ def test_a_call_reads_a_whole_batch(memory, monkeypatch):
     assert [len(paths) for paths in calls] == [5]
 
 
+def test_a_bucket_object_that_grew_is_told(memory):
+    memory.pipe_file("/p/a", b"x" * 100)
+    (grown,) = read([Listing("memory://p/a", 50, "")])
+    assert type(grown).__name__ == "SizeMismatch"
+
+
 def test_sizes_are_checked_before_and_after(tmp_path, monkeypatch):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"x" * 100)
