@@ -64,7 +64,8 @@ def submit(cloud: Any, pack: Path) -> Any:
 
 
 def is_gpu_step(name: str) -> bool:
-    return "/Run inference/" in name or name.startswith("Load images")
+    parts = name.split("/")
+    return parts[0] == "Load images" or "Run inference" in parts or "Encode chunks" in parts
 
 
 def test_gpu_steps_ask_for_a_gpu_and_no_others(submit: Any) -> None:
