@@ -2,6 +2,7 @@
 
 import posixpath
 import sys
+import threading
 from collections import Counter
 from typing import Any, TextIO
 
@@ -13,16 +14,24 @@ TASTE = 3  # stories shown
 
 
 class Progress:
-    """A progress line: photos, stories, dead letters and photos a second.
+    """A progress line: photos, stories, dead letters, photos a second, and the time, which goes on within a wave.
 
     Args:
-        total: photos to tell; None where nobody knows.
-        stream: where the line goes.
+        total: photos to tell.
+        stream: where the line goes; one that is no terminal gets a line a wave.
     """
 
-    def __init__(self, total: int | None, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr
         self._counts: Counter[str] = Counter()
-        self._line = tqdm(total=total, unit="photo", desc="Telling", file=stream or sys.stderr, dynamic_ncols=True)
+        self._line = tqdm(total=total, unit="photo", desc="Telling", file=stream, dynamic_ncols=True, mininterval=0)
+        self._closed = threading.Event()
+        if stream.isatty():
+            threading.Thread(target=self._tick, daemon=True).start()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(1.0):
+            self._line.refresh()
 
     def advance(self, photos: int, counts: dict[str, int]) -> None:
         """Moves the line on by a wave's photos and its outcomes."""
@@ -33,6 +42,7 @@ class Progress:
 
     def close(self) -> None:
         """Ends the line."""
+        self._closed.set()
         self._line.close()
 
 
@@ -62,10 +72,13 @@ def summary(output: str, manifest: dict[str, Any]) -> str:
 
 
 def _taste(output: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+    """Returns rows of three different photos, or of as many as there are."""
+    rows: dict[str, dict[str, Any]] = {}
     for file in manifest["files"]:
         if file["table"] == "stories" and len(rows) < TASTE:
             filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
             with filesystem.open(path, "rb") as stream:
-                rows += pq.read_table(stream, columns=["uri", "style", "story", "captions"]).slice(0, TASTE).to_pylist()
-    return rows[:TASTE]
+                table = pq.read_table(stream, columns=["uri", "style", "story", "captions"])
+            for row in table.to_pylist():
+                rows.setdefault(row["uri"], row)
+    return list(rows.values())[:TASTE]

@@ -81,7 +81,7 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris)
         fresh = listings | "Take out done" >> TakeOutDone(done, styles)
     records = build(fresh[LISTED], features, fresh[SETTLED], parts, target)
-    gathered = records | "Gather files" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+    gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
 
 
