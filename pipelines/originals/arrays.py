@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -18,6 +19,11 @@ from pipelines.originals.damage import AGAIN, Damage
 _MAGIC = b"\x93NUMPY"
 _PIECE = 1 << 24
 _LARGEST = 1 << 34
+
+_UNREADABLE = (
+    ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OSError, EOFError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 Note = Callable[[str], None]
 
@@ -55,7 +61,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
         if version not in readers:
             raise ValueError(f"format version {version}")
         shape, fortran, dtype = readers[version](file)
-    except (ValueError, TypeError, SyntaxError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise Damage(f"{name}: not a .npy array ({_first_line(error)}); {AGAIN}") from error
     if any(count < 0 for count in shape):
         raise Damage(f"{name}: its header says the shape is {shape}; {AGAIN}")

@@ -1,8 +1,6 @@
 """VGG-19's weights from any of the three forms in which they went round: one state dict (SPEC section 3)."""
 
-import pickle
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,10 +114,8 @@ def _from_torch(path: Path) -> Arrays:
         )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise Damage(f"{path.name}: cut short or not a state dict ({_reason(error)}); {AGAIN}") from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise Damage(f"{path.name}: refused or not a state dict ({_reason(error)}); {AGAIN}") from error
+    except Exception as error:  # torch's own restricted unpickler meets damage with errors of any kind
+        raise Damage(f"{path.name}: refused, cut short or not a state dict ({_reason(error)}); {AGAIN}") from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping):

@@ -81,3 +81,15 @@ def test_the_way_past_the_sentence_splitter_changes_nothing(monkeypatch: pytest.
 def test_a_megabyte_without_a_space_takes_linear_time() -> None:
     short, long = (tokenise("x.*" * count + "y z") for count in (10, 100_000))
     assert len(long) == len(short) and long[-3:] == short[-3:]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("1,\u0663", ["1", ",", "\u0663"]),
+        ("x\u00e9cannot", ["x\u00e9", "can", "not"]),
+        ("a street.\xa0", ["a", "street."]),
+    ],
+)
+def test_the_rules_know_ascii_classes_alone(text: str, tokens: list[str]) -> None:
+    assert tokenise(text) == tokens
