@@ -1,9 +1,9 @@
 """The word tokeniser of the 2015 programs: NLTK 3.1's Punkt sentence splitter and Penn Treebank rules.
 
 Today's tokenisers split differently where it matters (`bowl..`, a closing `''` after a space, curly quotes), and a word
-that is split differently is an unknown word. Both steps therefore follow SPEC section 7 to the letter: the model of Punkt
-and its classification of periods come from the `punkt` package, the search for places to classify is NLTK 3.1's (the
-package improves on it: it reads `. . .` as one mark, for example).
+that is split differently is an unknown word. Both steps therefore follow SPEC section 7 to the letter: the model of
+Punkt and its classification of periods come from the `punkt` package, the search for places to classify is NLTK 3.1's
+(the package improves on it: it reads `. . .` as one mark, for example).
 
 Python 2 told byte strings from text, and so does this module: for `bytes` a letter outside ASCII has no case and is in
 no list of abbreviations, and only ASCII white space separates words. Tokens of `bytes` come out as latin-1 text.
@@ -114,8 +114,8 @@ def _sentences(text: str, is_bytes: bool) -> list[str]:
 def _breaks(text: str) -> list[tuple[int, int]]:
     """Returns the spans between sentence breaks, before closing quotes and brackets move back.
 
-    Each run of non-space characters holds at most one place to classify, its last: a mark before white space and another
-    word, or before a character that no word may hold.
+    Each run of non-space characters holds at most one place to classify, its last: a mark before white space and
+    another word, or before a character that no word may hold.
     """
     spans, first = [], 0
     runs = [match.span() for match in re.finditer(r"\S+", text)]
