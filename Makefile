@@ -32,6 +32,8 @@ install: $(VENV)/.installed ## Makes .venv and installs the project into it, onc
 demo: $(VENV)/.installed ## Tells stories about the photos in samples/, on the screen and in demo-output/
 	rm -rf demo-output
 	$(BIN)/python -m pipelines.run --output demo-output
+	@echo
+	@$(BIN)/python -m pipelines.show demo-output
 
 test: $(VENV)/.installed-dev ## Runs the fast tests, offline
 	$(BIN)/python -m pytest -q -m '$(FAST)'

@@ -24,7 +24,7 @@ class RunConfig(BaseModel):
 
     input: list[Text] = Field(
         [],
-        description="photos: a folder, a glob (** crosses folders), or a URI such as gs://bucket/2026/**; repeatable. "
+        description="photos: a folder, a glob (** crosses folders) or a URI such as gs://bucket/2026/**; repeatable. "
         "Default: the photos in samples/",
     )
     uris: list[Text] = Field(
@@ -33,7 +33,7 @@ class RunConfig(BaseModel):
     )
     features: Text | None = Field(
         None,
-        description="Parquet of ready-made feature vectors in place of photos: columns uri and feature (list of float32)",
+        description="Parquet of ready-made feature vectors in place of photos: columns uri, feature (list of float32)",
     )
     output: Text = Field("stories", description="folder or URI of the stories; each run adds to it")
     pack: Text | None = Field(None, description="model pack, a folder or URI. Default: the pocket pack that ships here")

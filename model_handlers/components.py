@@ -20,8 +20,8 @@ def _skip_thoughts(entry: Entry) -> nn.Module:
 
 
 def _joint_embedding(entry: Entry) -> nn.Module:
-    sizes = (entry[name] for name in ("dim_image", "dim_word", "dim", "n_words"))
-    return JointEmbedding(*sizes, encoder=entry["encoder"])
+    sizes = (entry[name] for name in ("dim_image", "dim_word", "dim", "n_words", "encoder"))
+    return JointEmbedding(*sizes)
 
 
 def _story_decoder(entry: Entry) -> nn.Module:
@@ -92,6 +92,8 @@ def _load(pack: Pack, entry: Entry, build: Callable[[Entry], nn.Module], device:
     try:
         with torch.device("meta"):
             net = build(entry)
+        if dict(net.named_buffers()).keys() - net.state_dict().keys():
+            net = build(entry)  # some buffers are in no file: the constructor computes them
         net.load_state_dict(pack.tensors(entry["weights"]), assign=True)
     except (RuntimeError, ValueError) as error:
         raise PackError([f"{pack.location}/{entry['weights']}: does not fit the card ({error})"]) from error

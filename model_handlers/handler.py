@@ -76,7 +76,7 @@ def _halve(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[
         if len(batch) == 1:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            yield type(error)(str(error)) if type(error) in (RuntimeError, ValueError) else ValueError(str(error))
+            yield RuntimeError(str(error)) if isinstance(error, RuntimeError) else ValueError(str(error))
             return
         middle = len(batch) // 2
         yield from _halve(infer, batch[:middle])
@@ -102,7 +102,7 @@ class Placement:
     threads: int | None = None
 
 
-class PackHandler(ModelHandler[Item, Result, LazyModel[Model]], Generic[Item, Result, Model]):
+class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Generic[Item, Result, Model]):
     """A Beam ModelHandler for one component of a model pack.
 
     Args:

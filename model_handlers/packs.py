@@ -18,7 +18,7 @@ import fsspec
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, float16, float32
+from torch import Tensor, dtype, float16, float32
 
 FORMAT = 1
 CARD = "pack.json"
@@ -99,13 +99,13 @@ class Pack:
         return self.root / file
 
     def tensors(self, file: str) -> dict[str, Tensor]:
-        """Returns a safetensors file's tensors by name, those of half precision widened to float32.
+        """Returns a safetensors file's tensors by name, floating point ones widened to float32.
 
         Raises:
             PackError: the file is no safetensors file.
         """
         try:
-            return {name: value.to(float32) for name, value in load_file(self.path(file)).items()}
+            return {name: _as(float32, value) for name, value in load_file(self.path(file)).items()}
         except SafetensorError as error:
             raise PackError([f"{self.location}/{file}: not a safetensors file ({error})"]) from error
 
@@ -129,8 +129,10 @@ class Pack:
         text = self.path(file).read_bytes().decode("utf-8", "surrogateescape")
         return text.removesuffix("\n").split("\n") if text else []
 
-    def _verify(self) -> None:
-        stamp_file = cache_folder() / "stamps" / f"{hashlib.sha256(str(self.root).encode()).hexdigest()}.json"
+    def _verify(self, final: Path | None = None) -> None:
+        """Hashes every file where the stamp is not there or differs; `final` is where the folder is about to move."""
+        name = hashlib.sha256(str(final or self.root).encode()).hexdigest()
+        stamp_file = cache_folder() / "stamps" / f"{name}.json"
         stamp = {"digest": self.digest, "files": self._sizes_and_times()}
         if _read_stamp(stamp_file) == stamp:
             return
@@ -158,6 +160,10 @@ class Pack:
         if problems:
             raise PackError(problems)
         return found
+
+
+def _as(kind: dtype, tensor: Tensor) -> Tensor:
+    return tensor.to(kind) if tensor.is_floating_point() else tensor
 
 
 def file_facts(path: Path) -> dict[str, Any]:
@@ -200,22 +206,27 @@ def _local_copy(location: str) -> Path:
         problems = _card_problems(card, location)
         if problems:
             raise PackError(problems)
-        _copy(filesystem, path, [CARD, *card["files"]], target)
+        _copy(filesystem, path, Pack(location, target, card))
     return target
 
 
-def _copy(filesystem: fsspec.AbstractFileSystem, path: str, files: list[str], target: Path) -> None:
+def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
+    """Copies a pack to its place in the cache; files that are not the card's never get there."""
+    target = pack.root
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        for file in files:
+        for file in [CARD, *pack.card["files"]]:
             (temporary / file).parent.mkdir(parents=True, exist_ok=True)
             filesystem.get_file(f"{path}/{file}", str(temporary / file))
+        Pack(pack.location, temporary, pack.card)._verify(final=target)
         os.rename(temporary, target)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         if not target.exists():  # another process may have been first
-            raise PackError([f"{path}: the pack could not be copied ({type(error).__name__}: {error})"]) from error
+            problem = f"{pack.location}: the pack could not be copied ({type(error).__name__}: {error})"
+            raise PackError([problem]) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _read_card(root: Path, location: str) -> dict[str, Any]:
@@ -241,6 +252,7 @@ def _card_problems(card: Any, location: str) -> list[str]:
         for key, kind in shapes.items()
         if not isinstance(card.get(key), kind)
     ]
+    problems = problems or _shape_problems(card["components"], location)
     if problems:
         return problems
     for file, facts in card["files"].items():
@@ -264,6 +276,17 @@ FILE_KEYS = {
     "sentence_encoder": ("weights", "words", "uni_table", "bi_table"),
 }
 DECODER_FILE_KEYS = ("weights", "vocabulary")
+
+
+def _shape_problems(components: Mapping[str, Any], location: str) -> list[str]:
+    """Returns which of a card's components are not written as they must be."""
+    known = {name: components[name] for name in (*FILE_KEYS, "decoders", "styles") if name in components}
+    wrong = [name for name, entry in known.items() if not isinstance(entry, dict)]
+    decoders = {} if "decoders" in wrong else components.get("decoders", {})
+    wrong += [f"decoder {name}" for name, entry in decoders.items() if not isinstance(entry, dict)]
+    if not wrong:
+        wrong = [f"file name {file!r}" for file in component_files(components) if not isinstance(file, str)]
+    return [f"{location}/{CARD}: {name} is not written as this version reads it" for name in wrong]
 
 
 def component_files(components: Mapping[str, Any]) -> list[str]:
@@ -316,9 +339,9 @@ class PackWriter:
         return self._new(file)
 
     def add_tensors(self, file: str, tensors: Mapping[str, Tensor], half: bool = False) -> str:
-        """Writes tensors as safetensors, in half precision where asked; returns the file's name."""
+        """Writes tensors as safetensors, in half precision where asked; whole numbers stay; returns the file's name."""
         kind = float16 if half else float32
-        plain = {name: value.detach().to(kind).contiguous().clone() for name, value in tensors.items()}
+        plain = {name: _as(kind, value.detach()).contiguous().clone() for name, value in tensors.items()}
         save_file(plain, self._replace(file))
         return file
 

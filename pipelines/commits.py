@@ -38,6 +38,7 @@ class Run:
         settings_digest: of what can change a text.
         pack: location, name and digest of the pack.
         max_dead_letter_ratio: dead letters over photos attempted.
+        after: number of the last manifest when the run began; later ones may have told the same photos.
     """
 
     output: str
@@ -47,6 +48,7 @@ class Run:
     settings_digest: str
     pack: dict[str, str]
     max_dead_letter_ratio: float
+    after: int = 0
 
     @property
     def folder(self) -> str:
@@ -102,6 +104,11 @@ def read_manifests(output: str) -> list[dict[str, Any]]:
     return [json.loads(filesystem.cat_file(file)) for file in files]
 
 
+def last_number(manifests: Sequence[dict[str, Any]]) -> int:
+    """Returns the highest number of the manifests, 0 where there are none."""
+    return max((manifest["number"] for manifest in manifests), default=0)
+
+
 def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[str, Any]:
     """Returns the run's manifest, written under the next free number; a second call finds the first one's.
 
@@ -110,25 +117,29 @@ def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[st
         CommitConflictError: a run that was committed meanwhile told some of the same photos.
     """
     known = read_manifests(run.output)
-    for manifest in known:
-        if manifest["run_id"] == run.run_id:
-            return manifest
-    counts = count_outcomes(files)
-    check_ratio(counts, run.max_dead_letter_ratio)
+    newer = known
     for _ in range(attempts):
-        number = max((manifest["number"] for manifest in known), default=0) + 1
-        manifest = {"number": number, "committed": now(), **asdict(run), "counts": counts}
-        manifest["files"] = [asdict(file) for file in sorted(files, key=_path)]
-        uri = posixpath.join(run.output, "manifests", f"{number:08d}.json")
+        for manifest in newer:
+            if manifest["run_id"] == run.run_id:
+                return manifest
+        manifest = _manifest(run, files, last_number(known) + 1)
+        check_ratio(manifest["counts"], run.max_dead_letter_ratio)
+        _refuse_overlap(run, manifest, newer)
+        uri = posixpath.join(run.output, "manifests", f"{manifest['number']:08d}.json")
         try:
             put_if_absent(uri, json.dumps(manifest, indent=1).encode())
         except FileExistsError:
             newer = read_manifests(run.output)[len(known) :]
-            _refuse_overlap(run, manifest, newer)
             known += newer
             continue
         return manifest
     raise CommitConflictError(f"{run.output}: {attempts} other runs took the next number first; run again")
+
+
+def _manifest(run: Run, files: Sequence[FileRecord], number: int) -> dict[str, Any]:
+    described = [asdict(file) for file in sorted(files, key=_path)]
+    counts = count_outcomes(files)
+    return {"number": number, "committed": now(), **asdict(run), "counts": counts, "files": described}
 
 
 def _path(file: FileRecord) -> str:
@@ -153,9 +164,11 @@ def check_ratio(counts: dict[str, int], limit: float) -> None:
         )
 
 
-def _refuse_overlap(run: Run, ours: dict[str, Any], newer: list[dict[str, Any]]) -> None:
-    mine = set(done_in(run.output, ours))
-    for manifest in newer:
+def _refuse_overlap(run: Run, ours: dict[str, Any], others: Sequence[dict[str, Any]]) -> None:
+    """Raises CommitConflictError where a run that was committed since this one began settled the same as this one."""
+    others = [manifest for manifest in others if manifest["number"] > run.after and comparable(run, manifest)]
+    mine = set(done_in(run.output, ours)) if others else set()
+    for manifest in others:
         shared = mine.intersection(done_in(run.output, manifest))
         if shared:
             uri, _, style = min(shared)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.commits import CommitConflictError, Run, TooManyDeadLettersError, commit, now, start
+from pipelines.commits import CommitConflictError, Run, TooManyDeadLettersError, commit, last_number, now, read_manifests, start
 from pipelines.job import make_parts
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
@@ -100,4 +100,5 @@ def new_run(settings: Settings) -> Run:
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
+        after=last_number(read_manifests(settings.config.output)),
     )

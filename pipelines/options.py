@@ -152,5 +152,5 @@ def unknown_to_beam(flags: list[str]) -> list[str]:
 
 
 def _all_subclasses(parent: type) -> list[Any]:
-    children = parent.__subclasses__()
+    children: list[Any] = parent.__subclasses__()
     return children + [below for child in children for below in _all_subclasses(child)]

@@ -110,8 +110,9 @@ def style_vectors(pack: Pack, name: str, width: int) -> StyleVectors:
     for vector in [source, *targets]:
         if vector.shape != (width,):
             raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
-    target = targets[0] if len(targets) == 1 else np.mean(targets, axis=0, dtype=np.float32)
-    return StyleVectors(source, target)
+    if len(targets) == 1:
+        return StyleVectors(source, targets[0])
+    return StyleVectors(source, np.stack(targets).mean(axis=0, dtype=np.float32))
 
 
 def _vector(pack: Pack, file: str) -> np.ndarray:

@@ -55,11 +55,12 @@ def test_demo_installs_once_and_tells_each_time(fake: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert "a story" in first.stdout
     assert any("pip install" in line and line.endswith("--editable .") for line in asked)
-    assert asked[-1] == "python -m pipelines.run --output demo-output"
+    told = ["python -m pipelines.run --output demo-output", "python -m pipelines.show demo-output"]
+    assert asked[-2:] == told
     second, asked = make(fake, "demo")
     assert second.returncode == 0, second.stderr
     assert "a story" in second.stdout
-    assert asked == ["python -m pipelines.run --output demo-output"]
+    assert asked == told
 
 
 def test_failed_install_is_tried_again(fake: Path) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import stat
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +179,7 @@ def _by_place(
 ) -> list[Any]:
     """Returns each URI's result or error, in order; remote file systems get all their paths in one call."""
     results: dict[str, Any] = {}
-    groups: dict[int, tuple[Any, list[str], list[str]]] = defaultdict(lambda: (None, [], []))
+    groups: dict[int, tuple[Any, list[str], list[str]]] = {}
     for uri in dict.fromkeys(uris):
         problem = check_uri(uri)
         if problem:
@@ -192,8 +191,9 @@ def _by_place(
                 results[uri] = read_error(uri, error)
         else:
             fs, path = open_remote(uri)
-            _, paths, group = groups[id(fs)]
-            groups[id(fs)] = (fs, [*paths, path], [*group, uri])
+            _, paths, group = groups.setdefault(id(fs), (fs, [], []))
+            paths.append(path)
+            group.append(uri)
     for fs, paths, group in groups.values():
         for uri, result in zip(group, remote(fs, paths, group), strict=True):
             results[uri] = read_error(uri, result) if isinstance(result, BaseException) else result

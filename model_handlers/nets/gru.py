@@ -32,11 +32,11 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
     }
 
 
-def last_state(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Tensor:
+def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor) -> Tensor:
     """Returns the state after each sequence's own last word, `[N, H]`; what lies beyond a length changes nothing.
 
     Args:
-        gru: one layer, one direction, batch first.
+        gru: the recurrent layer: one layer, one direction, batch first.
         words: word vectors `[N, T, W]`, padded at the end with any finite values.
         lengths: words of each sequence `[N]`, at least 1.
     """

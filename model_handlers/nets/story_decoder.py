@@ -59,7 +59,7 @@ class StoryDecoder(nn.Module):
     def run(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Returns the states `[N, T, H]` over word vectors `[N, T, W]` from the first state `[N, H]`."""
         cell = self.cell
-        gru = torch._VF.gru  # type: ignore[attr-defined]  # one fused call over all steps with the cell's own weights
+        gru = torch._VF.gru  # one fused call over all steps with the cell's own weights
         weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
         states, _ = gru(inputs, state[None], weights, True, 1, 0.0, self.training, False, True)  # [N, T, H]
         return states

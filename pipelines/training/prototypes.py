@@ -1,11 +1,12 @@
 """Pseudo photos: what the backbone's classifier knows of classes that the photos with captions do not show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import timm
 
 from pipelines.training.joint import Prototypes
+from pipelines.training.lexicon import PLAIN_NAMES
 from pipelines.training.texts import Tokens, Vocabulary
 
 
@@ -41,26 +42,29 @@ def class_means(classes: np.ndarray, features: np.ndarray, reach: float) -> np.n
 def prototypes(
     classes: np.ndarray, features: np.ndarray, texts: Sequence[str], vocabulary: Vocabulary, reach: float = 0.4
 ) -> Prototypes:
-    """Returns one prototype for each noun that five captions or more name, classes of the same noun averaged."""
-    by_noun: dict[str, list[int]] = {}
+    """Returns one prototype for each class and name of it that five captions or more use."""
     padded_texts = [f" {text} " for text in texts]
     words: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         for word in set(text.split()):
             words.setdefault(word, []).append(place)
-    rows_of: dict[str, list[int]] = {}
+    pairs: list[tuple[int, list[int]]] = []
     for place, names in enumerate(class_nouns()):
-        for noun in names:
-            if noun not in rows_of:
-                last = noun.split()[-1]
-                rows_of[noun] = [row for row in words.get(last, []) if f" {noun} " in padded_texts[row]]
-            if len(rows_of[noun]) >= 5:
-                by_noun.setdefault(noun, []).append(place)
-                break
-    means = class_means(classes, features, reach)  # [C, F]
-    nouns = sorted(by_noun)
-    centres = np.stack([means[by_noun[noun]].mean(axis=0) for noun in nouns])  # [P, F]
-    used = sorted({row for noun in nouns for row in rows_of[noun]})
+        plain = [noun for noun, heads in PLAIN_NAMES.items() if heads.intersection(names)]
+        for noun in _used_names(names, words, padded_texts) + plain:
+            rows = [row for row in words.get(noun.split()[-1], []) if f" {noun} " in padded_texts[row]]
+            if len(rows) >= 5:
+                pairs.append((place, rows))
+    centres = class_means(classes, features, reach)[[place for place, _ in pairs]]  # [P, F]
+    used = sorted({row for _, rows in pairs for row in rows})
     place_of = {row: place for place, row in enumerate(used)}
     captions = Tokens.of([vocabulary.encode(texts[row]) for row in used])
-    return Prototypes(centres, captions, [[place_of[row] for row in rows_of[noun]] for noun in nouns])
+    return Prototypes(centres, captions, [[place_of[row] for row in rows] for _, rows in pairs])
+
+
+def _used_names(names: Sequence[str], words: Mapping[str, Sequence[int]], texts: Sequence[str]) -> list[str]:
+    """Returns the longest of a class's names that five texts or more use, if there is one."""
+    for noun in names:
+        if sum(f" {noun} " in texts[row] for row in words.get(noun.split()[-1], ())) >= 5:
+            return [noun]
+    return []

@@ -18,6 +18,9 @@ from pipelines.training.passages import passages_of
 from pipelines.training.texts import Tokens, Vocabulary
 
 
+_MARKS = (".", ",", ";", "!", "?", "'s", "n't", "--")
+
+
 @dataclass(frozen=True)
 class StorySet:
     """Contexts `[Q, S]` before the shift, openings and passages, and which of them suit each context."""
@@ -68,25 +71,34 @@ def proper_names(books: Sequence[Sequence[str]]) -> frozenset[str]:
 
 
 def romance_passages(
-    books: Sequence[Sequence[str]], vocabulary: Vocabulary, least: int = 12, most: int = 32
+    books: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Sequence[tuple[int, int]] = ((12, 32), (9, 20))
 ) -> Iterator[np.ndarray]:
     """Yields passages of books in the third person that tell of feelings, or of a scene in two words or more.
 
-    None has speech, names or unknown words in it.
+    None has speech, names or unknown words in it, and none comes twice. Paragraphs are cut once for each of `limits`, the
+    least and the most words of a passage.
     """
-    names = proper_names(books) - FIRST_OR_SECOND
-    barred = FIRST_OR_SECOND | names
+    barred = (proper_names(books) - FIRST_OR_SECOND) | FIRST_OR_SECOND
     draw = np.random.default_rng(0)
+    seen: set[str] = set()
     for book in books:
         for paragraph in book:
-            for passage in passages_of(paragraph.lower().split(), least, most, draw):
-                words = set(passage)
-                if passage[0] in NO_START or words & barred or not words & THIRD:
-                    continue
-                if not words & FEELINGS and len(words & SCENES) < 2:
-                    continue
-                if all(word in vocabulary.ids and (word[0].isalpha() or word in ".,;!?'s--n't") for word in passage):
-                    yield np.asarray([vocabulary.ids[word] for word in passage], np.int32)
+            words = paragraph.lower().split()
+            for least, most in limits:
+                for passage in passages_of(words, least, most, draw):
+                    text = " ".join(passage)
+                    if text not in seen and _is_romance(passage, barred, vocabulary):
+                        seen.add(text)
+                        yield np.asarray([vocabulary.ids[word] for word in passage], np.int32)
+
+
+def _is_romance(passage: Sequence[str], barred: frozenset[str], vocabulary: Vocabulary) -> bool:
+    words = set(passage)
+    if passage[0] in NO_START or words & barred or not words & THIRD:
+        return False
+    if not words & FEELINGS and len(words & SCENES) < 2:
+        return False
+    return all(word in vocabulary.ids and (word[0].isalpha() or word in _MARKS) for word in passage)
 
 
 def topics(texts: Tokens, word_vectors: np.ndarray, rarity: np.ndarray, batch_size: int = 4096) -> np.ndarray:

@@ -122,7 +122,7 @@ def _make(config: StoriesConfig, corpus: Corpus, output: Path) -> None:
     queries = _queries(corpus, sources, joint, config.captions)
     found = nearest(queries.embeddings, bank_embeddings.detach().half().numpy(), config.nearest)  # [Q, k]
     contexts = _mean_vectors(found, bank_vectors)  # [Q, S]
-    passages = Tokens.of(romance_passages(corpus.books[: -corpus.held_out_books], words))
+    passages = _passages(corpus, words, output / "passages.npz")
     openings = Tokens.of([*sources["romantic"].texts, *queries.texts])
     opening_rows = _openings(queries, joint, config, len(sources["romantic"].texts))
     rows = _passage_rows(model, words, queries.texts, passages, config)
@@ -131,6 +131,13 @@ def _make(config: StoriesConfig, corpus: Corpus, output: Path) -> None:
     kept = Tokens.of(queries.texts[place] for place in np.flatnonzero(plain))
     np.savez(output / "plain.npz", contexts=contexts[plain], ids=kept.ids, starts=kept.starts)
     np.savez(output / "styles.npz", **_styles(model, sources, passages))  # type: ignore[arg-type]
+
+
+def _passages(corpus: Corpus, words: Vocabulary, path: Path) -> Tokens:
+    """Returns the romance passages of the books that are not held out, kept in `path`."""
+    if not path.exists():
+        Tokens.of(romance_passages(corpus.books[: -corpus.held_out_books], words)).save(path)
+    return Tokens.load(path)
 
 
 def _passage_rows(
