@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.commits import CommitConflictError, Run, TooManyDeadLettersError, commit, last_number, now, read_manifests, start
+from pipelines.commits import (
+    CommitConflictError,
+    Run,
+    TooManyDeadLettersError,
+    commit,
+    last_number,
+    now,
+    read_manifests,
+    start,
+)
 from pipelines.job import make_parts
 from pipelines.options import parse
 from pipelines.progress import Progress, summary

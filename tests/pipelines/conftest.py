@@ -1,0 +1,126 @@
+"""Tiny model packs, the main job run in this process, and what it leaves."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from model_handlers.nets.vgg import VGG19
+from model_handlers.packs import Pack, PackWriter
+from pipelines.import_originals import import_originals
+from pipelines.main_job import main
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FEATURE = 4096  # of the golden joint embedding
+
+
+@pytest.fixture(scope="session")
+def story_pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Returns the pack of the golden model folder, which has no features component."""
+    pack = import_originals(GOLDEN / "model", str(tmp_path_factory.mktemp("packs") / "golden"))
+    assert pack is not None
+    return pack
+
+
+@pytest.fixture(scope="session")
+def photo_pack(story_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Returns the golden pack with a features component: a VGG-19 one channel wide that blurs, then mixes at random."""
+    net = VGG19([1] * 16, 64, FEATURE)
+    draw = torch.Generator().manual_seed(5)
+    state = net.state_dict()
+    for name, value in state.items():
+        if name.startswith("features"):
+            value.fill_(0.0 if name.endswith("bias") else 1.0 / value[0].numel())
+        else:
+            value.copy_(torch.randn(value.shape, generator=draw))
+    state["features.0.bias"].fill_(150.0)
+    writer = PackWriter(str(tmp_path_factory.mktemp("packs") / "photos"), story_pack)
+    weights = writer.add_tensors("features.safetensors", state)
+    sizes = {"widths": [1] * 16, "hidden": 64, "width": FEATURE}
+    recipe = {"name": "original"}
+    writer.components["features"] = {"family": "vgg19", **sizes, "weights": weights, "preprocessing": recipe}
+    return writer.finish()
+
+
+@dataclass(frozen=True)
+class Output:
+    """What runs left under an OUTPUT, as its manifests name it."""
+
+    location: str
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        filesystem, path = fsspec.core.url_to_fs(f"{self.location}/manifests")
+        names = sorted(filesystem.ls(path, detail=False)) if filesystem.exists(path) else []
+        return [json.loads(filesystem.cat_file(name)) for name in names]
+
+    def rows(self, table: str, number: int | None = None) -> list[dict[str, Any]]:
+        """Returns a table's rows by uri and style, of one manifest or of all."""
+        rows: list[dict[str, Any]] = []
+        for manifest in self.manifests:
+            if number in (None, manifest["number"]):
+                for file in manifest["files"]:
+                    if file["table"] == table:
+                        with fsspec.open(f"{self.location}/{file['path']}", "rb") as stream:
+                            found = pq.read_table(stream).to_pylist()
+                        assert len(found) == file["rows"] > 0
+                        rows += found
+        return sorted(rows, key=lambda row: (row["uri"], row.get("style", "")))
+
+    def outcomes(self, number: int | None = None) -> Counter[str]:
+        """Returns the ledger rows by outcome, which the manifests count alike."""
+        found = Counter(row["outcome"] for row in self.rows("ledger", number))
+        counted: Counter[str] = Counter()
+        for manifest in self.manifests:
+            if number in (None, manifest["number"]):
+                counted.update(manifest["counts"])
+        assert found == counted
+        return found
+
+
+@pytest.fixture
+def output_at() -> type[Output]:
+    """Returns the class that reads an OUTPUT."""
+    return Output
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    """Returns an OUTPUT that nothing was written to yet."""
+    return Output(str(tmp_path / "stories"))
+
+
+@pytest.fixture
+def run_job(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Returns a function that runs the main job here; it returns the exit code, stdout and stderr."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(list(argv))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def write_features(tmp_path: Path) -> Callable[..., str]:
+    """Returns a function that writes a feature file from pairs of uri and vector, and returns its path."""
+
+    def write(pairs: list[tuple[Any, Any]], kind: Any = None, name: str = "features.parquet") -> str:
+        uris, features = zip(*pairs, strict=True)
+        rows = [None if feature is None else np.asarray(feature).tolist() for feature in features]
+        columns = {"uri": pa.array(uris), "feature": pa.array(rows, kind or pa.list_(pa.float32()))}
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return str(tmp_path / name)
+
+    return write
