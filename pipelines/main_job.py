@@ -48,6 +48,9 @@ def main(argv: list[str]) -> int:
     except CommitConflictError as error:
         print(error, file=sys.stderr)
         return CONFLICT
+    except KeyboardInterrupt:
+        print("Stopped; nothing was published", file=sys.stderr)
+        return FAILED
     except Exception:  # the one place where a bug, or memory that ran out, ends the process
         logging.exception("The run failed; nothing was published")
         return FAILED
