@@ -1,5 +1,5 @@
 # The worker image for Dataflow, with GPUs or without. Build it from the repository's root:
-#   docker build -t REGION-docker.pkg.dev/PROJECT/REPOSITORY/storyteller:0.1.0 .
+#   docker build -t REGISTRY/PROJECT/storyteller:0.1.0 .
 # and run with --sdk_container_image=THAT_NAME --sdk_location=container.
 # Python and Beam must be those of the machine that submits. The CUDA runtime comes with the torch wheel; the driver is
 # mounted by Dataflow (install-nvidia-driver). Another base can bring its own CUDA: --build-arg BASE_IMAGE=...
