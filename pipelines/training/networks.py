@@ -153,7 +153,7 @@ def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str,
         material.stories,
         material.plain,
         material.styles["romance"] - material.styles["source"],
-        [words.ids[mark] for mark in (".", "!", "?")],
+        [words.ids[mark] for mark in (".", "!", "?") if mark in words.ids],
         held_out(sources, 256),
     )
     return train(task, loop, output)

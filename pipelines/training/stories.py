@@ -17,7 +17,6 @@ from pipelines.training.lexicon import FEELINGS, FEMALE, FIRST_OR_SECOND, MALE, 
 from pipelines.training.passages import passages_of
 from pipelines.training.texts import Tokens, Vocabulary
 
-
 _MARKS = (".", ",", ";", "!", "?", "'s", "n't", "--")
 
 

@@ -86,5 +86,5 @@ def nearest(queries: np.ndarray, bank: np.ndarray, count: int, batch_size: int =
     places = []
     for first in range(0, len(queries), batch_size):
         rows = torch.from_numpy(queries[first : first + batch_size]).bfloat16()  # [N, J]
-        places.append((rows @ table.T).float().topk(count, dim=1).indices.numpy())  # [N, count]
+        places.append((rows @ table.T).float().topk(min(count, len(bank)), dim=1).indices.numpy())  # [N, count]
     return np.concatenate(places)

@@ -57,7 +57,7 @@ class WriterTask(Task):
             held_out: number of captions, spread over all, that are kept for the score.
         """
         self.config, self.texts, self.own, self.photos = config, texts, own, photos
-        self.dev = np.linspace(0, len(texts) - 1, held_out, dtype=int)
+        self.dev = np.linspace(0, len(texts) - 1, min(held_out, 1 + len(texts) // 20), dtype=int)
         train = np.setdiff1d(np.arange(len(texts)), self.dev)
         order = train[np.argsort(texts.lengths[train], kind="stable")]
         self.pictured, self.plain = order[order < len(photos)], order
