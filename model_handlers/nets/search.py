@@ -179,7 +179,7 @@ def sample(
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def choose(probabilities: Tensor, photos: list[int]) -> Tensor:
-        scaled = probabilities.double() / probabilities.amax(dim=1, keepdim=True)  # [R, V]; a low temperature underflows
+        scaled = probabilities.double() / probabilities.amax(dim=1, keepdim=True)  # [R, V], 1 at most: no underflow
         mass = scaled.pow(1 / temperature).cumsum(dim=1)  # [R, V]
         points = torch.stack([torch.rand((), generator=draws[photo], dtype=torch.float64) for photo in photos])  # [R]
         return torch.searchsorted(mass, points.to(mass.device)[:, None] * mass[:, -1:], right=True).squeeze(1)  # [R]
