@@ -1,0 +1,118 @@
+"""The photo's way through the networks, with handlers that only add, and the style shift summed by hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
+from transforms.steps import (
+    DecodeStories,
+    ExtractFeatures,
+    RetrieveCaptions,
+    ShiftStyle,
+    match_captions,
+    shift_each_style,
+    shift_style,
+)
+
+SHIFT = StyleVectors(source=np.array([1, 2], "f4"), target=np.array([10, 20], "f4"))
+OTHER = StyleVectors(source=np.array([1, 2], "f4"), target=np.array([0, -1], "f4"))
+
+
+class Total(ModelHandler[np.ndarray, Any, object]):
+    """Sums an array; one that sums to a negative number is an error."""
+
+    def load_model(self) -> object:
+        return Total
+
+    def run_inference(self, batch: Sequence[np.ndarray], model: object, inference_args: Any = None) -> list[Any]:
+        totals = [float(array.sum()) for array in batch]
+        return [total if total >= 0 else ValueError(f"{total} is negative") for total in totals]
+
+
+def photo(name: str, *styles: str) -> Photo:
+    return Photo(name, "1", f"id of {name}", 3, 2, styles)
+
+
+def told(name: str) -> Telling:
+    return Telling(photo(name), (), "romance")
+
+
+STEPS = [(ExtractFeatures, photo, "features"), (RetrieveCaptions, photo, "captions"), (DecodeStories, told, "story")]
+
+
+@pytest.mark.parametrize(("step", "key", "stage"), STEPS)
+def test_each_network_step_parts_good_from_bad(step: Any, key: Any, stage: str) -> None:
+    pairs = [(key("good"), np.ones(3)), (key("bad"), -np.ones(3)), (key("zero"), np.zeros(3))]
+    with TestPipeline("FnApiRunner") as root:
+        outputs = root | beam.Create(pairs) | step(Total())
+        letters = outputs[DEAD_LETTERS] | beam.Map(lambda letter: (letter.uri, letter.stage, letter.message))
+        assert_that(outputs[RESULTS], equal_to([(key("good"), 3.0), (key("zero"), 0.0)]), label="results")
+        assert_that(letters, equal_to([("bad", stage, "-3.0 is negative")]), label="dead letters")
+
+
+@pytest.mark.parametrize(("step", "key", "stage"), STEPS)
+def test_each_network_step_takes_nothing(step: Any, key: Any, stage: str) -> None:
+    with TestPipeline("FnApiRunner") as root:
+        outputs = root | beam.Create([]) | step(Total())
+        assert_that(outputs[RESULTS], equal_to([]), label="results")
+        assert_that(outputs[DEAD_LETTERS], equal_to([]), label="dead letters")
+
+
+def test_captions_keep_their_order() -> None:
+    matched = match_captions((photo("a"), [("a dog", 0.5), ("a cat", 0.25), ("a dog", 0.125)]))
+    captions = (CaptionMatch("a dog", 0.5), CaptionMatch("a cat", 0.25), CaptionMatch("a dog", 0.125))
+    assert matched == Matched(photo("a"), captions)
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"), [(1.0, [109, 218]), (0.0, [100, 200]), (0.5, [104.5, 209]), (-1, [91, 182])]
+)
+def test_shift_by_hand(strength: float, expected: list[float]) -> None:
+    shifted = shift_style(np.array([100, 200], "f4"), SHIFT, strength)
+    assert shifted.dtype == np.float32
+    np.testing.assert_array_equal(shifted, expected)
+
+
+def test_shift_is_taken_out_before_it_is_put_in() -> None:
+    """In float32 the order of the original, x - c + b, shows: b and c alone would cancel 1 away."""
+    big = StyleVectors(source=np.array([1e8], "f4"), target=np.array([1e8 + 8], "f4"))
+    assert shift_style(np.array([1], "f4"), big, 1.0)[0] == np.float32(np.float32(1) - np.float32(1e8)) + np.float32(
+        1e8 + 8
+    )
+
+
+def test_each_wanted_style_is_shifted_to() -> None:
+    styles = {"romance": SHIFT, "swift": OTHER, "unasked": OTHER}
+    matched = Matched(photo("a", "swift", "romance"), (CaptionMatch("a dog", 0.5),))
+    shifted = list(shift_each_style((matched, np.array([100, 200], "f4")), styles, 1.0))
+    assert [telling for telling, _ in shifted] == [
+        Telling(matched.photo, matched.captions, style) for style in ("swift", "romance")
+    ]
+    np.testing.assert_array_equal([vector for _, vector in shifted], [[99, 197], [109, 218]])
+
+
+def test_shift_step() -> None:
+    pairs = [
+        (Matched(photo("both", "romance", "swift"), ()), np.array([100, 200], "f4")),
+        (Matched(photo("one", "swift"), ()), np.array([0, 0], "f4")),
+        (Matched(photo("none"), ()), np.array([0, 0], "f4")),
+    ]
+    with TestPipeline("FnApiRunner") as root:
+        shifted = root | beam.Create(pairs) | ShiftStyle({"romance": SHIFT, "swift": OTHER})
+        plain = shifted | beam.MapTuple(lambda telling, vector: (telling.photo.uri, telling.style, vector.tolist()))
+        expected = [("both", "romance", [109, 218]), ("both", "swift", [99, 197]), ("one", "swift", [-1, -3])]
+        assert_that(plain, equal_to(expected), label="shifted")
+
+
+def test_shift_step_takes_nothing() -> None:
+    with TestPipeline("FnApiRunner") as root:
+        shifted = root | beam.Create([]) | ShiftStyle({"romance": SHIFT})
+        assert_that(shifted, equal_to([]), label="shifted")
