@@ -15,8 +15,13 @@ from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.packs import Pack, PackError, cache_folder, open_once
 from model_handlers.words import Vocabulary
 
-Matches = list[tuple[str, float]]
-"""Captions with their similarities, best first."""
+
+class Matches(list[tuple[str, float]]):
+    """Captions with their similarities, best first.
+
+    A class of its own is pickled whole between steps; in plain lists Beam's coders refuse captions that are not UTF-8.
+    """
+
 
 SPARE = 16  # candidates beyond k that the float32 screening hands to the exact ranking
 BLOCK = 65536  # captions scored at once
@@ -120,7 +125,7 @@ class CaptionIndex:
         order = exact.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [N, k]
         best, scores = places.gather(1, order).tolist(), exact.gather(1, order).tolist()
         return [
-            [(self.captions[place], score) for place, score in zip(row, row_scores, strict=True)]
+            Matches((self.captions[place], score) for place, score in zip(row, row_scores, strict=True))
             for row, row_scores in zip(best, scores, strict=True)
         ]
 

@@ -18,7 +18,7 @@ from model_handlers.packs import PackWriter
 from model_handlers.sentences import SentenceHandler
 from pipelines.options import parse_with_beam
 from pipelines.pack_tools import command_parser, open_pack, run_command
-from transforms.sentences import with_texts, write_chunk
+from transforms.sentences import Texts, with_texts, write_chunk
 
 CHUNK = 2048  # captions embedded in one piece
 
@@ -78,10 +78,10 @@ def read_captions(location: str) -> list[str]:
     return [line.strip().decode("utf-8", "surrogateescape") for line in lines if line.strip()]
 
 
-def chunks_of(captions: list[str]) -> Iterator[tuple[str, list[str]]]:
+def chunks_of(captions: list[str]) -> Iterator[tuple[str, Texts]]:
     """Yields the captions in order, in pieces named by the place of their first."""
     for start in range(0, len(captions), CHUNK):
-        yield str(start), captions[start : start + CHUNK]
+        yield str(start), Texts(captions[start : start + CHUNK])
 
 
 def fill(target: np.ndarray, captions: list[str], handler: ModelHandler, options: PipelineOptions) -> None:

@@ -21,6 +21,15 @@ from transforms.records import Matched
 CHUNK = 1024  # captions a file
 
 
+class Texts(list[str]):
+    """Texts that Beam pickles whole between steps; in plain lists its coders refuse what is not UTF-8."""
+
+    @classmethod
+    def from_keys(cls, keys: Iterable[bytes]) -> "Texts":
+        """Returns the texts of keys, see `caption_key`."""
+        return cls(key.decode("utf-8", "surrogateescape") for key in keys)
+
+
 class VectorTable(Protocol):
     """Sentence vectors that are there already."""
 
@@ -55,22 +64,21 @@ def key_by_shard(key: bytes, shards: int) -> tuple[int, bytes]:
     return shard_of(key, shards), key
 
 
-def cut_into_chunks(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str, list[str]]]:
+def cut_into_chunks(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str, Texts]]:
     """Yields a shard's captions, sorted, in named chunks of at most CHUNK."""
     shard, keys = element
     captions = sorted(keys)
     for start in range(0, len(captions), CHUNK):
-        texts = [key.decode("utf-8", "surrogateescape") for key in captions[start : start + CHUNK]]
-        yield f"{shard:05d}-{start // CHUNK:05d}", texts
+        yield f"{shard:05d}-{start // CHUNK:05d}", Texts.from_keys(captions[start : start + CHUNK])
 
 
-def with_texts(element: tuple[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], list[str]]:
+def with_texts(element: tuple[str, Texts]) -> tuple[tuple[str, Texts], Texts]:
     """Returns the chunk keyed by its name and texts, so that both come back beside the vectors."""
     name, texts = element
-    return (name, tuple(texts)), texts
+    return (name, texts), texts
 
 
-def write_chunk(element: tuple[tuple[str, tuple[str, ...]], Any], prefix: str) -> str:
+def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
     """Returns the URI of the chunk's files, `<uri>.npy` `[n, S]` and `<uri>.json`.
 
     Raises:

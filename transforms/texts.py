@@ -10,6 +10,8 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
 
+from transforms.sentences import Texts, caption_key
+
 BATCH = 64  # passages encoded at once
 
 
@@ -44,6 +46,17 @@ class Mean:
 
     vector: np.ndarray
     count: int
+
+
+def read_keys(uri: str, min_words: int) -> Iterator[bytes]:
+    """Yields a file's passages as bytes; Beam's text coder refuses what is not UTF-8."""
+    for passage in read_passages(uri, min_words):
+        yield caption_key(passage)
+
+
+def as_texts(keys: list[bytes]) -> Texts:
+    """Returns a batch of passages, as the encoder takes it."""
+    return Texts.from_keys(keys)
 
 
 class MeanVector(beam.CombineFn):
@@ -102,8 +115,9 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
         return (
             uris
             | "Spread files" >> beam.Reshuffle()
-            | "Read passages" >> beam.FlatMap(read_passages, self.min_words)
+            | "Read passages" >> beam.FlatMap(read_keys, self.min_words)
             | "Batch passages" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+            | "Take texts" >> beam.Map(as_texts)
             | "Encode passages" >> RunInference(self.handler)
             | "Raise failures" >> beam.Map(raise_failures)
             | "Average vectors" >> beam.CombineGlobally(MeanVector())

@@ -1,0 +1,192 @@
+"""Sentence vectors: each caption encoded once, kept in files, averaged in rank order."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+import numpy as np
+import pytest
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from transforms import sentences
+from transforms.records import CaptionMatch, Matched, Photo
+from transforms.sentences import (
+    ChunkTable,
+    EncodeSentences,
+    Texts,
+    caption_key,
+    caption_keys,
+    cut_into_chunks,
+    mean_vector,
+    open_chunks,
+    shard_of,
+    write_chunk,
+)
+
+ODD = "a caf\udce9 ."  # a caption that is not UTF-8
+
+
+def vector(caption: str) -> np.ndarray:
+    """Returns (bytes, first byte, 1) `[3]`: an encoder that can be checked by hand."""
+    data = caption.encode("utf-8", "surrogateescape")
+    return np.array([len(data), data[0], 1], "f4")
+
+
+class Encoder(ModelHandler[list[str], Any, object]):
+    """Encodes by `vector`, and leaves a line a caption in a file."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__()
+        self._log = log
+
+    def load_model(self) -> object:
+        return Encoder
+
+    def run_inference(self, batch: Sequence[list[str]], model: object, inference_args: Any = None) -> list[Any]:
+        with open(self._log, "a") as log:
+            log.writelines(json.dumps(text) + "\n" for texts in batch for text in texts)
+        return [
+            ValueError("the text has no word") if "" in texts else np.stack([vector(text) for text in texts])
+            for texts in batch
+        ]
+
+
+def matched(name: str, *captions: str) -> Matched:
+    return Matched(Photo(name, "1", name, 3, 2, ("romance",)), tuple(CaptionMatch(text, 0.5) for text in captions))
+
+
+def plain(pair: tuple[Matched, np.ndarray]) -> tuple[str, list[float]]:
+    return pair[0].photo.uri, pair[1].tolist()
+
+
+def test_means_by_hand() -> None:
+    mean = mean_vector(np.array([[1, 2], [3, 5], [5, 11]], "f4"))
+    assert mean.dtype == np.float32
+    np.testing.assert_array_equal(mean, [3, 6])
+
+
+def test_means_are_summed_in_rank_order_in_float32() -> None:
+    """1e8 swallows a 1 that comes after it, but not four that come before: pairwise or float64 sums show."""
+    rows = np.array([[1e8, 1], [1, 1], [1, 1], [1, 1], [1, 1e8], [-1e8, 0], [0, 0], [0, 0], [0, 0]], "f4")
+    total = np.zeros(2, "f4")
+    for row in rows:
+        total = total + row
+    assert total[0] == 0
+    np.testing.assert_array_equal(mean_vector(rows), total / np.float32(9))
+
+
+def test_the_mean_of_one_is_itself() -> None:
+    row = np.random.RandomState(0).randn(1, 48).astype("f4")
+    np.testing.assert_array_equal(mean_vector(row), row[0])
+
+
+def test_keys_hold_any_bytes() -> None:
+    assert caption_key(ODD) == b"a caf\xe9 ."
+    assert list(caption_keys(matched("a", "é", ODD))) == ["é".encode(), b"a caf\xe9 ."]
+
+
+def test_shards_are_even_and_the_same_everywhere() -> None:
+    assert [shard_of(b"a dog .", 8), shard_of(b"a cat .", 8), shard_of(b"", 1000)] == [
+        shard_of(key, shards) for key, shards in ((b"a dog .", 8), (b"a cat .", 8), (b"", 1000))
+    ]
+    counts = np.bincount([shard_of(b"%d" % number, 4) for number in range(4000)], minlength=4)
+    assert counts.min() > 900
+
+
+def test_chunks_are_sorted_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentences, "CHUNK", 2)
+    chunks = list(cut_into_chunks((7, [b"c", b"a", b"\xe9", b"b", b"d"])))
+    assert chunks == [("00007-00000", ["a", "b"]), ("00007-00001", ["c", "d"]), ("00007-00002", ["\udce9"])]
+
+
+@pytest.mark.parametrize("scheme", ["", "memory:/"])
+def test_written_chunks_come_back(tmp_path: Path, scheme: str) -> None:
+    prefix = f"{scheme}{tmp_path}/work/sentences-"
+    groups = [("0-0", Texts(["a dog", ODD])), ("1-0", Texts(["a cat"]))]
+    uris = [write_chunk((key, np.stack([vector(text) for text in key[1]])), prefix) for key in groups]
+    assert uris == [f"{prefix}0-0", f"{prefix}1-0"]
+    table = ChunkTable(uris)
+    np.testing.assert_array_equal(
+        table.look_up(["a cat", ODD, "a cat"]), [vector("a cat"), vector(ODD), vector("a cat")]
+    )
+    assert table.holds(ODD) and not table.holds("a bus")
+    with pytest.raises(KeyError):
+        table.look_up(["a bus"])
+
+
+def test_a_chunk_that_failed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="captions of chunk 3-1"):
+        write_chunk((("3-1", Texts([""])), ValueError("no word")), str(tmp_path / "sentences-"))
+
+
+@pytest.mark.parametrize("shards", [1, 5])
+@pytest.mark.parametrize("hints", [{}, {"accelerator": "type:any"}])
+def test_photos_get_means_and_captions_are_encoded_once(tmp_path: Path, shards: int, hints: dict[str, str]) -> None:
+    """With hints the encoding is a stage of its own, and its captions go through coders."""
+    photos = [matched("good", "a dog", "cats"), matched("odd", ODD), matched("again", "cats", "a dog", ODD, "a dog")]
+    expected = [("good", [4.5, 98, 1]), ("odd", [8, 97, 1]), ("again", [5.5, 97.5, 1])]
+    step = EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/sentences-", shards, hints=hints)
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create(photos) | step | beam.Map(plain)
+        assert_that(means, equal_to(expected), label="means")
+    encoded = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted(encoded) == sorted(["a dog", "cats", ODD])
+
+
+def test_no_photo_needs_no_encoder(tmp_path: Path) -> None:
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create([]) | EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/sentences-")
+        assert_that(means, equal_to([]), label="means")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_caption_that_cannot_be_encoded_fails_the_run(tmp_path: Path) -> None:
+    step = EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/sentences-", shards=1)
+    with pytest.raises(Exception, match="captions of chunk 00000-00000"), TestPipeline("FnApiRunner") as root:
+        _ = root | beam.Create([matched("a", "a dog", "")]) | step
+
+
+def test_what_an_earlier_wave_encoded_is_taken(tmp_path: Path) -> None:
+    """The earlier wave's vectors say 1000, so that it shows where they are from."""
+    known = write_chunk((("0-0", Texts(["a dog", ODD])), np.full((2, 3), 1000, "f4")), f"{tmp_path}/wave-0-sentences-")
+    step = EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/wave-1-sentences-", known=(known,))
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create([matched("a", "a dog", "cats"), matched("b", ODD)]) | step | beam.Map(plain)
+        assert_that(means, equal_to([("a", [502, 549.5, 500.5]), ("b", [1000] * 3)]), label="means")
+    assert (tmp_path / "log").read_text() == '"cats"\n'
+
+
+class Table:
+    """Vectors that are there already."""
+
+    def look_up(self, captions: Sequence[str]) -> np.ndarray:
+        return np.stack([-vector(caption) for caption in captions])
+
+
+def test_ready_vectors_are_looked_up(tmp_path: Path) -> None:
+    step = EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/sentences-", table=Table())
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create([matched("a", "a dog", "cats")]) | step | beam.Map(plain)
+        assert_that(means, equal_to([("a", [-4.5, -98, -1])]), label="means")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_is_opened_once_a_process(tmp_path: Path) -> None:
+    uri = write_chunk((("0-0", Texts(["a dog"])), vector("a dog")[None]), f"{tmp_path}/sentences-")
+    assert open_chunks((uri,)) is open_chunks((uri,))
+    assert isinstance(open_chunks((uri,))._arrays[0], np.memmap)
+
+
+def test_remote_copies_go_with_the_table() -> None:
+    uri = write_chunk((("0-0", Texts(["a dog"])), vector("a dog")[None]), "memory://copies/sentences-")
+    table = ChunkTable([uri])
+    folder = Path(table._copies.name)
+    assert [path.name for path in folder.iterdir()] == ["sentences-0-0.npy"]
+    del table
+    assert not folder.exists()
+    fsspec.filesystem("memory").store.clear()
