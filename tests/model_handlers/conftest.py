@@ -40,15 +40,17 @@ class TinyPack:
         """Returns a new pack; `edit` may change it before it is finished."""
         writer = PackWriter(str(self.folder / name))
         writer.card["licence"] = "CC0"
-        writer.components |= {
-            "features": self._net(writer, "features", VGG19([1] * 16, 4, FEATURE))
-            | {"family": "vgg19", "widths": [1] * 16, "hidden": 4, "width": FEATURE},
-            "captions": {"texts": writer.add_lines("captions.txt", CAPTIONS)},
-            "sentence_encoder": self._sentence_encoder(writer),
-            "decoders": {"sea": self._decoder(writer)},
-            "styles": {"sea": writer.add_array("sea.npy", self.numbers(SENTENCE))},
-            "source_style": writer.add_array("source.npy", self.numbers(SENTENCE)),
-        }
+        writer.components.update(
+            {
+                "features": self._net(writer, "features", VGG19([1] * 16, 4, FEATURE))
+                | {"family": "vgg19", "widths": [1] * 16, "hidden": 4, "width": FEATURE},
+                "captions": {"texts": writer.add_lines("captions.txt", CAPTIONS)},
+                "sentence_encoder": self._sentence_encoder(writer),
+                "decoders": {"sea": self._decoder(writer)},
+                "styles": {"sea": writer.add_array("sea.npy", self.numbers(SENTENCE))},
+                "source_style": writer.add_array("source.npy", self.numbers(SENTENCE)),
+            }
+        )
         self.add_joint_embedding(writer)
         if edit is not None:
             edit(writer)
