@@ -1,0 +1,139 @@
+"""Passages and stories: lines of lyrics, the best of a search, and photos told in any batch."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model_handlers.components import build_decoder
+from model_handlers.handler import Placement
+from model_handlers.nets.detokeniser import detokenise
+from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.packs import Pack, PackError, PackWriter
+from model_handlers.stories import Passage, StoryHandler, lyric_lines
+
+CPU = torch.device("cpu")
+Place = Callable[..., Placement]
+
+
+def ending(bias: float) -> Callable[[PackWriter], None]:
+    """Returns an edit of the decoder that adds to the logit of the end."""
+
+    def edit(writer: PackWriter) -> None:
+        tensors = load_file(writer.root / "sea.safetensors")
+        tensors["logits.bias"][0] += bias
+        writer.add_tensors("sea.safetensors", tensors)
+
+    return edit
+
+
+def contexts(count: int) -> list[np.ndarray]:
+    return [row.astype(np.float32) for row in np.random.default_rng(3).normal(size=(count, 7))]
+
+
+@pytest.mark.parametrize(
+    ("passage", "lines"),
+    [
+        ("the sea , the sea .", ["The sea", "The sea."]),
+        (", the sea", ["The sea"]),  # the original crashed on a comma first or last
+        ("the sea ,", ["The sea"]),
+        ("the sea , , the sea", ["The sea", "", "The sea"]),
+        (", ,", [""]),
+        (",", []),
+        ("", []),
+        ("the sea", ["The sea"]),
+    ],
+)
+def test_lines_of_lyrics(passage: str, lines: list[str]) -> None:
+    assert lyric_lines(passage) == lines
+
+
+def test_stories_are_the_best_of_their_searches(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    pack, batch = tiny_pack("ends", ending(1.0)), contexts(6)
+    handler = StoryHandler(place(pack), "sea", 4)
+    passages = handler.run_inference(batch, handler.load_model())
+    net = build_decoder(pack, "sea", CPU)
+    words = {2: "the", 3: "sea", 4: ",", 5: "."}
+    for passage, context in zip(passages, batch, strict=True):
+        (hypotheses,) = beam_search(net.step, net.initial_state(torch.from_numpy(context)[None]), 4)
+        best = best_hypothesis(hypotheses)
+        assert best is not None and isinstance(passage, Passage)
+        text = " ".join(words[number] for number in best.words[:-1])
+        assert (passage.passage, passage.story, passage.words) == (text, detokenise(text), len(best.words) - 1)
+        assert passage.cost == pytest.approx(best.cost, rel=1e-5)
+    assert len({passage.passage for passage in passages}) > 1
+
+
+def test_any_batch_gives_each_photo_what_it_gets_alone(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    batch = contexts(6)
+    handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 3)
+    loaded = handler.load_model()
+    alone = [handler.run_inference([context], loaded)[0] for context in batch]
+    for order in ([0, 1, 2, 3, 4, 5], [4, 1, 1, 5]):
+        for where, passage in zip(order, handler.run_inference([batch[one] for one in order], loaded), strict=True):
+            assert passage.passage == alone[where].passage and passage.words == alone[where].words
+            assert passage.cost == pytest.approx(alone[where].cost, rel=1e-5)
+
+
+def test_an_empty_story_is_that_photos_error(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    """Beam width 1 and an immediate end, which the original answered with a ValueError (SPEC section 10)."""
+    handler = StoryHandler(place(tiny_pack("mute", ending(100.0))), "sea", 1)
+    results = handler.run_inference(contexts(3), handler.load_model())
+    assert [str(result) for result in results] == [
+        "the decoder ended at once and the beam left no other passage; try a wider beam"
+    ] * 3
+    assert all(isinstance(result, ValueError) for result in results)
+    wider = StoryHandler(place(tiny_pack("wider", ending(20.0))), "sea", 2)
+    assert all(passage.words == 1 for passage in wider.run_inference(contexts(3), wider.load_model()))
+
+
+def test_an_unfinished_passage_loses_its_last_word(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    handler = StoryHandler(place(tiny_pack()), "sea", 2)
+    model = handler.load_model().get()
+    told = handler.tell([Hypothesis((2, 3, 4), 1.5), Hypothesis((3, 0), 2.0)], model)
+    assert told == Passage("the sea", "The sea", 1.5, 2)
+
+
+def test_lyrics_are_lines(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    handler = StoryHandler(place(tiny_pack()), "sea", 2, lyric=True)
+    told = handler.tell([Hypothesis((4, 2, 3, 4, 2, 3, 5, 0), 1.0)], handler.load_model().get())
+    assert told == Passage(", the sea , the sea .", "The sea\nThe sea.", 1.0, 7)
+
+
+def test_an_id_without_a_word_is_told(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    """A vocabulary may be shorter than the decoder's output; `dropped` has id 9 of 6."""
+    handler = StoryHandler(place(tiny_pack()), "sea", 2)
+    with pytest.raises(ValueError, match="the decoder chose id 9, which its vocabulary does not name"):
+        handler.tell([Hypothesis((2, 9, 0), 1.0)], handler.load_model().get())
+
+
+def test_wrong_sentence_vectors_are_that_photos_error(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    batch = contexts(4)
+    batch[1] = np.full(7, np.nan, np.float32)
+    batch[3] = np.zeros(6, np.float32)
+    handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 2)
+    first, second, third, fourth = handler.run_inference(batch, handler.load_model())
+    assert isinstance(first, Passage) and isinstance(third, Passage)
+    assert "shifted sentence vector holds values that are not finite" in str(second)
+    assert "shifted sentence vector has shape (6,), the pack wants (7,)" in str(fourth)
+
+
+def test_a_decoder_that_is_not_there_ends_the_run(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    handler = StoryHandler(place(tiny_pack()), "romance", 2)
+    with pytest.raises(PackError, match="no decoder 'romance'; the pack has sea"):
+        handler.run_inference(contexts(1), handler.load_model())
+
+
+def test_decoders_of_a_pack_are_models_of_their_own(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    def edit(writer: PackWriter) -> None:
+        ending(1.0)(writer)
+        entry = writer.components["decoders"]["sea"]
+        words = [["THE", 2], ["SEA", 3], [";", 4], ["!", 5]]
+        writer.components["decoders"]["loud"] = {**entry, "vocabulary": writer.add_json("loud.json", words)}
+
+    where = place(tiny_pack("two", edit))
+    sea, loud = StoryHandler(where, "sea", 2), StoryHandler(where, "loud", 2)
+    (quiet,), (shouted,) = (each.run_inference(contexts(1), each.load_model()) for each in (sea, loud))
+    assert shouted.passage == quiet.passage.upper().replace(",", ";").replace(".", "!") != quiet.passage
