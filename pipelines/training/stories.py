@@ -74,8 +74,8 @@ def romance_passages(
 ) -> Iterator[np.ndarray]:
     """Yields passages of books in the third person that tell of feelings, or of a scene in two words or more.
 
-    None has speech, names or unknown words in it, and none comes twice. Paragraphs are cut once for each of `limits`, the
-    least and the most words of a passage.
+    None has speech, names or unknown words in it, and none comes twice. Paragraphs are cut once for each of `limits`,
+    the least and the most words of a passage.
     """
     barred = (proper_names(books) - FIRST_OR_SECOND) | FIRST_OR_SECOND
     draw = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from pipelines.training.tables import (
     nearest,
     sentence_vectors,
 )
-from pipelines.training.texts import Tokens, Vocabulary
+from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary
 from pipelines.training.thoughts import Autoencoder
 
 
@@ -98,6 +98,16 @@ def _openings(queries: _Queries, joint: dict[str, np.ndarray], config: StoriesCo
     return rows
 
 
+def _known(rows: np.ndarray, openings: Tokens) -> np.ndarray:
+    """Returns `rows` `[Q, openings]` without openings that hold an unknown word; where none is left, its own."""
+    unknown = np.zeros(len(openings) + 1, bool)  # [O + 1]
+    unknown[np.repeat(np.arange(len(openings)), openings.lengths)[openings.ids == UNKNOWN]] = True
+    kept = np.where(unknown[rows], -1, rows)  # [Q, openings]
+    alone = (kept < 0).all(axis=1)  # [Q]
+    kept[alone, 0] = len(openings) - len(rows) + np.flatnonzero(alone)
+    return kept
+
+
 def prepare_stories(config: StoriesConfig, corpus: Corpus, output: Path) -> Material:
     """Returns the material, made once and kept in `output`; the caption bank must have been written before."""
     stories, plain, styles = output / "stories.npz", output / "plain.npz", output / "styles.npz"
@@ -124,7 +134,7 @@ def _make(config: StoriesConfig, corpus: Corpus, output: Path) -> None:
     contexts = _mean_vectors(found, bank_vectors)  # [Q, S]
     passages = _passages(corpus, words, output / "passages.npz")
     openings = Tokens.of([*sources["romantic"].texts, *queries.texts])
-    opening_rows = _openings(queries, joint, config, len(sources["romantic"].texts))
+    opening_rows = _known(_openings(queries, joint, config, len(sources["romantic"].texts)), openings)
     rows = _passage_rows(model, words, queries.texts, passages, config)
     StorySet(contexts, openings, opening_rows, passages, rows).save(output / "stories.npz")
     plain = ~queries.romantic  # [Q]

@@ -1,7 +1,8 @@
 """The caption writer: the decoder net started off by a joint embedding, and the caption bank that it writes."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,32 +147,30 @@ _NOT_LAST = frozenset(
 
 
 def choose_captions(
-    candidates: Iterable[tuple[str, float]],
-    known: frozenset[str],
-    limit: int,
-    dearest: float,
-    subject: Callable[[str], str],
+    candidates: Sequence[tuple[str, float]], known: frozenset[str], limit: int, dearest: float, most: int
 ) -> list[str]:
-    """Returns fluent captions that the data does not hold, each once, the likeliest first and no subject in excess.
+    """Returns fluent captions that the data does not hold, each once, the likeliest first and none too common.
 
     Args:
         candidates: captions with their cost a token.
         known: captions of the data; one of these, with or without its first article, is never chosen.
         limit: how many to choose.
         dearest: the highest cost a token of a fluent caption.
-        subject: names what a caption is about; a subject gets at most a fiftieth of the bank.
+        most: captions that may share their rarest word, or their first four words: a broad bank has many subjects.
     """
     bare = {strip_article(text) for text in known}
-    counts: dict[str, int] = {}
+    common = Counter(word for text, _ in candidates for word in set(text.split()))
+    counts: Counter[str] = Counter()
     chosen: dict[str, None] = {}
     for text, cost in sorted(candidates, key=lambda pair: pair[1]):
         if cost > dearest or len(chosen) >= limit:
             break
-        about = subject(text)
-        if text in chosen or strip_article(text) in bare or not is_fluent(text) or counts.get(about, 0) >= limit // 50:
+        if text in chosen or strip_article(text) in bare or not is_fluent(text):
             continue
-        counts[about] = counts.get(about, 0) + 1
-        chosen[text] = None
+        subjects = (min(text.split(), key=lambda word: (common[word], word)), first_words(text))
+        if max(counts[subject] for subject in subjects) < most:
+            counts.update(subjects)
+            chosen[text] = None
     return list(chosen)
 
 
@@ -195,13 +194,17 @@ class BankConfig:
         from_captions: captions to sample from captions' joint embeddings.
         limit: captions to keep.
         dearest: the highest cost a token, in nats, of a caption that counts as fluent.
+        most: captions that may share their rarest word.
+        last: of the captions, how many of the last to draw from (the broadest source comes last); 0 for all.
         noise: length of the random vector added to each joint embedding.
     """
 
     from_photos: int = 8000
     from_captions: int = 16000
     limit: int = 8000
-    dearest: float = 1.7
+    dearest: float = 2.0
+    most: int = 60
+    last: int = 0
     temperature: float = 0.7
     noise: float = 0.3
     seed: int = 1
@@ -216,9 +219,11 @@ def write_bank(
     known: frozenset[str],
 ) -> list[str]:
     """Returns the captions of a new bank, none of which is in `known`."""
-    contexts = mixed_contexts(own, photos, (config.from_photos, config.from_captions), config.noise, config.seed)
-    candidates = write_captions(writer, contexts, vocabulary, config.temperature, config.seed)
-    return choose_captions(candidates, known, config.limit, config.dearest, first_words)
+    contexts = mixed_contexts(
+        own[-config.last :], photos, (config.from_photos, config.from_captions), config.noise, config.seed
+    )
+    candidates = list(write_captions(writer, contexts, vocabulary, config.temperature, config.seed))
+    return choose_captions(candidates, known, config.limit, config.dearest, config.most)
 
 
 def mixed_contexts(own: np.ndarray, photos: np.ndarray, shares: Sequence[int], noise: float, seed: int) -> Tensor:
