@@ -98,7 +98,7 @@ def check_config(values: dict[str, Any]) -> RunConfig:
         ConfigError: lists each key that is unknown or has a wrong value.
     """
     try:
-        return RunConfig(**values)
+        return RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError([_problem(detail) for detail in error.errors()]) from error
 

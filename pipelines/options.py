@@ -81,7 +81,10 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
         if not equals:
             problems.append(f"--set {assignment}: write it as key=value")
         else:
-            values[key.replace("-", "_")] = yaml.safe_load(value)
+            try:
+                values[key.replace("-", "_")] = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                problems.append(f"--set {assignment}: the value is no YAML ({' '.join(str(error).split())})")
     for key in ("input", "uris"):
         if isinstance(values.get(key), str):
             values[key] = [values[key]]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import fsspec
 import numpy as np
@@ -28,13 +29,19 @@ def feature_tasks(location: str) -> Iterator[Task]:
     Raises:
         ConfigError: it cannot be read, or lacks a column or a uri.
     """
+    with _open_features(location) as table:
+        for batch in table.iter_batches(batch_size=1024, columns=["uri", "feature"]):
+            yield from _feature_rows(location, batch)
+
+
+@contextmanager
+def _open_features(location: str) -> Iterator[pq.ParquetFile]:
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
         with filesystem.open(path, "rb") as stream:
             table = pq.ParquetFile(stream)
             _check_columns(location, table.schema_arrow)
-            for batch in table.iter_batches(batch_size=1024, columns=["uri", "feature"]):
-                yield from _feature_rows(location, batch)
+            yield table
     except (OSError, ValueError, pa.ArrowException, ImportError) as error:
         raise ConfigError([f"--features {location}: cannot be read ({type(error).__name__}: {error})"]) from error
 
@@ -123,8 +130,16 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
 
 
 def source_problems(config: RunConfig) -> list[str]:
-    """Returns what is wrong with the inputs, before anything is read."""
+    """Returns what is wrong with the inputs, before any photo is read."""
     problems = [problem for source in photo_patterns(config) + config.uris if (problem := check_input(source))]
     if config.features and (config.input or config.uris):
         problems.append("--features comes in place of photos; leave --input and --uris out")
-    return problems
+    return problems + (_feature_problems(config.features) if config.features else [])
+
+
+def _feature_problems(location: str) -> list[str]:
+    try:
+        with _open_features(location):
+            return []
+    except ConfigError as error:
+        return error.problems

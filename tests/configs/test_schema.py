@@ -1,0 +1,95 @@
+"""What a run can be told: every wrong key at once, with where it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.schema import ConfigError, RunConfig, check_config, load_yaml
+
+
+def test_the_defaults_are_the_originals() -> None:
+    config = check_config({})
+    assert (config.captions_per_photo, config.beam_width, config.style_strength, config.lyric) == (100, 50, 1.0, False)
+    assert (config.style, config.max_dead_letter_ratio, config.device) == ("romance", 0.25, "auto")
+    assert config.input == [] and config.features is None and config.pack is None
+
+
+def test_every_option_is_explained() -> None:
+    assert all(field.description for field in RunConfig.model_fields.values())
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "beam_width": (0, "beam_width = 0: input should be greater than or equal to 1"),
+    "captions_per_photo": (10_001, "less than or equal to 10000"),
+    "style_strength": ("warm", "style_strength = 'warm'"),
+    "max_dead_letter_ratio": (1.5, "max_dead_letter_ratio = 1.5"),
+    "device": ("gpu", "'auto', 'cpu' or 'cuda'"),
+    "decoding": ("loose", "'strict' or 'original'"),
+    "output": ("", "output = ''"),
+    "style": (None, "style = None"),
+    "input": ("a.jpg", "input = 'a.jpg': input should be a valid list"),
+    "lyric": ("perhaps", "lyric = 'perhaps'"),
+    "wave_size": (1.5, "wave_size = 1.5"),
+    "shards": (0, "shards = 0"),
+    "colour": ("red", "colour: no such option; see --help"),
+    "beam_options": (["runner"], "beam_options = ['runner']"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_each_wrong_value_is_named(key: str) -> None:
+    value, part = WRONG[key]
+    with pytest.raises(ConfigError) as raised:
+        check_config({key: value})
+    (problem,) = raised.value.problems
+    assert part in problem
+
+
+def test_all_wrong_values_come_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_config({key: value for key, (value, _) in WRONG.items()})
+    assert len(raised.value.problems) == len(WRONG)
+    assert all(problem in str(raised.value) for problem in raised.value.problems)
+
+
+def test_keys_that_are_no_text() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_config({1: 2})  # type: ignore[dict-item]
+    assert "keys should be strings" in str(raised.value)
+
+
+def test_text_from_a_command_line_is_read_as_numbers() -> None:
+    config = check_config({"beam_width": "7", "style_strength": "-0.5", "shards": "3"})
+    assert (config.beam_width, config.style_strength, config.shards) == (7, -0.5, 3)
+
+
+def test_yaml_files(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("beam_width: 7\ninput: [caf\u00e9/**]\nbeam_options: {runner: DirectRunner}\n", "utf-8")
+    assert load_yaml(str(path)) == {
+        "beam_width": 7, "input": ["caf\u00e9/**"], "beam_options": {"runner": "DirectRunner"},
+    }  # fmt: skip
+    path.write_text("# nothing yet\n")
+    assert load_yaml(str(path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"- a\n- b\n", "holds no keys and values"),
+        (b"text", "holds no keys and values"),
+        (b"a: [1", "cannot be read"),
+        (b"a: \xff", "cannot be read"),
+        (b"a: !!python/object/apply:os.system [ls]", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_yaml_files_that_are_wrong(tmp_path: Path, content: bytes | None, part: str) -> None:
+    path = tmp_path / "run.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        load_yaml(str(path))
+    (problem,) = raised.value.problems
+    assert problem.startswith(f"--config {path}: ") and part in problem
