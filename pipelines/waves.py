@@ -94,8 +94,12 @@ def _record(entry: dict[str, Any]) -> FileRecord:
 def _chunks(work: str) -> list[str]:
     """Returns the sentence vector chunks that earlier waves of the run left."""
     filesystem, path = fsspec.core.url_to_fs(work)
-    found = filesystem.glob(f"{path}/*sentences-*.json")
-    return [posixpath.join(work, posixpath.basename(file).removesuffix(".json")) for file in sorted(found)]
+    try:
+        names = [posixpath.basename(file) for file in filesystem.ls(path, detail=False, refresh=True)]
+    except FileNotFoundError:
+        return []
+    found = sorted(name for name in names if "sentences-" in name and name.endswith(".json"))
+    return [posixpath.join(work, name.removesuffix(".json")) for name in found]
 
 
 def remove_work(run: Run) -> None:
