@@ -1,0 +1,108 @@
+"""Settings: what a pack must hold for a run, styles and their mixtures, and what names a text."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from configs.schema import ConfigError, check_config
+from model_handlers.packs import Pack, PackWriter
+from pipelines.settings import resolve, settings_digest
+
+
+def settings_of(pack: Pack, **options: Any) -> Any:
+    return resolve(check_config({"pack": pack.location, "features": "f.parquet", "device": "cpu", **options}))
+
+
+def problems(pack: Pack | str, **options: Any) -> list[str]:
+    location = pack if isinstance(pack, str) else pack.location
+    with pytest.raises(ConfigError) as raised:
+        resolve(check_config({"pack": location, **options}))
+    return raised.value.problems
+
+
+def test_the_packs_defaults(story_pack: Pack) -> None:
+    settings = settings_of(story_pack)
+    assert settings.decoder == "romance" and list(settings.styles) == ["romance"]
+    shift = settings.styles["romance"]
+    np.testing.assert_array_equal(shift.target, story_pack.array(story_pack.components["styles"]["romance"]).ravel())
+    np.testing.assert_array_equal(shift.source, story_pack.array(story_pack.components["source_style"]).ravel())
+    assert shift.source.dtype == shift.target.dtype == np.float32
+    assert not isinstance(shift.target, np.memmap) or shift.target.flags.owndata
+
+
+def test_several_styles_and_mixtures(story_pack: Pack) -> None:
+    settings = settings_of(story_pack, style="swift, romance+swift,romance")
+    assert list(settings.styles) == ["swift", "romance+swift", "romance"]
+    swift, mixed, romance = (shift.target for shift in settings.styles.values())
+    np.testing.assert_allclose(mixed, (swift + romance) / 2, rtol=1e-6)
+    assert mixed.dtype == np.float32
+
+
+def test_every_problem_of_a_pack_is_listed(story_pack: Pack) -> None:
+    found = problems(story_pack, style="noir,romance+jazz", device="cuda")
+    assert len(found) == 4
+    for problem, part in zip(found, ["has no features", "'noir'", "'jazz'", "--device: "], strict=True):
+        assert part in problem
+    assert "it has romance, swift" in found[1]
+
+
+def test_a_remote_runs_device_is_not_looked_for_here(story_pack: Pack) -> None:
+    config = check_config({"pack": story_pack.location, "features": "gs://b/f.parquet", "device": "cuda"})
+    assert resolve(config, remote=True).config.device == "cuda"
+
+
+def test_no_pack_and_no_decoder(story_pack: Pack, tmp_path: Path) -> None:
+    (problem,) = problems(str(tmp_path))
+    assert problem.startswith(f"--pack {tmp_path}: no model pack")
+    found = problems(story_pack, decoder="tolstoy")
+    assert "has no features" in found[0] and found[1].startswith("--decoder ")
+
+
+@pytest.mark.parametrize("missing", ["joint_embedding", "captions", "sentence_encoder", "styles", "source_style"])
+def test_each_missing_part_is_named(story_pack: Pack, tmp_path: Path, missing: str) -> None:
+    writer = PackWriter(str(tmp_path / "part"), story_pack)
+    del writer.components[missing]
+    found = problems(writer.finish(), features="f.parquet", device="cpu")
+    name = "source style" if missing == "source_style" else missing
+    assert name in found[0]
+
+
+def test_widths_that_do_not_fit(photo_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "odd"), photo_pack)
+    writer.components["features"]["width"] = 5
+    writer.components["sentence_encoder"]["uni"] += 1
+    writer.components["styles"]["narrow"] = writer.add_array("narrow.npy", np.zeros(3, "f4"))
+    found = problems(writer.finish(), device="cpu", style="narrow")
+    parts = [
+        "wants vectors 48 wide, the sentence encoder's are 49",
+        "5 wide, the joint embedding wants 4096",
+        "width 3",
+    ]
+    assert len(found) == 3
+    assert all(part in problem for problem, part in zip(found, parts, strict=True))
+
+
+CHANGES = {"captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "lyric": True, "decoding": "original"}
+SAME = {
+    "wave_size": 3, "shards": 3, "batch_size": 3, "device": "cpu", "output": "x", "input": ["a"], "style": "swift",
+    "max_dead_letter_ratio": 0.5,
+}  # fmt: skip
+
+
+def test_the_digest_names_what_can_change_a_text() -> None:
+    plain = settings_digest(check_config({}), "romance")
+    changed = [settings_digest(check_config({key: value}), "romance") for key, value in CHANGES.items()]
+    changed.append(settings_digest(check_config({}), "swift"))
+    assert len({plain, *changed}) == len(changed) + 1
+    for key, value in SAME.items():
+        assert settings_digest(check_config({key: value}), "romance") == plain, key
+
+
+def test_decoding_is_nothing_to_ready_made_vectors() -> None:
+    digests = {
+        settings_digest(check_config({"features": "f", "decoding": decoding}), "romance")
+        for decoding in ("strict", "original")
+    }
+    assert len(digests) == 1

@@ -1,0 +1,82 @@
+"""One photo's story in a notebook is the pipeline's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.schema import ConfigError
+from model_handlers.packs import Pack, PackWriter
+from model_handlers.stories import StoryHandler
+from pipelines.indexing import index_captions
+from pipelines.story import StoryError, load_all, story, tell
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+OPTIONS: dict[str, Any] = {"captions_per_photo": 5, "beam_width": 5, "device": "cpu"}
+FLAGS = ("--captions-per-photo=5", "--beam-width=5", "--device=cpu")
+
+
+@pytest.mark.parametrize("extra", [{}, {"lyric": True, "style_strength": 0.5, "style": "swift,romance"}])
+def test_a_notebooks_row_is_the_pipelines(
+    photo_pack: Pack, run_job: Any, output: Any, capsys: Any, extra: dict[str, Any]
+) -> None:
+    photo = str(SAMPLES / "cat.jpg")
+    more = ["--lyric", "--style-strength=0.5", "--style=swift,romance"] if extra else []
+    places = (f"--input={photo}", f"--output={output.location}", f"--pack={photo_pack.location}")
+    assert run_job(*places, *FLAGS, *more)[0] == 0
+    models = load_all(photo_pack.location, **OPTIONS, **extra)
+    rows = sorted(tell(models, photo), key=lambda row: row["style"])
+    assert len(rows) == (2 if extra else 1)
+    for row, written in zip(rows, output.rows("stories"), strict=True):
+        floats = {"cost": written["cost"], "captions": row["captions"]}
+        assert row | floats == written | {"captions": row["captions"]}
+        assert row["cost"] == pytest.approx(written["cost"], rel=1e-5)
+        assert [m["caption"] for m in row["captions"]] == [m["caption"] for m in written["captions"]]
+    capsys.readouterr()
+    shown = story(models, photo)
+    printed = capsys.readouterr().out
+    assert shown["style"] == models.settings.config.style.split(",")[0]
+    assert all(row["story"] in printed and row["captions"][0]["caption"] in printed for row in rows)
+
+
+def test_ready_sentence_vectors_tell_the_same(photo_pack: Pack, tmp_path: Path) -> None:
+    index_captions(["--pack", photo_pack.location, "--output", str(tmp_path / "ready"), "--sentence-vectors"])
+    photo = str(SAMPLES / "cat.jpg")
+    (plain,) = tell(load_all(photo_pack.location, **OPTIONS), photo)
+    (ready,) = tell(load_all(str(tmp_path / "ready"), **OPTIONS), photo)
+    assert ready["passage"] == plain["passage"] and ready["pack_digest"] != plain["pack_digest"]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("gone.jpg", "MissingFile"), ("text.jpg", "text.jpg"), ("empty.jpg", "Empty")]
+)
+def test_a_photo_that_is_none_says_why(photo_pack: Pack, tmp_path: Path, name: str, part: str) -> None:
+    (tmp_path / "text.jpg").write_text("not a photo")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    with pytest.raises(StoryError, match=part):
+        tell(load_all(photo_pack.location, **OPTIONS), str(tmp_path / name))
+
+
+def test_a_network_that_fails_says_where(photo_pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise ValueError("no words left")
+
+    monkeypatch.setattr(StoryHandler, "infer", fail)
+    with pytest.raises(StoryError, match="cat.jpg: story failed: no words left"):
+        tell(load_all(photo_pack.location, **OPTIONS), str(SAMPLES / "cat.jpg"))
+
+
+def test_wrong_options_are_named(story_pack: Pack) -> None:
+    with pytest.raises(ConfigError, match="beam_with: no such option"):
+        load_all(story_pack.location, beam_with=5)
+    with pytest.raises(ConfigError, match="has no features"):
+        load_all(story_pack.location)
+
+
+def test_models_load_when_they_are_needed(photo_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "broken"), photo_pack)
+    writer.add_lines("captions.txt", [])
+    writer.components["captions"] = {"texts": "captions.txt"}
+    models = load_all(writer.finish().location, **OPTIONS)
+    with pytest.raises(Exception, match="the caption bank is empty"):
+        tell(models, str(SAMPLES / "cat.jpg"))

@@ -1,0 +1,87 @@
+"""Waves: cut evenly, reported through files, cleaned up after."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.commits import Run
+from pipelines.waves import _chunks, cut_into_waves, read_report, remove_work, worker_threads, write_report
+from transforms.records import Listing
+from transforms.sentences import Texts, write_chunk
+from transforms.write import FileRecord
+
+
+def tasks(count: int) -> list[Any]:
+    return [(Listing(str(place), 1, "1"), None) for place in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(0, 5, [0]), (1, 5, [1]), (5, 5, [5]), (6, 5, [5, 1]), (10, 5, [5, 5]), (3, 1, [1] * 3)],
+)
+def test_waves_hold_every_task_once(count: int, size: int, sizes: list[int]) -> None:
+    waves = list(cut_into_waves(iter(tasks(count)), size))
+    assert [len(wave) for wave in waves] == sizes
+    assert [task for wave in waves for task in wave] == tasks(count)
+
+
+@pytest.mark.parametrize("scheme", ["", "memory:/"])
+def test_reports_come_back(tmp_path: Path, scheme: str) -> None:
+    uri = f"{scheme}{tmp_path}/work [1]/wave-0-files.json"
+    records = [
+        FileRecord("ledger", "runs/é/x.parquet", 3, "sha", 99, (("dead_letter", 1), ("story", 2))),
+        FileRecord("stories", "runs/é/y.parquet", 2, "sha", 98),
+    ]
+    write_report(records, uri)
+    assert read_report(uri) == records
+    write_report([], uri)
+    assert read_report(uri) == []
+
+
+@pytest.mark.parametrize("output", ["out", "out [1]*", "memory://waves/out"])
+def test_chunks_of_earlier_waves_are_found(tmp_path: Path, output: str) -> None:
+    work = output if "://" in output else str(tmp_path / output)
+    assert _chunks(work) == []
+    written = []
+    for wave in (1, 0):
+        key = ("00003-00000", Texts(["a"]))
+        written.append(write_chunk((key, [[1.0]]), f"{work}/wave-{wave:05d}-sentences-"))
+        write_report([], f"{work}/wave-{wave:05d}-files.json")
+    assert _chunks(work) == sorted(written)
+
+
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_work_is_removed_and_nothing_else(tmp_path: Path, place: str) -> None:
+    output = str(tmp_path) if place == "file" else "memory://waves/removed"
+    run = Run(output, "night", "", {}, "", {}, 0.25)
+    remove_work(run)  # there is none
+    for name in ("work/deep/a.json", "started.json"):
+        filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night/{name}")
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(path, b"x")
+    remove_work(run)
+    filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night")
+    assert [name.rpartition("/")[2] for name in filesystem.find(path)] == ["started.json"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "flags", "threads"),
+    [
+        (8, [], None),
+        (8, ["--direct_num_workers=2"], None),  # one process all the same
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"], 4),
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=3"], 2),
+        (2, ["--direct_running_mode=multi_processing", "--direct_num_workers=4"], 1),
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=0"], 1),  # a worker a core
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=1"], None),
+    ],
+)
+def test_worker_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, flags: list[str], threads: int | None
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert worker_threads(PipelineOptions(flags)) == threads
