@@ -23,7 +23,8 @@ class Matches(list[tuple[str, float]]):
     """
 
 
-SPARE = 16  # candidates beyond k that the float32 screening hands to the exact ranking
+SPARE = 16  # candidates beyond k that the float32 screening hands to the exact ranking, at first
+DOUBT = 1e-5  # more than the float32 product of two unit vectors is off
 BLOCK = 65536  # captions scored at once
 
 
@@ -109,7 +110,7 @@ class CaptionIndex:
         """Returns each photo's `count` nearest captions, exactly ranked.
 
         Float32 products screen the index; the survivors are ranked by float64 products, so that no batch shape
-        changes their order. Equal similarities keep the order of the index.
+        changes their order. Equal similarities keep the order of the index, however many there are.
 
         Args:
             features: feature vectors `[N, F]` of any length.
@@ -120,17 +121,31 @@ class CaptionIndex:
         weight, bias = net.image_projection.weight.double(), net.image_projection.bias.double()  # [J, F], [J]
         photos = unit @ weight.T + bias  # [N, J]
         photos = photos / photos.norm(dim=1, keepdim=True)  # [N, J]
-        places = self._screen(photos.float(), min(count + SPARE, len(self.captions)))  # [N, k + spare]
+        return self._rank(photos, count, SPARE)
+
+    def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
+        """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
+        wanted = min(count + spare, len(self.captions))
+        places, least = self._screen(photos.float(), wanted)  # [N, k + spare], [N]
         exact = torch.einsum("nkj,nj->nk", self.embeddings[places].double(), photos)  # [N, k + spare]
         order = exact.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [N, k]
-        best, scores = places.gather(1, order).tolist(), exact.gather(1, order).tolist()
-        return [
+        best, scores = places.gather(1, order), exact.gather(1, order)  # [N, k], [N, k]
+        matches = [
             Matches((self.captions[place], score) for place, score in zip(row, row_scores, strict=True))
-            for row, row_scores in zip(best, scores, strict=True)
+            for row, row_scores in zip(best.tolist(), scores.tolist(), strict=True)
         ]
+        if wanted < len(self.captions):
+            for photo in (scores[:, -1] < least + DOUBT).nonzero().flatten().tolist():
+                matches[photo] = self._rank(photos[photo : photo + 1], count, 8 * spare)[0]
+        return matches
 
-    def _screen(self, photos: torch.Tensor, count: int) -> torch.Tensor:
-        """Returns the places `[N, count]`, rising, of the best captions by float32 products with `photos` `[N, J]`."""
+    def _screen(self, photos: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the places `[N, count]`, rising, of the best captions by float32 products, and the least of these.
+
+        Args:
+            photos: joint embeddings `[N, J]`.
+            count: captions kept; no other's product is above the least product `[N]` of those kept.
+        """
         scores = torch.empty(len(photos), 0, device=photos.device)  # [N, 0]
         places = torch.empty(len(photos), 0, dtype=torch.long, device=photos.device)  # [N, 0]
         for start in range(0, len(self.captions), BLOCK):
@@ -140,7 +155,7 @@ class CaptionIndex:
             places = torch.cat([places, fresh], dim=1)  # [N, kept + block]
             scores, kept = scores.topk(min(count, scores.shape[1]), dim=1)  # [N, count], [N, count]
             places = places.gather(1, kept)  # [N, count]
-        return places.sort(dim=1).values  # [N, count]
+        return places.sort(dim=1).values, scores.amin(dim=1)  # [N, count], [N]
 
 
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):

@@ -88,6 +88,13 @@ def test_equal_similarities_keep_the_order_of_the_index() -> None:
         assert places[10:] == sorted(places[10:])[:2] and places[10] < 3
 
 
+def test_more_equal_captions_than_the_screening_keeps() -> None:
+    """Captions that differ in unknown words alone, or for `bow` in their order alone, have equal embeddings."""
+    index, features = index_of(np.tile(drawn(1, 4), (300, 1))), torch.from_numpy(drawn(3, 6)).float()  # [3, 6]
+    for matches in [*index.search(features, 5), *index.search(features[1:2], 5)]:
+        assert [text for text, _ in matches] == [f"caption {place}" for place in range(5)]
+
+
 def test_an_index_smaller_than_asked_gives_all() -> None:
     index, features = index_of(drawn(3, 4)), torch.from_numpy(drawn(2, 6)).float()  # [2, 6]
     found = index.search(features, 100)
