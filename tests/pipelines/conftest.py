@@ -99,6 +99,22 @@ def output(tmp_path: Path) -> Output:
     return Output(str(tmp_path / "stories"))
 
 
+def assert_same_stories(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+    """Texts are equal; floats agree to 1e-5 relative (DESIGN, same in, same out)."""
+    for row, other in zip(rows, others, strict=True):
+        floats = {"cost": other["cost"], "captions": other["captions"]}
+        assert row | floats == other
+        assert [match["caption"] for match in row["captions"]] == [match["caption"] for match in other["captions"]]
+        found, expected = ([one["cost"], *(match["similarity"] for match in one["captions"])] for one in (row, other))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def same_stories() -> Callable[..., None]:
+    """Returns a function that asserts that story rows are the same."""
+    return assert_same_stories
+
+
 @pytest.fixture
 def run_job(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Returns a function that runs the main job here; it returns the exit code, stdout and stderr."""
