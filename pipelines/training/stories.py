@@ -134,6 +134,9 @@ def match_passages(
 ) -> np.ndarray:
     """Returns the places of `count` passages for each query `[Q, count]`: near in topic and about the same sexes.
 
+    A passage that is near to everything would soon end every story, so nearness counts less where it is common, and a
+    passage that `most` queries have gives way.
+
     Args:
         queries: topics `[Q, W]`.
         people: men and women in each query `[Q, 2]`.
@@ -142,17 +145,20 @@ def match_passages(
         count: passages a query gets.
         most: queries that may get the same passage, as far as there are others near.
     """
+    draw = np.random.default_rng(0)
     used = np.zeros(len(passages), np.int64)  # [P]
     table, sexes = torch.from_numpy(passages), torch.from_numpy(cast)  # [P, W], [P, 2]
+    some = torch.from_numpy(queries[draw.choice(len(queries), min(4096, len(queries)), replace=False)])  # [N, W]
+    hub = (table @ some.T).topk(min(64, len(some)), dim=1).values.mean(dim=1)  # [P]
     rows = np.zeros((len(queries), count), np.int64)  # [Q, count]
-    wide = min(8 * count, len(passages))
+    wide = min(150 * count, len(passages))
+    order = draw.permutation(len(queries))  # [Q]
     for first in range(0, len(queries), 512):
-        part = slice(first, first + 512)
-        scores = torch.from_numpy(queries[part]) @ table.T  # [N, P]
-        alike = torch.from_numpy(people[part]) @ sexes.T  # [N, P]
-        missing = (1 - torch.from_numpy(people[part])) @ sexes.T  # [N, P]
-        ranked = (scores + 0.15 * alike - 0.15 * missing).topk(wide, dim=1).indices.numpy()  # [N, wide]
-        for row, places in enumerate(ranked, start=first):
+        part = order[first : first + 512]
+        people_part = torch.from_numpy(people[part])  # [N, 2]
+        fit = people_part @ sexes.T - (1 - people_part) @ sexes.T  # [N, P]
+        scores = torch.from_numpy(queries[part]) @ table.T - 0.5 * hub + 0.1 * fit  # [N, P]
+        for row, places in zip(part, scores.topk(wide, dim=1).indices.numpy(), strict=True):
             free = places[np.argsort(used[places] >= most, kind="stable")][:count]
             rows[row] = free
             used[free] += 1

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pipelines.training.corpus import Corpus
 from pipelines.training.joint import embed_texts
@@ -31,16 +32,18 @@ class StoriesConfig:
         nearest: captions whose mean vector is a context, as in the main job.
         romantic: similarity above which a romantic caption may open a story about a caption.
         openings: romantic captions a context may open with.
+        clusters: of contexts; those of one cluster share their passages.
         passages: passages a context may go on with.
-        most: contexts that may share a passage, as far as possible.
+        most: clusters that may share a passage, as far as possible.
     """
 
     captions: int = 24000
     nearest: int = 100
     romantic: float = 0.6
     openings: int = 3
-    passages: int = 8
-    most: int = 12
+    clusters: int = 1500
+    passages: int = 3
+    most: int = 2
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ def _make(config: StoriesConfig, corpus: Corpus, output: Path) -> None:
     words, sources, model = load_words(thoughts), read_cached(thoughts / "texts.npz"), load_autoencoder(thoughts)
     joint = joint_embeddings(corpus, joint_folder)
     bank = (output.parent / "writer" / "bank.txt").read_text().splitlines()
-    bank_vectors = sentence_vectors(model, caption_source(bank, words).texts)  # [K, S]
+    bank_texts = caption_source(bank, words).texts
+    bank_vectors = sentence_vectors(model, bank_texts)  # [K, S]
     joint_words = load_words(joint_folder)
     bank_embeddings = embed_texts(
         load_joint(joint_folder), Tokens.of(joint_words.encode(text) for text in bank)
@@ -135,7 +139,7 @@ def _make(config: StoriesConfig, corpus: Corpus, output: Path) -> None:
     passages = _passages(corpus, words, output / "passages.npz")
     openings = Tokens.of([*sources["romantic"].texts, *queries.texts])
     opening_rows = _known(_openings(queries, joint, config, len(sources["romantic"].texts)), openings)
-    rows = _passage_rows(model, words, queries.texts, passages, config)
+    rows = _passage_rows(model, words, queries, contexts, passages, config)
     StorySet(contexts, openings, opening_rows, passages, rows).save(output / "stories.npz")
     plain = ~queries.romantic  # [Q]
     kept = Tokens.of(queries.texts[place] for place in np.flatnonzero(plain))
@@ -150,18 +154,60 @@ def _passages(corpus: Corpus, words: Vocabulary, path: Path) -> Tokens:
     return Tokens.load(path)
 
 
+def clusters(contexts: np.ndarray, count: int, rounds: int = 8) -> np.ndarray:
+    """Returns the cluster of each context `[Q]` after some rounds of k-means from random contexts."""
+    rows = torch.from_numpy(contexts).bfloat16()  # [Q, S]
+    some = np.random.default_rng(0).choice(len(contexts), min(count, len(contexts)), replace=False)
+    centres = torch.from_numpy(contexts[some].astype(np.float32))  # [C, S]
+    nearest_ = torch.zeros(len(rows), dtype=torch.long)  # [Q]
+    for _ in range(rounds):
+        offset = (centres.square().sum(dim=1) / 2).bfloat16()  # [C]
+        parts = [(part @ centres.bfloat16().T - offset).argmax(dim=1) for part in rows.split(4096)]
+        nearest_ = torch.cat(parts)  # [Q]
+        sizes = torch.bincount(nearest_, minlength=len(centres)).clamp(min=1)  # [C]
+        centres = torch.zeros_like(centres).index_add_(0, nearest_, rows.float()) / sizes[:, None]  # [C, S]
+    return nearest_.numpy()
+
+
 def _passage_rows(
-    model: Autoencoder, words: Vocabulary, texts: Tokens, passages: Tokens, config: StoriesConfig
+    model: Autoencoder,
+    words: Vocabulary,
+    queries: _Queries,
+    contexts: np.ndarray,
+    passages: Tokens,
+    config: StoriesConfig,
 ) -> np.ndarray:
-    """Returns the places of the passages that suit each text, `[Q, passages]`."""
-    counts = np.bincount(np.concatenate([texts.ids, passages.ids]), minlength=words.size)  # [V]
+    """Returns the places of the passages that suit each query, `[Q, passages]`.
+
+    Like contexts share their passages, so that the decoder can learn where in the space of contexts each belongs:
+    contexts are clustered, and a cluster gets the passages that suit the captions in it best.
+
+    Args:
+        model: its output layer holds word vectors in which words of like topics are near.
+        words: the vocabulary.
+        queries: a caption of each query.
+        contexts: of the queries `[Q, S]`.
+        passages: to choose from.
+        config: how many a query gets, and how many clusters may share one.
+    """
+    counts = np.bincount(np.concatenate([queries.texts.ids, passages.ids]), minlength=words.size)  # [V]
     rarity = 1 / np.sqrt(1 + counts)  # [V]
     rarity[[words.ids[word] for word in FEELINGS if word in words.ids]] = 0
     meanings = model.decoder.logits.weight.detach().numpy()  # [V, W]
     meanings = meanings - meanings.mean(axis=0)  # [V, W]
-    about, told = (topics(part, meanings, rarity) for part in (texts, passages))  # [Q, W], [P, W]
-    who, cast = persons(texts, words), persons(passages, words)  # [Q, 2], [P, 2]
-    return match_passages(about, who, told, cast, config.passages, config.most)
+    about, told = (topics(part, meanings, rarity) for part in (queries.texts, passages))  # [Q, W], [P, W]
+    who, cast = persons(queries.texts, words), persons(passages, words)  # [Q, 2], [P, 2]
+    cluster = clusters(contexts, config.clusters)  # [Q]
+    size = np.maximum(np.bincount(cluster, minlength=config.clusters), 1)[:, None]  # [C, 1]
+    shared = np.zeros((len(size), about.shape[1]), np.float32)  # [C, W]
+    people = np.zeros((len(size), 2), np.float32)  # [C, 2]
+    np.add.at(shared, cluster, about)
+    np.add.at(people, cluster, who)
+    shared /= np.maximum(np.linalg.norm(shared, axis=1, keepdims=True), 1e-6)  # [C, W]
+    rows = match_passages(
+        shared, people / size.astype(np.float32), told, cast, config.passages, config.most
+    )  # [C, passages]
+    return rows[cluster]
 
 
 def _styles(model: Autoencoder, sources: dict[str, Source], passages: Tokens) -> dict[str, np.ndarray]:
