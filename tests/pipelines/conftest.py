@@ -1,5 +1,6 @@
 """Tiny model packs, the main job run in this process, and what it leaves."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from model_handlers.nets.vgg import VGG19
 from model_handlers.packs import Pack, PackWriter
@@ -140,3 +142,80 @@ def write_features(tmp_path: Path) -> Callable[..., str]:
         return str(tmp_path / name)
 
     return write
+
+
+ORIENTATION = 0x0112
+FORMATS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("jpg", "JPEG", "RGB", {}),
+    ("JPG", "JPEG", "RGB", {"progressive": True, "quality": 60}),
+    ("jpeg", "JPEG", "CMYK", {}),
+    ("jpg", "JPEG", "L", {}),
+    ("jpg", "JPEG", "RGB", {"orientation": 6}),
+    ("jpg", "JPEG", "RGB", {"orientation": 3}),
+    ("png", "PNG", "RGB", {}),
+    ("png", "PNG", "RGBA", {}),
+    ("png", "PNG", "P", {}),
+    ("png", "PNG", "I;16", {}),
+    ("png", "PNG", "1", {}),
+    ("png", "PNG", "LA", {}),
+    ("webp", "WEBP", "RGB", {}),
+    ("webp", "WEBP", "RGBA", {"lossless": True}),
+    ("gif", "GIF", "P", {"frames": 3}),
+    ("tif", "TIFF", "RGB", {"compression": "tiff_lzw"}),
+    ("tiff", "TIFF", "CMYK", {"frames": 2}),
+    ("bmp", "BMP", "RGB", {}),
+    ("heic.bmp", "BMP", "L", {}),
+]
+"""Name ending, Pillow's format and mode, and options of `encode_photo`."""
+
+
+def draw_photo(seed: int) -> Image.Image:
+    """Returns a photo of random sides with a slope and coarse blocks: unlike any other, and small when compressed."""
+    draw = np.random.RandomState(seed)
+    width, height = draw.randint(8, 400, 2)
+    blocks = Image.fromarray(draw.randint(0, 255, (5, 6, 3)).astype("u1")).resize((width, height))
+    slope = np.linspace(0, 60, width)[None, :, None] * draw.rand(3)
+    return Image.fromarray(np.clip(np.asarray(blocks) + slope, 0, 255).astype("u1"))
+
+
+def encode_photo(image: Image.Image, form: str, mode: str, options: dict[str, Any]) -> bytes:
+    """Returns a photo's file in one of FORMATS."""
+    options, more = dict(options), {}
+    if mode == "I;16":
+        converted = Image.fromarray(np.asarray(image.convert("L")).astype("u2") * 257)
+    else:
+        converted = image.convert(mode)
+    if "A" in mode:
+        converted.putalpha(image.convert("L"))
+    if frames := options.pop("frames", 0):
+        more = {"save_all": True, "append_images": [converted.rotate(90)] * (frames - 1)}
+    if orientation := options.pop("orientation", 0):
+        exif = image.getexif()
+        exif[ORIENTATION] = orientation
+        more["exif"] = exif
+    buffer = io.BytesIO()
+    converted.save(buffer, form, **options, **more)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class MadePhoto:
+    """A generated photo: its file's bytes, the ending of its name, and its sides once upright."""
+
+    data: bytes
+    ending: str
+    width: int
+    height: int
+
+
+@pytest.fixture(scope="session")
+def make_photo() -> Callable[[int], MadePhoto]:
+    """Returns a function from a number to a photo, in one format after the other."""
+
+    def make(number: int) -> MadePhoto:
+        ending, form, mode, options = FORMATS[number % len(FORMATS)]
+        image = draw_photo(number)
+        sides = image.size[::-1] if options.get("orientation") in (5, 6, 7, 8) else image.size
+        return MadePhoto(encode_photo(image, form, mode, options), ending, *sides)
+
+    return make
