@@ -12,7 +12,8 @@ import torch
 from model_handlers.components import build_joint_embedding
 from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
 from model_handlers.nets.joint_embedding import JointEmbedding
-from model_handlers.packs import Pack, PackError, cache_folder, open_once
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack, cache_folder, open_once
 from model_handlers.words import Vocabulary
 
 

@@ -55,7 +55,9 @@ class LazyModel(Generic[Model]):
             return _MODELS[self._key]
 
 
-def infer_each(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]) -> list[Result | Exception]:
+def infer_each(
+    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item]
+) -> list[Result | Exception]:
     """Returns one result an item; a failing batch is halved until the bad item stands alone with its error.
 
     Raises:
@@ -63,18 +65,27 @@ def infer_each(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Seque
             fault.
     """
     results = list(_halve(infer, batch))
+    if len(results) != len(batch):
+        raise RuntimeError(f"a batch of {len(batch)} came back as {len(results)} results")
     failures = [result for result in results if isinstance(result, RuntimeError)]
     if len(failures) == len(batch) > 1:
         raise RuntimeError(f"all {len(batch)} items of a batch failed; the first: {failures[0]}") from failures[0]
     return results
 
 
-def _halve(infer: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]) -> Iterator[Result | Exception]:
+def _ran_out_of_memory(error: Exception) -> bool:
+    """Tells whether memory ran out, on a GPU or on the CPU, whose allocator raises no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _halve(
+    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item]
+) -> Iterator[Result | Exception]:
     try:
         results = infer(batch)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, MemoryError) as error:
         if len(batch) == 1:
-            if isinstance(error, torch.OutOfMemoryError):
+            if _ran_out_of_memory(error):
                 raise
             yield RuntimeError(str(error)) if isinstance(error, RuntimeError) else ValueError(str(error))
             return
@@ -120,11 +131,11 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """Returns the loaded model on the device."""
 
     @abstractmethod
-    def infer(self, batch: Sequence[Item], model: Model) -> Sequence[Result]:
-        """Returns one result for each item of the batch.
+    def infer(self, batch: Sequence[Item], model: Model) -> Sequence[Result | Exception]:
+        """Returns one result for each item of the batch, or an error where that item alone is at fault.
 
         Raises:
-            ValueError: an item is wrong.
+            ValueError: an item is wrong, and the batch is to be halved until it stands alone.
         """
 
     def variant(self) -> tuple[Any, ...]:
@@ -150,7 +161,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """Returns one result an item, or the error in its place."""
         loaded = model.get()
 
-        def infer(items: Sequence[Item]) -> Sequence[Result]:
+        def infer(items: Sequence[Item]) -> Sequence[Result | Exception]:
             return self.infer(items, loaded)
 
         return infer_each(infer, batch)

@@ -9,7 +9,8 @@ from model_handlers.components import build_sentence_encoder
 from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.tokeniser import tokenise
-from model_handlers.packs import Pack, PackError
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
 
 UNKNOWN_WORD, END_WORD = "UNK", "<eos>"
 

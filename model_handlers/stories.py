@@ -84,19 +84,15 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
         return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
 
-    def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage]:
+    def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
         contexts = check_vectors(batch, model.net.state.in_features, "shifted sentence vector")  # [N, S]
         return [self.tell(hypotheses, model) for hypotheses in model.search(contexts, self.beam_width)]
 
-    def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage:
-        """Returns the passage of the least costly hypothesis.
-
-        Raises:
-            ValueError: the search left nothing but an empty passage.
-        """
+    def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage | Exception:
+        """Returns the passage of the least costly hypothesis, or an error where the search left nothing."""
         best = best_hypothesis(hypotheses)
         if best is None:
-            raise ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
+            return ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
         passage = model.vocabulary.decode(best.words[:-1])
         story = "\n".join(lyric_lines(passage)) if self.lyric else detokenise(passage)
         return Passage(passage, story, best.cost, len(best.words) - 1)

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_handlers.packs import Pack, PackError, PackWriter
+from model_handlers.pack_card import PackError
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from pipelines.originals.folder import Folder
 from pipelines.originals.report import Report
 

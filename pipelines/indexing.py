@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
 from model_handlers.captions import EmbeddingHandler, caption_texts
-from model_handlers.packs import PackWriter
+from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
 from pipelines.options import parse_with_beam
 from pipelines.pack_tools import command_parser, open_pack, run_command

@@ -8,7 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
 from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
-from model_handlers.packs import Pack, PackError
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
 from pipelines.options import StrictParser
 from pipelines.runners import sees_local_files
 

@@ -10,7 +10,8 @@ import numpy as np
 from configs.schema import ConfigError, RunConfig
 from model_handlers.components import decoder_entry
 from model_handlers.handler import DeviceError, resolve_device
-from model_handlers.packs import Pack, PackError
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
 from transforms.records import StyleVectors
 
 POCKET = str(Path(__file__).parents[1] / "packs" / "pocket")

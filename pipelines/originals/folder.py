@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from model_handlers.packs import PackWriter
+from model_handlers.pack_writer import PackWriter
 from pipelines.originals.arrays import Npz, read_npy
 from pipelines.originals.networks import Network, read_decoder, read_joint_embedding, read_skip
 from pipelines.originals.published import is_published

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_handlers.packs import Pack, PackWriter
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from pipelines.training.features import PREPROCESSING, lite_backbone
 from pipelines.training.loop import best_weights, read_best
 from pipelines.training.tables import load_autoencoder, load_joint, load_words

@@ -147,31 +147,39 @@ _NOT_LAST = frozenset(
 
 
 def choose_captions(
-    candidates: Sequence[tuple[str, float]], known: frozenset[str], limit: int, dearest: float, most: int
+    candidates: Sequence[tuple[str, float]], known: frozenset[str], limit: int, dearest: float, most: int, turn: int = 8
 ) -> list[str]:
-    """Returns fluent captions that the data does not hold, each once, the likeliest first and none too common.
+    """Returns fluent captions that the data does not hold, each once, many subjects before many of one subject.
+
+    A caption's subject is its rarest word. Subjects take turns, and in each turn every subject puts up its next likeliest
+    captions; by likelihood alone the commonest subjects would fill the bank.
 
     Args:
         candidates: captions with their cost a token.
         known: captions of the data; one of these, with or without its first article, is never chosen.
         limit: how many to choose.
         dearest: the highest cost a token of a fluent caption.
-        most: captions that may share their rarest word, or their first four words: a broad bank has many subjects.
+        most: captions that may share their subject, or their first four words.
+        turn: captions that a subject puts up in a turn.
     """
     bare = {strip_article(text) for text in known}
     common = Counter(word for text, _ in candidates for word in set(text.split()))
+    costs = {text: cost for text, cost in candidates if cost <= dearest and is_fluent(text)}
+    fresh = sorted((text for text in costs if strip_article(text) not in bare), key=lambda text: costs[text])
+    subjects = {text: min(text.split(), key=lambda word: (common[word], word)) for text in fresh}
+    put_up: Counter[str] = Counter()
+    turns: dict[str, int] = {}
+    for text in fresh:
+        turns[text] = put_up[subjects[text]] // turn
+        put_up[subjects[text]] += 1
     counts: Counter[str] = Counter()
-    chosen: dict[str, None] = {}
-    for text, cost in sorted(candidates, key=lambda pair: pair[1]):
-        if cost > dearest or len(chosen) >= limit:
-            break
-        if text in chosen or strip_article(text) in bare or not is_fluent(text):
-            continue
-        subjects = (min(text.split(), key=lambda word: (common[word], word)), first_words(text))
-        if max(counts[subject] for subject in subjects) < most:
-            counts.update(subjects)
-            chosen[text] = None
-    return list(chosen)
+    chosen: list[str] = []
+    for text in sorted(fresh, key=lambda text: turns[text]):
+        keys = (subjects[text], first_words(text))
+        if len(chosen) < limit and max(counts[key] for key in keys) < most:
+            counts.update(keys)
+            chosen.append(text)
+    return chosen
 
 
 def strip_article(text: str) -> str:

@@ -18,7 +18,9 @@ from model_handlers.captions import (
 )
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
-from model_handlers.packs import Pack, PackError, PackWriter, cache_folder
+from model_handlers.pack_card import PackError
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack, cache_folder
 
 CPU = torch.device("cpu")
 NOT_BLANK = ["a dog .", "two cats", "a dog .", "A dog .", "caf\u00e9"]

@@ -15,7 +15,8 @@ from model_handlers import handler
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import DeviceError, PackHandler, Placement, check_vectors, infer_each, resolve_device
-from model_handlers.packs import Pack, PackError
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 
@@ -254,17 +255,43 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     assert infer_each(infer, [1, 2, 3, 4, 5]) == [1, 2, 3, 4, 5]
 
 
-def test_out_of_memory_at_one_item_ends_the_run() -> None:
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError("Unable to allocate 8 GiB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_at_one_item_ends_the_run(error: Exception) -> None:
     def infer(batch: Sequence[int]) -> list[int]:
         if 3 in batch:
-            raise torch.OutOfMemoryError("out of memory")
+            raise error
         return list(batch)
 
-    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+    with pytest.raises(type(error), match="allocate|out of memory"):
         infer_each(infer, [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("error", [MemoryError("full"), KeyError("bug"), TypeError("bug"), PackError(["cut short"])])
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_in_a_batch_is_halved_until_it_fits(error: Exception) -> None:
+    def infer(batch: Sequence[int]) -> list[int]:
+        if len(batch) > 2:
+            raise error
+        return list(batch)
+
+    assert infer_each(infer, [1, 2, 3, 4, 5]) == [1, 2, 3, 4, 5]
+
+
+def test_missing_results_are_noticed() -> None:
+    def infer(batch: Sequence[int]) -> list[int]:
+        return list(batch)[1:]
+
+    with pytest.raises(RuntimeError, match="a batch of 3 came back as 2 results"):
+        infer_each(infer, [1, 2, 3])
+
+
+@pytest.mark.parametrize("error", [KeyError("bug"), TypeError("bug"), PackError(["cut short"])])
 def test_errors_that_are_no_items_fault_end_the_run(error: Exception) -> None:
     calls: list[int] = []
 

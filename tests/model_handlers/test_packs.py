@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from model_handlers import packs
-from model_handlers.packs import Pack, PackError, PackWriter, cache_folder, card_digest, open_once
+from model_handlers.pack_card import PackError, card_digest, file_facts
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack, cache_folder, open_once
 
 
 def small(output: Path, edit: Callable[[PackWriter], None] | None = None) -> Pack:
@@ -64,7 +66,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return facts(path)
 
-    facts = packs.file_facts
+    facts = file_facts
     monkeypatch.setattr(packs, "file_facts", counted)
     return names
 
@@ -230,7 +232,7 @@ def test_a_card_that_is_no_table_is_refused(tmp_path: Path) -> None:
 def test_paths_outside_the_pack_are_refused(tmp_path: Path, file: str) -> None:
     folder = small(tmp_path / "pack").root
     (tmp_path / "outside.txt").write_text("secret")
-    edit_card(folder, lambda card: card["files"].update({file: packs.file_facts(tmp_path / "outside.txt")}))
+    edit_card(folder, lambda card: card["files"].update({file: file_facts(tmp_path / "outside.txt")}))
     assert problems(folder) == [f"{folder}/pack.json: the file {file!r} lies outside the pack; refused"]
 
 
@@ -322,7 +324,7 @@ def test_every_way_to_write_spares_the_older_pack(tmp_path: Path) -> None:
     again = Pack.open(old.location)
     assert again.array("styles/source.npy").tolist() == [0, 1, 2, 3]
     assert again.lines("captions.txt") == ["a dog .", "two cats"]
-    assert [packs.file_facts(old.root / file) for file in old.card["files"]] == list(old.card["files"].values())
+    assert [file_facts(old.root / file) for file in old.card["files"]] == list(old.card["files"].values())
 
 
 def test_files_are_copied_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

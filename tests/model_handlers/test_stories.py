@@ -11,7 +11,9 @@ from model_handlers.components import build_decoder
 from model_handlers.handler import Placement
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
-from model_handlers.packs import Pack, PackError, PackWriter
+from model_handlers.pack_card import PackError
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from model_handlers.stories import Passage, StoryHandler, lyric_lines
 
 CPU = torch.device("cpu")

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from model_handlers.nets.vgg import VGG19
-from model_handlers.packs import Pack, PackWriter
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from pipelines.import_originals import import_originals
 from pipelines.main_job import main
 

@@ -15,7 +15,8 @@ import pytest
 
 from model_handlers.captions import CaptionHandler
 from model_handlers.nets.detokeniser import detokenise
-from model_handlers.packs import Pack, PackWriter
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines import job, main_job

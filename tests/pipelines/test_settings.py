@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from configs.schema import ConfigError, check_config
-from model_handlers.packs import Pack, PackWriter
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from pipelines.settings import resolve, settings_digest
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from configs.schema import ConfigError
-from model_handlers.packs import Pack, PackWriter
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.indexing import index_captions
 from pipelines.story import StoryError, load_all, story, tell

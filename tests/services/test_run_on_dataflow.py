@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.packs import PackWriter
+from model_handlers.pack_writer import PackWriter
 
 pytestmark = pytest.mark.services
 

@@ -1,0 +1,112 @@
+"""New model packs, from nothing or from an older one, put in place whole."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor, float16, float32
+
+from model_handlers.pack_card import CARD, FORMAT, PackError, cast_floats, component_files, file_facts
+from model_handlers.packs import Pack
+
+
+class PackWriter:
+    """Writes a new pack, from nothing or from an older one, and puts it in place whole.
+
+    Args:
+        output: a local folder that does not exist yet.
+        base: a pack whose card and files the new one starts from; unchanged files are hard-linked where possible.
+
+    Raises:
+        PackError: the output exists already, or is not local.
+    """
+
+    def __init__(self, output: str, base: Pack | None = None) -> None:
+        if "://" in output:
+            raise PackError([f"{output}: packs are written to local folders; copy the folder afterwards"])
+        self.output = Path(os.path.abspath(output))
+        if self.output.exists():
+            raise PackError([f"{output}: exists already; packs are immutable, name a new folder"])
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        self.root = Path(tempfile.mkdtemp(prefix=f".{self.output.name}.", dir=self.output.parent))
+        self._facts: dict[str, dict[str, Any]] = {}
+        self.card: dict[str, Any] = {"format": FORMAT, "name": self.output.name, "version": "1", "components": {}}
+        if base is not None:
+            self.card = json.loads(json.dumps(base.card))
+            self._facts = dict(self.card.pop("files"))
+            for file in self._facts:
+                _link(base.path(file), self._new(file))
+
+    @property
+    def components(self) -> dict[str, Any]:
+        return self.card["components"]
+
+    def _new(self, file: str) -> Path:
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        return path
+
+    def _replace(self, file: str) -> Path:
+        self._facts.pop(file, None)
+        return self._new(file)
+
+    def add_tensors(self, file: str, tensors: Mapping[str, Tensor], half: bool = False) -> str:
+        """Writes tensors as safetensors, in half precision where asked; whole numbers stay; returns the file's name."""
+        kind = float16 if half else float32
+        plain = {name: cast_floats(value.detach(), kind).contiguous().clone() for name, value in tensors.items()}
+        save_file(plain, self._replace(file))
+        return file
+
+    def add_array(self, file: str, array: np.ndarray) -> str:
+        """Writes an array as `.npy`; returns the file's name."""
+        np.save(self._replace(file), array, allow_pickle=False)
+        return file
+
+    def reserve_array(self, file: str, shape: tuple[int, ...], dtype: str) -> np.memmap:
+        """Returns a memory-mapped `.npy` array of the pack to be filled."""
+        return np.lib.format.open_memmap(self._replace(file), mode="w+", dtype=np.dtype(dtype), shape=shape)
+
+    def add_json(self, file: str, content: Any) -> str:
+        """Writes JSON in ASCII (bytes that were not UTF-8 stay as escaped surrogates); returns the file's name."""
+        self._replace(file).write_text(json.dumps(content, ensure_ascii=True), "ascii")
+        return file
+
+    def add_lines(self, file: str, lines: list[str]) -> str:
+        """Writes text, each line ended by a line feed; returns the file's name."""
+        text = "".join(f"{line}\n" for line in lines)
+        self._replace(file).write_bytes(text.encode("utf-8", "surrogateescape"))
+        return file
+
+    def finish(self) -> Pack:
+        """Returns the new pack, hashed and renamed into place; leftovers of replaced components are left out."""
+        named = set(component_files(self.components))
+        files = {}
+        for path in sorted(path for path in self.root.rglob("*") if path.is_file()):
+            file = path.relative_to(self.root).as_posix()
+            if file not in named:
+                path.unlink()
+                continue
+            files[file] = self._facts.get(file) or file_facts(path)
+        self.card["files"] = files
+        (self.root / CARD).write_text(json.dumps(self.card, indent=1) + "\n")
+        self.root.chmod(0o755)
+        os.rename(self.root, self.output)
+        return Pack.open(str(self.output))
+
+    def discard(self) -> None:
+        """Removes what was written so far."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
