@@ -57,7 +57,7 @@ class Run:
     @property
     def work(self) -> str:
         """URI of the files that the run needs only while it goes."""
-        return posixpath.join(self.output, self.folder, "work")
+        return posixpath.join(self.output, self.folder, "scratch")
 
 
 def now() -> str:

@@ -100,7 +100,7 @@ def test_only_the_runs_files_are_left(tell: Run, output: Any) -> None:
     run = f"runs/{manifest['run_id']}"
     assert left == {"manifests/00000001.json", f"{run}/started.json", *(file["path"] for file in manifest["files"])}
     assert sorted(file["path"].split("/")[2] for file in manifest["files"]) == ["dead_letters", "ledger", "stories"]
-    assert not (Path(output.location) / run / "work").exists()
+    assert not (Path(output.location) / run / "scratch").exists()
 
 
 def test_the_summary_shows_counts_places_and_a_taste(tell: Run, output: Any) -> None:
@@ -245,7 +245,7 @@ def test_a_store_in_memory_as_output(tell: Run, output_at: Any) -> None:
         assert tell([*vectors(4), ("bad", [1.0])], output=output)[0] == 0
         assert output.outcomes(2) == {"story": 1, "unchanged": 4}
         left = fsspec.filesystem("memory").find("/nightly/stories")
-        assert not [path for path in left if "/work/" in path]
+        assert not [path for path in left if "/scratch/" in path]
     finally:
         fsspec.filesystem("memory").store.clear()
 

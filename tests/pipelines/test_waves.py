@@ -31,7 +31,7 @@ def test_waves_hold_every_task_once(count: int, size: int, sizes: list[int]) -> 
 
 @pytest.mark.parametrize("scheme", ["", "memory:/"])
 def test_reports_come_back(tmp_path: Path, scheme: str) -> None:
-    uri = f"{scheme}{tmp_path}/work [1]/wave-0-files.json"
+    uri = f"{scheme}{tmp_path}/scratch [1]/wave-0-files.json"
     records = [
         FileRecord("ledger", "runs/é/x.parquet", 3, "sha", 99, (("dead_letter", 1), ("story", 2))),
         FileRecord("stories", "runs/é/y.parquet", 2, "sha", 98),

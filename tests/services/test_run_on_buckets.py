@@ -46,4 +46,4 @@ def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
     assert told == sorted(f"gs://photos/{PHOTOS}/{name}" for name in NAMES)
     (letter,) = rows(bucket, first, "dead_letters")
     assert (letter["uri"], letter["error"]) == (f"gs://photos/{PHOTOS}/broken.jpg", "TruncatedImage")
-    assert not [name for name in bucket.names("told/") if "/work/" in name]
+    assert not [name for name in bucket.names("told/") if "/scratch/" in name]

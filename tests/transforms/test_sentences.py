@@ -106,7 +106,7 @@ def test_chunks_are_sorted_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "memory:/"])
 def test_written_chunks_come_back(tmp_path: Path, scheme: str) -> None:
-    prefix = f"{scheme}{tmp_path}/work/sentences-"
+    prefix = f"{scheme}{tmp_path}/scratch/sentences-"
     groups = [("0-0", Texts(["a dog", ODD])), ("1-0", Texts(["a cat"]))]
     uris = [write_chunk((key, np.stack([vector(text) for text in key[1]])), prefix) for key in groups]
     assert uris == [f"{prefix}0-0", f"{prefix}1-0"]
