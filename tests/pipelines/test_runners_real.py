@@ -36,7 +36,9 @@ def album(tmp_path_factory: pytest.TempPathFactory, make_photo: Any) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    """Returns an environment whose `python`, which worker pools start, is this one."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PATH": path}
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def run_on(album: Path, photo_pack: Pack) -> Callable[..., subprocess.CompletedP
     def run(output: str, *flags: str) -> subprocess.CompletedProcess:
         places = (f"--input={album}", f"--output={output}", f"--pack={photo_pack.location}")
         command = [sys.executable, "-m", "pipelines.run", *places, *FLAGS, *flags]
-        return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
 
     return run
 
