@@ -55,7 +55,7 @@ class Run:
         return f"runs/{self.run_id}"
 
     @property
-    def work(self) -> str:
+    def scratch(self) -> str:
         """URI of the files that the run needs only while it goes."""
         return posixpath.join(self.output, self.folder, "scratch")
 

@@ -62,14 +62,14 @@ class Target:
     Attributes:
         output: OUTPUT.
         prefix: the run's folder below it and what starts each file's name.
-        work: folder of files that the run needs only while it goes.
+        scratch: folder of files that the run needs only while it goes.
         shards: files of each table.
         known: sentence vector chunks that earlier waves wrote.
     """
 
     output: str
     prefix: str
-    work: str
+    scratch: str
     shards: int
     known: tuple[str, ...] = ()
 
@@ -155,7 +155,7 @@ def _tell(
     pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
     sentences = EncodeSentences(
         parts.sentences,
-        posixpath.join(target.work, f"{posixpath.basename(target.prefix)}sentences-"),
+        posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}sentences-"),
         target.shards,
         target.known,
         parts.table,

@@ -25,7 +25,7 @@ from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
 from pipelines.sources import collect, source_problems
-from pipelines.waves import cut_into_waves, remove_work, run_waves, worker_threads
+from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
 FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
@@ -97,7 +97,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     finally:
         progress.close()
     manifest = commit(run, files)
-    remove_work(run)
+    remove_scratch(run)
     print(summary(config.output, manifest))
 
 

@@ -25,7 +25,7 @@ from pipelines.job import Parts, Target, build
 from pipelines.progress import summary
 from pipelines.settings import Settings
 from pipelines.sources import Task, feature_photo, feature_tasks, photo_patterns
-from pipelines.waves import remove_work
+from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Settled, TakeOutDone
 from transforms.read_photos import LISTED, ReadPhotos
 from transforms.records import Listing
@@ -65,7 +65,7 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
     """Wires the whole job into one pipeline, with the commit as its last step."""
     config, styles = settings.config, tuple(settings.styles)
-    target = Target(run.output, f"{run.folder}/", run.work, config.shards or SHARDS)
+    target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
     earlier = [manifest for manifest in read_manifests(run.output) if comparable(run, manifest)]
     done = (
         root
@@ -131,7 +131,7 @@ def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
         filesystem, path = fsspec.core.url_to_fs(_refusal(run))
         filesystem.pipe_file(path, f"{type(error).__name__}\n{error}".encode())
         raise
-    remove_work(run)
+    remove_scratch(run)
 
 
 def _refusal(run: Run) -> str:

@@ -66,7 +66,8 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
         if not uri:
             raise ConfigError([f"--features {location}: a row has no uri; every vector needs a name"])
         numbers = values.values.to_numpy(zero_copy_only=False) if values.is_valid else []
-        feature = np.ascontiguousarray(numbers, "<f4")  # [F]
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and a dead letter later
+            feature = np.ascontiguousarray(numbers, "<f4")  # [F]
         digest = hashlib.sha256(feature.tobytes()).hexdigest()
         yield Listing(str(uri), feature.nbytes, digest), feature
 

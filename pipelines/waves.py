@@ -51,7 +51,7 @@ def run_waves(
     files: list[FileRecord] = []
     for number, wave in enumerate(waves):
         prefix = f"{run.folder}/wave-{number:05d}-"
-        target = Target(run.output, prefix, run.work, shards, tuple(_chunks(run.work)))
+        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)))
         records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
         files += records
         progress.advance(len(wave), count_outcomes(records))
@@ -61,7 +61,7 @@ def run_waves(
 def _run_wave(
     wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions
 ) -> list[FileRecord]:
-    report = posixpath.join(target.work, f"{posixpath.basename(target.prefix)}files.json")
+    report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
         features = None
@@ -91,19 +91,19 @@ def _record(entry: dict[str, Any]) -> FileRecord:
     return FileRecord(**entry, counts=counts)
 
 
-def _chunks(work: str) -> list[str]:
+def _chunks(scratch: str) -> list[str]:
     """Returns the sentence vector chunks that earlier waves of the run left."""
-    filesystem, path = fsspec.core.url_to_fs(work)
+    filesystem, path = fsspec.core.url_to_fs(scratch)
     try:
         names = [posixpath.basename(file) for file in filesystem.ls(path, detail=False, refresh=True)]
     except FileNotFoundError:
         return []
     found = sorted(name for name in names if "sentences-" in name and name.endswith(".json"))
-    return [posixpath.join(work, name.removesuffix(".json")) for name in found]
+    return [posixpath.join(scratch, name.removesuffix(".json")) for name in found]
 
 
-def remove_work(run: Run) -> None:
+def remove_scratch(run: Run) -> None:
     """Removes the files that the run needed only while it went."""
-    filesystem, path = fsspec.core.url_to_fs(run.work)
+    filesystem, path = fsspec.core.url_to_fs(run.scratch)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)

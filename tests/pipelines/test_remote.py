@@ -160,7 +160,7 @@ def test_a_job_that_only_says_that_it_is_done(submit: Any, write_features: Any, 
 def test_a_retried_commit_step_is_content(photo_pack: Pack, output: Any) -> None:
     settings = resolve(check_config({"pack": photo_pack.location, "output": output.location, "device": "cpu"}))
     run = new_run(settings)
-    filesystem, work = fsspec.core.url_to_fs(run.work)
+    filesystem, work = fsspec.core.url_to_fs(run.scratch)
     filesystem.makedirs(work)
     for _ in range(2):
         commit_or_refuse([], run)

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.commits import Run
-from pipelines.waves import _chunks, cut_into_waves, read_report, remove_work, worker_threads, write_report
+from pipelines.waves import _chunks, cut_into_waves, read_report, remove_scratch, worker_threads, write_report
 from transforms.records import Listing
 from transforms.sentences import Texts, write_chunk
 from transforms.write import FileRecord
@@ -58,12 +58,12 @@ def test_chunks_of_earlier_waves_are_found(tmp_path: Path, output: str) -> None:
 def test_work_is_removed_and_nothing_else(tmp_path: Path, place: str) -> None:
     output = str(tmp_path) if place == "file" else "memory://waves/removed"
     run = Run(output, "night", "", {}, "", {}, 0.25)
-    remove_work(run)  # there is none
-    for name in ("work/deep/a.json", "started.json"):
+    remove_scratch(run)  # there is none
+    for name in ("scratch/deep/a.json", "started.json"):
         filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night/{name}")
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         filesystem.pipe_file(path, b"x")
-    remove_work(run)
+    remove_scratch(run)
     filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night")
     assert [name.rpartition("/")[2] for name in filesystem.find(path)] == ["started.json"]
 
