@@ -34,6 +34,7 @@ class StoriesConfig:
         openings: romantic captions a context may open with.
         clusters: of contexts; those of one cluster share their passages.
         passages: passages a context may go on with.
+        least: words of a passage, where a cluster has one so long.
         most: clusters that may share a passage, as far as possible.
     """
 
@@ -43,6 +44,7 @@ class StoriesConfig:
     openings: int = 3
     clusters: int = 1500
     passages: int = 3
+    least: int = 16
     most: int = 2
 
 
@@ -167,6 +169,15 @@ def clusters(contexts: np.ndarray, count: int, rounds: int = 8) -> np.ndarray:
         sizes = torch.bincount(nearest_, minlength=len(centres)).clamp(min=1)  # [C]
         centres = torch.zeros_like(centres).index_add_(0, nearest_, rows.float()) / sizes[:, None]  # [C, S]
     return nearest_.numpy()
+
+
+def long_enough(rows: np.ndarray, lengths: np.ndarray, least: int) -> np.ndarray:
+    """Returns `rows` `[C, passages]` with passages below `least` words replaced by the longest of their row.
+
+    Beam search adds up costs, so the shortest passages that the decoder knows would end all stories.
+    """
+    longest = rows[np.arange(len(rows)), lengths[rows].argmax(axis=1)]  # [C]
+    return np.where(lengths[rows] < least, longest[:, None], rows)
 
 
 def _passage_rows(

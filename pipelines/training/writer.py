@@ -151,8 +151,8 @@ def choose_captions(
 ) -> list[str]:
     """Returns fluent captions that the data does not hold, each once, many subjects before many of one subject.
 
-    A caption's subject is its rarest word. Subjects take turns, and in each turn every subject puts up its next likeliest
-    captions; by likelihood alone the commonest subjects would fill the bank.
+    A caption's subject is its rarest word. Subjects take turns, and in each turn every subject puts up its next
+    likeliest captions; by likelihood alone the commonest subjects would fill the bank.
 
     Args:
         candidates: captions with their cost a token.

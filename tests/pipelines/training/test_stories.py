@@ -5,7 +5,7 @@ import torch
 
 from model_handlers.nets.story_decoder import StoryDecoder
 from pipelines.training.decoder import early_end_loss, sentence_starts
-from pipelines.training.story_material import _known, clusters
+from pipelines.training.story_material import _known, clusters, long_enough
 from pipelines.training.texts import Tokens
 
 
@@ -37,3 +37,8 @@ def test_the_margin_before_an_early_end_counts_where_a_sentence_starts() -> None
     starts = torch.tensor([[False, False, True, True, False]])  # [1, 5]
     assert early_end_loss(decoder, states, ids, starts, margin=7.0).item() == 1.0  # (7 - 5 + 0) / 2
     assert early_end_loss(decoder, states, ids, starts & False, margin=7.0).item() == 0.0
+
+
+def test_short_passages_give_way_to_the_longest_of_their_cluster() -> None:
+    rows, lengths = np.asarray([[0, 1, 2], [0, 3, 0]]), np.asarray([4, 20, 30, 9])  # [2, 3], [4]
+    assert long_enough(rows, lengths, 16).tolist() == [[2, 1, 2], [3, 3, 3]]
