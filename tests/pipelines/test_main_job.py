@@ -210,7 +210,7 @@ def test_odd_vectors_are_dead_letters(tell: Run, output: Any) -> None:
 
 def test_a_repeated_uri_is_told_once(tell: Run, output: Any) -> None:
     pairs = [*vectors(2), vectors(1)[0], vectors(1)[0]]
-    assert tell(pairs, "--style=romance,swift")[0] == 0
+    assert tell(pairs, "--style=romance,swift", "--wave-size=1")[0] == 0
     assert output.outcomes() == {"story": 4, "repeated": 4}
 
 
