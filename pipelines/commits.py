@@ -104,6 +104,17 @@ def read_manifests(output: str) -> list[dict[str, Any]]:
     return [json.loads(filesystem.cat_file(file)) for file in files]
 
 
+def manifest_uri(output: str, number: int) -> str:
+    """Returns where the manifest of a number lies."""
+    return posixpath.join(output, "manifests", f"{number:08d}.json")
+
+
+def read_manifest(output: str, number: int) -> dict[str, Any]:
+    """Returns the manifest of a number."""
+    filesystem, path = fsspec.core.url_to_fs(manifest_uri(output, number))
+    return json.loads(filesystem.cat_file(path))
+
+
 def last_number(manifests: Sequence[dict[str, Any]]) -> int:
     """Returns the highest number of the manifests, 0 where there are none."""
     return max((manifest["number"] for manifest in manifests), default=0)
@@ -123,11 +134,11 @@ def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[st
             if manifest["run_id"] == run.run_id:
                 return manifest
         manifest = _manifest(run, files, last_number(known) + 1)
-        check_ratio(manifest["counts"], run.max_dead_letter_ratio)
+        letters = sum(file.rows for file in files if file.table == "dead_letters")
+        check_ratio(manifest["counts"], letters, run.max_dead_letter_ratio)
         _refuse_overlap(run, manifest, newer)
-        uri = posixpath.join(run.output, "manifests", f"{manifest['number']:08d}.json")
         try:
-            put_if_absent(uri, json.dumps(manifest, indent=1).encode())
+            put_if_absent(manifest_uri(run.output, manifest["number"]), json.dumps(manifest, indent=1).encode())
         except FileExistsError:
             newer = read_manifests(run.output)[len(known) :]
             known += newer
@@ -154,13 +165,19 @@ def count_outcomes(files: Sequence[FileRecord]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def check_ratio(counts: dict[str, int], limit: float) -> None:
-    """Raises TooManyDeadLettersError where dead letters over photos attempted are above the limit."""
+def check_ratio(counts: dict[str, int], letters: int, limit: float) -> None:
+    """Raises TooManyDeadLettersError where dead letters over photos attempted are above the limit.
+
+    Args:
+        counts: outcomes, one a photo and style.
+        letters: dead letters, one a photo where no style could be told.
+        limit: the highest share allowed, from 50 dead letters on.
+    """
     dead, told = counts.get("dead_letter", 0), counts.get("story", 0)
-    if dead >= SMALLEST_REFUSAL and dead > limit * (dead + told):
+    if letters >= SMALLEST_REFUSAL and dead > limit * (dead + told):
         raise TooManyDeadLettersError(
-            f"{dead} of {dead + told} photos became dead letters, more than --max-dead-letter-ratio {limit} allows; "
-            "nothing is published"
+            f"{letters} dead letters: {dead} of {dead + told} stories are missing, more than --max-dead-letter-ratio "
+            f"{limit} allows; nothing is published"
         )
 
 

@@ -94,10 +94,10 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     try:
         waves = cut_into_waves(tasks, config.wave_size)
         files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
+        manifest = commit(run, files)
     finally:
         progress.close()
-    manifest = commit(run, files)
-    remove_scratch(run)
+        remove_scratch(run)
     print(summary(config.output, manifest))
 
 

@@ -10,6 +10,8 @@ import fsspec
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from pipelines.commits import manifest_uri
+
 TASTE = 3  # stories shown
 
 
@@ -63,7 +65,7 @@ def summary(output: str, manifest: dict[str, Any]) -> str:
     tables = sorted({file["table"] for file in manifest["files"]})
     for table in tables:
         lines.append(f"  {table}: {posixpath.join(output, 'runs', manifest['run_id'], table)}")
-    lines.append(f"  manifest: {posixpath.join(output, 'manifests', format(manifest['number'], '08d'))}.json")
+    lines.append(f"  manifest: {manifest_uri(output, manifest['number'])}")
     for row in _taste(output, manifest):
         name = posixpath.basename(row["uri"])
         caption = row["captions"][0]["caption"] if row["captions"] else ""

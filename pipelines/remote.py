@@ -18,6 +18,7 @@ from pipelines.commits import (
     commit,
     comparable,
     done_in,
+    read_manifest,
     read_manifests,
     start,
 )
@@ -69,7 +70,7 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
     earlier = [manifest for manifest in read_manifests(run.output) if comparable(run, manifest)]
     done = (
         root
-        | "Name earlier runs" >> beam.Create([(run.output, manifest) for manifest in earlier])
+        | "Name earlier runs" >> beam.Create([(run.output, manifest["number"]) for manifest in earlier])
         | "Read their ledgers" >> beam.FlatMap(read_done)
     )
     features = None
@@ -94,10 +95,10 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
 
-def read_done(element: tuple[str, dict[str, Any]]) -> Iterator[Settled]:
-    """Yields what one committed run has settled."""
-    output, manifest = element
-    yield from done_in(output, manifest)
+def read_done(element: tuple[str, int]) -> Iterator[Settled]:
+    """Yields what the committed run of a number has settled."""
+    output, number = element
+    yield from done_in(output, read_manifest(output, number))
 
 
 def listing_of(task: Task) -> Listing:
@@ -131,7 +132,8 @@ def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
         filesystem, path = fsspec.core.url_to_fs(_refusal(run))
         filesystem.pipe_file(path, f"{type(error).__name__}\n{error}".encode())
         raise
-    remove_scratch(run)
+    finally:
+        remove_scratch(run)
 
 
 def _refusal(run: Run) -> str:

@@ -1,6 +1,7 @@
 """What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -97,6 +98,8 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
         raise ConfigError([str(error)]) from error
     if len(empty) == len(photo_patterns(config) + config.uris):
         raise ConfigError([f"{source}: nothing matches" for source in empty])
+    for source in empty:
+        logging.warning("%s: nothing matches; the other inputs are told", source)
 
 
 def done_before(run: Run) -> Iterator[Settled]:

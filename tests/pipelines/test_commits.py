@@ -199,10 +199,16 @@ def test_a_run_gives_up_after_many_lost_races(tmp_path: Path, monkeypatch: pytes
 def test_the_ratio(dead: int, told: int, limit: float, refused: bool) -> None:
     counts = {"dead_letter": dead, "story": told, "unchanged": 7, "ignored": 1000}
     if not refused:
-        check_ratio(counts, limit)
+        check_ratio(counts, counts["dead_letter"], limit)
         return
     with pytest.raises(TooManyDeadLettersError, match=f"{dead} of {dead + told}"):
-        check_ratio(counts, limit)
+        check_ratio(counts, counts["dead_letter"], limit)
+
+
+def test_a_photo_of_two_styles_is_one_dead_letter() -> None:
+    check_ratio({"dead_letter": 50}, 25, 0.25)
+    with pytest.raises(TooManyDeadLettersError, match="50 dead letters: 100 of 100 stories"):
+        check_ratio({"dead_letter": 100}, 50, 0.25)
 
 
 def test_too_many_dead_letters_leave_no_manifest(tmp_path: Path) -> None:
