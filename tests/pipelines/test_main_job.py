@@ -332,7 +332,7 @@ def test_a_feature_file_that_is_none(run_job: Run, output: Any, story_pack: Pack
 def test_too_many_dead_letters(tell: Run, output: Any) -> None:
     bad = [(f"bad {place}", [1.0]) for place in range(50)]
     code, _, errors = tell([*vectors(2), *bad])
-    assert code == 3 and "50 of 52 photos became dead letters" in errors
+    assert code == 3 and "50 of 52 stories are missing" in errors
     assert output.manifests == []
     assert tell([*vectors(2), *bad[1:]])[0] == 0  # 49 are never too many
     assert tell([*vectors(2), *bad], "--max-dead-letter-ratio=1", "--beam-width=4")[0] == 0
