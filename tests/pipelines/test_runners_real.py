@@ -157,7 +157,7 @@ def test_refusals_keep_their_codes_on_a_portable_runner(run_on: Any, album: Path
     with loopback() as flags:
         ended = run_on(output.location, *flags, f"--input={tmp_path}")
     assert ended.returncode == 3, ended.stderr
-    assert "63 of 72 photos became dead letters" in ended.stderr
+    assert "63 of 72 stories are missing" in ended.stderr
     assert output.manifests == []
 
 
