@@ -102,6 +102,7 @@ def write_captions(
 
 
 _WORDS = re.compile(r"[a-z][a-z'-]*")
+_NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
 def is_fluent(caption: str) -> bool:
@@ -183,8 +184,8 @@ def choose_captions(
 
 
 def strip_article(text: str) -> str:
-    """Returns a caption without the article it begins with and without its full stop."""
-    words = text.removesuffix(".").split()
+    """Returns the letters and digits of a caption, word by word, without the article or number it begins with."""
+    words = _NO_MARKS.sub(" ", text).split()
     return " ".join(words[1:] if words and words[0] in ("a", "an", "the", "two", "some") else words)
 
 
