@@ -1,4 +1,4 @@
-"""Draws docs/story.png, a photo with its captions and story: `python docs/story_picture.py samples/boats.jpg`."""
+"""Draws docs/story.png, a photo with its captions and story: `python docs/story_picture.py PHOTO BEAM_WIDTH`."""
 
 import sys
 import textwrap
@@ -39,5 +39,5 @@ def draw(photo: str, captions: list[dict], story: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    (row, *_) = tell(load_all(), sys.argv[1])
+    (row,) = tell(load_all(beam_width=int(sys.argv[2])), sys.argv[1])
     draw(sys.argv[1], row["captions"], row["story"], Path(__file__).with_name("story.png"))
