@@ -2,7 +2,8 @@
 
 import sys
 
+from pipelines.ending import end_process
 from pipelines.styles import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))

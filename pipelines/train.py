@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 where the configuration is wrong."""
+    """Returns the exit code: 0, or 2 where the configuration is wrong or a file is missing."""
     arguments = parser().parse_args(argv)
     corpus = Corpus(arguments.data, arguments.prepared or arguments.output.parent / "prepared")
     try:
@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = NETWORKS[arguments.network](settings, corpus, arguments.output)
     except ConfigError as error:
         print(f"{arguments.config}: {error}", file=sys.stderr)
+        return 2
+    except FileNotFoundError as error:
+        print(f"{error.filename}: not there; look at --config, --data and what was trained before", file=sys.stderr)
         return 2
     print(json.dumps(figures))
     return 0
