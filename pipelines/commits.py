@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.write import FileRecord
@@ -200,10 +201,10 @@ def done_in(output: str, manifest: dict[str, Any]) -> Iterator[tuple[str, str, s
     would change."""
     retryable = {
         (row["uri"], row["version"])
-        for row in _rows(output, manifest, "dead_letters", ["uri", "version", "retryable"])
+        for row in read_rows(output, manifest, "dead_letters", ["uri", "version", "retryable"])
         if row["retryable"]
     }
-    for row in _rows(output, manifest, "ledger", ["uri", "version", "style", "outcome"]):
+    for row in read_rows(output, manifest, "ledger", ["uri", "version", "style", "outcome"]):
         settled = row["outcome"] == "story" or (
             row["outcome"] == "dead_letter" and (row["uri"], row["version"]) not in retryable
         )
@@ -217,9 +218,15 @@ def comparable(run: Run, manifest: dict[str, Any]) -> bool:
     return same_pack and manifest["settings_digest"] == run.settings_digest
 
 
-def _rows(output: str, manifest: dict[str, Any], table: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+def read_rows(
+    output: str, manifest: dict[str, Any], table: str, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields the rows of one of a committed run's tables, from bytes in memory and in this thread alone.
+
+    Arrow's own threads would go on reading a Python file while the interpreter ends, and abort the process.
+    """
     for file in manifest["files"]:
         if file["table"] == table:
             filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
-            with filesystem.open(path, "rb") as stream:
-                yield from pq.read_table(stream, columns=columns).to_pylist()
+            source = pa.BufferReader(filesystem.cat_file(path))
+            yield from pq.read_table(source, columns=columns, use_threads=False, pre_buffer=False).to_pylist()

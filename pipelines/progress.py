@@ -6,11 +6,9 @@ import threading
 from collections import Counter
 from typing import Any, TextIO
 
-import fsspec
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from pipelines.commits import manifest_uri
+from pipelines.commits import manifest_uri, read_rows
 
 TASTE = 3  # stories shown
 
@@ -76,11 +74,8 @@ def summary(output: str, manifest: dict[str, Any]) -> str:
 def _taste(output: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns rows of three different photos, or of as many as there are."""
     rows: dict[str, dict[str, Any]] = {}
-    for file in manifest["files"]:
-        if file["table"] == "stories" and len(rows) < TASTE:
-            filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
-            with filesystem.open(path, "rb") as stream:
-                table = pq.read_table(stream, columns=["uri", "style", "story", "captions"])
-            for row in table.to_pylist():
-                rows.setdefault(row["uri"], row)
-    return list(rows.values())[:TASTE]
+    for row in read_rows(output, manifest, "stories", ["uri", "style", "story", "captions"]):
+        rows.setdefault(row["uri"], row)
+        if len(rows) == TASTE:
+            break
+    return list(rows.values())

@@ -1,15 +1,11 @@
 """Published stories on the screen: `python -m pipelines.show OUTPUT`."""
 
 import argparse
-import posixpath
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-import fsspec
-import pyarrow.parquet as pq
-
-from pipelines.commits import read_manifests
+from pipelines.commits import read_manifests, read_rows
+from pipelines.ending import end_process
 
 SHOWN = 3  # captions of a photo
 
@@ -33,18 +29,11 @@ def main(argv: list[str]) -> int:
 
 def newest_rows(output: str) -> list[dict[str, Any]]:
     """Returns the newest story row of each photo and style, by uri."""
-    newest = {(row["uri"], row["style"]): row for row in _story_rows(output)}
+    manifests = read_manifests(output)
+    rows = (row for manifest in manifests for row in read_rows(output, manifest, "stories"))
+    newest = {(row["uri"], row["style"]): row for row in rows}
     return [newest[key] for key in sorted(newest)]
 
 
-def _story_rows(output: str) -> Iterator[dict[str, Any]]:
-    for manifest in read_manifests(output):
-        for file in manifest["files"]:
-            if file["table"] == "stories":
-                filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
-                with filesystem.open(path, "rb") as stream:
-                    yield from pq.read_table(stream).to_pylist()
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))
