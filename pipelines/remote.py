@@ -28,7 +28,7 @@ from pipelines.settings import Settings
 from pipelines.sources import Task, feature_photo, feature_tasks, photo_patterns
 from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Settled, TakeOutDone
-from transforms.read_photos import LISTED, ReadPhotos
+from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
 from transforms.records import Listing
 from transforms.write import FileRecord
 
@@ -90,7 +90,7 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     """Returns (Photo, feature) of the vectors whose names are still to be told."""
     joined = {
         "tasks": tasks | "Key vectors" >> beam.Map(key_task),
-        "listings": listings | "Key fresh" >> beam.Map(key_listing),
+        "listings": listings | "Key fresh" >> beam.Map(key_by_uri),
     } | "Join vectors" >> beam.CoGroupByKey()
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
@@ -109,11 +109,6 @@ def listing_of(task: Task) -> Listing:
 def key_task(task: Task) -> tuple[bytes, Task]:
     """Returns a feature vector behind its uri."""
     return task[0].uri.encode(), task
-
-
-def key_listing(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns a listing behind its uri."""
-    return listing.uri.encode(), listing
 
 
 def fresh_features(element: tuple[bytes, dict[str, Any]]) -> Iterator[Any]:

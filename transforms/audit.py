@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from transforms.read_photos import key_by_uri
 from transforms.records import DeadLetter, Listing, Outcome, Telling
 
 
@@ -15,23 +16,16 @@ class LostPhotoError(Exception):
     """A listed object has no outcome or more than one; the run must not be published."""
 
 
-def listing_key(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns the listing behind its uri, as bytes for the shuffle."""
-    return listing.uri.encode("utf-8", "surrogateescape"), listing
-
-
 def story_outcome(element: tuple[Telling, Any]) -> tuple[bytes, Outcome]:
     """Returns the outcome `story` of a telling behind its uri."""
     telling, _ = element
     photo = telling.photo
-    outcome = Outcome(photo.uri, photo.version, photo.photo_id, telling.style, "story")
-    return photo.uri.encode("utf-8", "surrogateescape"), outcome
+    return key_by_uri(Outcome(photo.uri, photo.version, photo.photo_id, telling.style, "story"))
 
 
 def letter_outcome(letter: DeadLetter) -> tuple[bytes, Outcome]:
     """Returns the outcome `dead_letter` behind its uri; its style is `*` where all styles failed."""
-    outcome = Outcome(letter.uri, letter.version, letter.photo_id, letter.style or "*", "dead_letter")
-    return letter.uri.encode("utf-8", "surrogateescape"), outcome
+    return key_by_uri(Outcome(letter.uri, letter.version, letter.photo_id, letter.style or "*", "dead_letter"))
 
 
 def settle(element: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Outcome]:
@@ -69,7 +63,7 @@ class AuditOutcomes(beam.PTransform[PCollection[Listing], PCollection[Outcome]])
     outcomes: PCollection[tuple[bytes, Outcome]]
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Outcome]:
-        keyed = listings | "Key listings" >> beam.Map(listing_key)
+        keyed = listings | "Key listings" >> beam.Map(key_by_uri)
         return (
             {"listings": keyed, "outcomes": self.outcomes}
             | "Join by uri" >> beam.CoGroupByKey()

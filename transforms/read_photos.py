@@ -6,13 +6,13 @@ Hidden files are listed too; `classify` ignores known litter such as .DS_Store.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from transforms.folders import ListingError, expand
-from transforms.records import Listing
+from transforms.records import Listing, Outcome
 from transforms.storage import check_uri
 from transforms.uri_lists import list_uris
 
@@ -113,9 +113,12 @@ class ReadPhotos(beam.PTransform[PBegin, PCollection[Listing]]):
         )
 
 
-def key_by_uri(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns the listing behind its uri, as bytes for the shuffle."""
-    return listing.uri.encode("utf-8", "surrogateescape"), listing
+Named = TypeVar("Named", Listing, Outcome)
+
+
+def key_by_uri(named: Named) -> tuple[bytes, Named]:
+    """Returns the listing or outcome behind its uri, as bytes for the shuffle."""
+    return named.uri.encode("utf-8", "surrogateescape"), named
 
 
 def _rank(listing: Listing) -> tuple[bool, str, int]:

@@ -5,7 +5,8 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.audit import AuditOutcomes, LostPhotoError, letter_outcome, listing_key, settle, story_outcome
+from transforms.audit import AuditOutcomes, LostPhotoError, letter_outcome, settle, story_outcome
+from transforms.read_photos import key_by_uri
 from transforms.records import DeadLetter, Listing, Outcome, Photo, Telling
 
 ODD = "photos/caf\udce9.jpg"  # a name that is not UTF-8
@@ -95,4 +96,4 @@ def test_outcomes_of_stories_and_letters() -> None:
     assert letter_outcome(letter) == (key, outcome(ODD, "*", "dead_letter"))
     one = DeadLetter(ODD, "1", None, "story", "ValueError", "no", False, "swift")
     assert letter_outcome(one) == (key, Outcome(ODD, "1", None, "swift", "dead_letter"))
-    assert listing_key(listing(ODD)) == (key, listing(ODD))
+    assert key_by_uri(listing(ODD)) == (key, listing(ODD))
