@@ -1,0 +1,1 @@
+"""What a model pack is worth, in figures: one task a module."""
