@@ -1,0 +1,95 @@
+"""What the tasks of `pipelines.evaluate` share: their form, their options, and a pack opened for them."""
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.schema import ConfigError
+from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
+from pipelines.settings import POCKET
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """One measure of a pack.
+
+    Attributes:
+        help: what is measured, for `--help`.
+        add_options: adds the task's own options to its parser.
+        run: measures and returns the figures, nested as they are printed; wrong options raise a ConfigError.
+        published: others' figures to stand beside, by name, then by dotted path: `{"image_to_text.R@1": 22.3}`.
+    """
+
+    help: str
+    add_options: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], Figures]
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def add_common_options(parser: ArgumentParser) -> None:
+    """Adds the options that every task has."""
+    parser.add_argument("--pack", default=POCKET, help="model pack, a folder or URI (default: the pocket pack)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    parser.add_argument(
+        "--batch-size", type=at_least_one, default=32, metavar="N", help="what a network sees at once (default: 32)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+
+
+def at_least_one(text: str) -> int:
+    """Returns an option's number.
+
+    Raises:
+        ArgumentTypeError: it is none, or less than 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placement]:
+    """Returns the pack that `--pack` names, with the components that a task needs, and where its handlers run.
+
+    Raises:
+        ConfigError: lists all that is wrong with pack and device.
+    """
+    problems = []
+    try:
+        resolve_device(flags.device)
+    except DeviceError as error:
+        problems.append(f"--device: {error}")
+    try:
+        pack = Pack.open(flags.pack)
+    except PackError as error:
+        raise ConfigError(problems + [f"--pack {problem}" for problem in error.problems]) from error
+    problems += [
+        f"--pack {pack.location}: has no {name}, which this task needs"
+        for name in components
+        if name not in pack.components
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return pack, Placement(pack.location, pack.digest, flags.device)
+
+
+def gather(*checks: Callable[[], Any]) -> list[Any]:
+    """Returns what each check returns.
+
+    Raises:
+        ConfigError: lists the problems of all checks, not only the first one's.
+    """
+    results, problems = [], []
+    for check in checks:
+        try:
+            results.append(check())
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return results

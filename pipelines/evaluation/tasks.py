@@ -1,0 +1,5 @@
+"""The tasks of `pipelines.evaluate` by name; a new one is one more entry."""
+
+from pipelines.evaluation.task import EvaluationTask
+
+TASKS: dict[str, EvaluationTask] = {}
