@@ -4,12 +4,13 @@ from pipelines.evaluation.words import FUNCTION_WORDS, content_words, shared_con
 
 
 def test_content_words_are_of_letters_and_carry_meaning() -> None:
-    tokens = "`` The well-known dog 's -- 3 DOGS , ca n't run . ''".split()
-    assert content_words(tokens) == ["well-known", "dog", "dogs", "run"]
+    text = "`` The well-known dog 's -- 3 DOGS , ca n't run . ''"
+    assert content_words(text.split()) == ["well-known", "dog", "dogs", "run"]
 
 
 def test_a_word_is_found_again_as_often_as_it_is_there() -> None:
-    assert shared_content("the dog saw a dog and a cat .".split(), "A Dog with one cat ran".split()) == (2, 4)
+    text, other = "the dog saw a dog and a cat .", "A Dog with one cat"
+    assert shared_content(text.split(), other.split()) == (2, 4)
     assert shared_content(["the", "."], ["dog"]) == (0, 0)
 
 
