@@ -29,7 +29,7 @@ class PackWriter:
 
     def __init__(self, output: str, base: Pack | None = None) -> None:
         if "://" in output:
-            raise PackError([f"{output}: packs are written to local folders; copy the folder afterwards"])
+            raise PackError([f"{output}: packs are written to local folders; pipelines.packs push copies them"])
         self.output = Path(os.path.abspath(output))
         if self.output.exists():
             raise PackError([f"{output}: exists already; packs are immutable, name a new folder"])

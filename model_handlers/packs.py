@@ -162,22 +162,52 @@ def _write_stamp(file: Path, stamp: Any) -> None:
         return
 
 
-def _local_copy(location: str) -> Path:
-    """Returns the folder that holds the pack on this machine, after copying a remote one to the cache."""
+def locate(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Returns the file system of a folder or fsspec URI, and the path in it.
+
+    Raises:
+        PackError: nobody knows the URI's scheme, or its client is not installed.
+    """
     if "://" not in location:
-        return Path(os.path.abspath(location))
+        return fsspec.filesystem("file"), os.path.abspath(location)
     try:
-        filesystem, path = fsspec.core.url_to_fs(location)
-        if "file" in filesystem.protocol:
-            return Path(path)
+        return fsspec.core.url_to_fs(location)
+    except (ImportError, OSError, ValueError) as error:
+        raise PackError([f"{location}: no pack can be read there ({type(error).__name__}: {error})"]) from error
+
+
+def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
+    """Tells whether a file system is this machine's."""
+    return "file" in filesystem.protocol
+
+
+def read_card(location: str) -> dict[str, Any]:
+    """Returns the card of the pack at a folder or URI, checked; of the other files none is read or copied.
+
+    Raises:
+        PackError: there is no pack, or its card is wrong.
+    """
+    filesystem, path = locate(location)
+    if is_local(filesystem):
+        return _read_card(Path(path), location)
+    try:
         card = json.loads(filesystem.cat_file(f"{path}/{CARD}"))
     except Exception as error:  # each store's client raises errors of its own
         raise PackError([f"{location}: no pack can be read there ({type(error).__name__}: {error})"]) from error
+    problems = card_problems(card, location)
+    if problems:
+        raise PackError(problems)
+    return card
+
+
+def _local_copy(location: str) -> Path:
+    """Returns the folder that holds the pack on this machine, after copying a remote one to the cache."""
+    filesystem, path = locate(location)
+    if is_local(filesystem):
+        return Path(path)
+    card = read_card(location)
     target = cache_folder() / "packs" / card_digest(card)
     if not target.exists():
-        problems = card_problems(card, location)
-        if problems:
-            raise PackError(problems)
         _copy(filesystem, path, Pack(location, target, card))
     return target
 
@@ -186,7 +216,7 @@ def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
     """Copies a pack to its place in the cache; files that are not the card's never get there."""
     target = pack.root
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
         for file in [CARD, *pack.card["files"]]:
             (temporary / file).parent.mkdir(parents=True, exist_ok=True)
