@@ -51,11 +51,16 @@ def read_captions(path: Path) -> list[str]:
     return [caption for caption in captions if caption != "."]
 
 
-def book_paragraphs(text: str) -> Iterator[str]:
-    """Yields the paragraphs of a book as cased tokens joined by spaces; headings and scraps are left out."""
+def book_paragraphs(text: str, least: int = 40) -> Iterator[str]:
+    """Yields the paragraphs of a book as cased tokens joined by spaces; headings and scraps are left out.
+
+    Args:
+        text: the book, its paragraphs parted by blank lines.
+        least: characters of a paragraph.
+    """
     for paragraph in _BLANK_LINES.split(text):
         line = _SPACE.sub(" ", paragraph.replace("_", "")).strip()
-        if len(line) < 40 or line.upper() == line or not line.rstrip("\"')").endswith(_SENTENCE_ENDS):
+        if len(line) < least or line.upper() == line or not line.rstrip("\"')").endswith(_SENTENCE_ENDS):
             continue
         yield " ".join(tokenise(line))
 
