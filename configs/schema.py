@@ -1,12 +1,15 @@
 """What a run can be told: one schema checks config files, `--set` and command line alike."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Text = Annotated[str, Field(min_length=1)]
+Strength = Annotated[float, Field(ge=-10, le=10)]
+CaptionCount = Annotated[int, Field(ge=1, le=10_000)]
+BeamWidth = Annotated[int, Field(ge=1, le=1000)]
 
 
 class ConfigError(Exception):
@@ -15,6 +18,20 @@ class ConfigError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class Choices(BaseModel):
+    """What a pack may choose for its stories (`defaults` in its card), where the user says nothing.
+
+    The defaults here are those of the program of 2015. RunConfig has a field of the same name for each, where None is
+    the pack's choice.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    style_strength: Strength = 1.0
+    captions_per_photo: CaptionCount = 100
+    beam_width: BeamWidth = 50
 
 
 class RunConfig(BaseModel):
@@ -38,11 +55,11 @@ class RunConfig(BaseModel):
     output: Text = Field("stories", description="folder or URI of the stories; each run adds to it")
     pack: Text | None = Field(None, description="model pack, a folder or URI. Default: the pocket pack that ships here")
     style: Text = Field("romance", description="style of the stories; several with commas, a mean of several with +")
-    style_strength: float = Field(
-        1.0, ge=-10, le=10, description="how far to shift from captions to the style; 0 is not at all"
+    style_strength: Strength | None = Field(
+        None, description="how far to shift from captions to the style; 0 is not at all"
     )
-    captions_per_photo: int = Field(100, ge=1, le=10_000, description="nearest captions that a story is made from")
-    beam_width: int = Field(50, ge=1, le=1000, description="hypotheses that the beam search keeps for a photo")
+    captions_per_photo: CaptionCount | None = Field(None, description="nearest captions that a story is made from")
+    beam_width: BeamWidth | None = Field(None, description="hypotheses that the beam search keeps for a photo")
     decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
     lyric: bool = Field(False, description="put the story in lines, split at its commas")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -74,6 +91,9 @@ class RunConfig(BaseModel):
     beam_options: dict[str, Any] = Field({}, description="Apache Beam's options, by name (in config files only)")
 
 
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
 def load_yaml(path: str) -> dict[str, Any]:
     """Returns a config file's mapping.
 
@@ -97,8 +117,21 @@ def check_config(values: dict[str, Any]) -> RunConfig:
     Raises:
         ConfigError: lists each key that is unknown or has a wrong value.
     """
+    return _checked(RunConfig, values)
+
+
+def check_choices(values: dict[str, Any]) -> Choices:
+    """Returns the checked choices; what they do not name is as in 2015, and keys of other kinds are left alone.
+
+    Raises:
+        ConfigError: lists each wrong value.
+    """
+    return _checked(Choices, values)
+
+
+def _checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
     try:
-        return RunConfig.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
         raise ConfigError([_problem(detail) for detail in error.errors()]) from error
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.schema import Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
 
 START = "<!-- options: written by `make docs` from configs/schema.py -->\n"
 END = "<!-- end of options -->"
@@ -19,13 +19,16 @@ def table() -> str:
     for name, field in RunConfig.model_fields.items():
         option = f"`{name}` (config files only)" if name == "beam_options" else f"`--{name.replace('_', '-')}`"
         meaning = (field.description or "").replace("|", "\\|").replace("*", "\\*")
-        if choices := [choice for choice in get_args(field.annotation) if isinstance(choice, str)]:
+        annotation = Choices.model_fields.get(name, field).annotation
+        if choices := [choice for choice in get_args(annotation) if isinstance(choice, str)]:
             meaning += f" ({', '.join(f'`{choice}`' for choice in choices)})"
-        rows.append(f"| {option} | {_shown(field.default)} | {meaning} |")
+        rows.append(f"| {option} | {_shown(name, field.default)} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
-def _shown(default: Any) -> str:
+def _shown(name: str, default: Any) -> str:
+    if name in Choices.model_fields:
+        return f"the pack's, else `{Choices.model_fields[name].default}`"
     if default in (None, [], {}):
         return ""
     return "off" if default is False else "on" if default is True else f"`{default}`"

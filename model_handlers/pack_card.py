@@ -49,6 +49,8 @@ def card_problems(card: Any, location: str) -> list[str]:
         for key, kind in shapes.items()
         if not isinstance(card.get(key), kind)
     ]
+    if not isinstance(card.get("defaults", {}), dict):
+        problems.append(f"{location}/{CARD}: defaults is no dict")
     problems = problems or _shape_problems(card["components"], location)
     if problems:
         return problems

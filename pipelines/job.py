@@ -76,7 +76,7 @@ class Target:
 
 def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = None) -> Parts:
     """Returns the steps for a run's settings, with real handlers."""
-    config, pack = settings.config, settings.pack
+    config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, threads)
     load = None
     if config.features is None:
@@ -92,11 +92,11 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
     return Parts(
         load=load,
         features=FeatureHandler(where, config.batch_size) if load else None,
-        captions=CaptionHandler(where, config.captions_per_photo, config.batch_size),
+        captions=CaptionHandler(where, choices.captions_per_photo, config.batch_size),
         sentences=SentenceHandler(where),
-        stories=StoryHandler(where, settings.decoder, config.beam_width, config.lyric, config.batch_size),
+        stories=StoryHandler(where, settings.decoder, choices.beam_width, config.lyric, config.batch_size),
         styles=settings.styles,
-        strength=config.style_strength,
+        strength=choices.style_strength,
         told_by=told_by,
         table=ReadyVectors(where) if ready else None,
         hints=hints,

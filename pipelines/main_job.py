@@ -108,7 +108,7 @@ def new_run(settings: Settings) -> Run:
         output=settings.config.output,
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         started=now(),
-        settings=settings.config.model_dump(),
+        settings=settings.used(),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,

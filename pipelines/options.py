@@ -6,7 +6,7 @@ from typing import Any, NoReturn, get_args
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-from configs.schema import ConfigError, RunConfig, check_config, load_yaml
+from configs.schema import Choices, ConfigError, RunConfig, check_config, load_yaml
 
 DEFAULT_RUNNER = "FnApiRunner"
 
@@ -31,14 +31,14 @@ def flag_parser(prog: str, description: str) -> argparse.ArgumentParser:
         options: dict[str, Any] = {
             "dest": name,
             "default": argparse.SUPPRESS,
-            "help": _help(field.description, field.default),
+            "help": _help(name, field.description, field.default),
         }
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif isinstance(field.default, list):
             options |= {"action": "append", "metavar": "URI"}
         else:
-            options["metavar"] = _metavar(field.annotation)
+            options["metavar"] = _metavar(Choices.model_fields.get(name, field).annotation)
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     return parser
 
@@ -50,8 +50,10 @@ EPILOG = (
 )
 
 
-def _help(description: str | None, default: Any) -> str:
+def _help(name: str, description: str | None, default: Any) -> str:
     text = (description or "").replace("%", "%%")
+    if name in Choices.model_fields:
+        return f"{text} (default: the pack's choice, else {Choices.model_fields[name].default})"
     shown = "" if default in (None, [], False) else f" (default: {default})"
     return text + shown
 

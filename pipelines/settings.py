@@ -4,13 +4,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from configs.schema import ConfigError, RunConfig
+from configs.schema import Choices, ConfigError, RunConfig, check_choices
 from model_handlers.components import decoder_entry
 from model_handlers.handler import DeviceError, resolve_device
-from model_handlers.pack_card import PackError
+from model_handlers.pack_card import CARD, PackError
 from model_handlers.packs import Pack
 from transforms.records import StyleVectors
 
@@ -24,6 +25,7 @@ class Settings:
 
     Attributes:
         config: as checked.
+        choices: the user's where the configuration names one, else the pack's, else those of the program of 2015.
         pack: opened.
         decoder: name of the story decoder.
         styles: shift of each requested style.
@@ -31,10 +33,15 @@ class Settings:
     """
 
     config: RunConfig
+    choices: Choices
     pack: Pack
     decoder: str
     styles: dict[str, StyleVectors]
     digest: str
+
+    def used(self) -> dict[str, Any]:
+        """Returns every option of the run with the value that was used."""
+        return self.config.model_dump() | self.choices.model_dump() | {"decoder": self.decoder}
 
 
 def resolve(config: RunConfig, remote: bool = False) -> Settings:
@@ -52,7 +59,12 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
     except PackError as error:
         raise ConfigError([f"--pack {problem}" for problem in error.problems]) from error
     problems = _missing_components(pack, config)
-    decoder = config.decoder or pack.card.get("defaults", {}).get("decoder", "")
+    choices = Choices()
+    try:
+        choices = choose(pack, config)
+    except ConfigError as error:
+        problems += error.problems
+    decoder = config.decoder or _pack_defaults(pack).get("decoder", "")
     try:
         width = decoder_entry(pack, decoder)["dim_context"]
     except PackError as error:
@@ -71,15 +83,31 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
         problems.append(f"--device: {error}")
     if problems:
         raise ConfigError(problems)
-    return Settings(config, pack, decoder, styles, settings_digest(config, decoder))
+    return Settings(config, choices, pack, decoder, styles, settings_digest(config, choices, decoder))
 
 
-def settings_digest(config: RunConfig, decoder: str) -> str:
+def choose(pack: Pack, config: RunConfig) -> Choices:
+    """Returns the choices of a run: the user's, else the pack's, else those of the program of 2015.
+
+    Raises:
+        ConfigError: lists what is wrong with the pack's choices.
+    """
+    by_pack = {name: value for name, value in _pack_defaults(pack).items() if name in Choices.model_fields}
+    try:
+        check_choices(by_pack)
+    except ConfigError as error:
+        raise ConfigError([f"--pack {pack.location}/{CARD}: defaults: {one}" for one in error.problems]) from error
+    by_user = {name: value for name in Choices.model_fields if (value := getattr(config, name)) is not None}
+    return check_choices(by_pack | by_user)
+
+
+def _pack_defaults(pack: Pack) -> dict[str, Any]:
+    return pack.card.get("defaults", {})
+
+
+def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
     """Returns the digest of the settings that can change a text."""
-    settings = {
-        "captions_per_photo": config.captions_per_photo,
-        "beam_width": config.beam_width,
-        "style_strength": config.style_strength,
+    settings = choices.model_dump() | {
         "lyric": config.lyric,
         "decoder": decoder,
         "decoding": None if config.features else config.decoding,

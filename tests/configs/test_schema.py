@@ -4,15 +4,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from configs.schema import ConfigError, RunConfig, check_config, load_yaml
+from configs.schema import Choices, ConfigError, RunConfig, check_choices, check_config, load_yaml
 
 
 def test_the_defaults_are_the_originals() -> None:
-    config = check_config({})
-    assert (config.captions_per_photo, config.beam_width, config.style_strength, config.lyric) == (100, 50, 1.0, False)
-    assert (config.style, config.max_dead_letter_ratio, config.device) == ("romance", 0.25, "auto")
+    config, choices = check_config({}), Choices()
+    assert (choices.captions_per_photo, choices.beam_width, choices.style_strength) == (100, 50, 1.0)
+    assert all(getattr(config, name) is None for name in Choices.model_fields)
+    assert (config.lyric, config.style, config.max_dead_letter_ratio, config.device) == (False, "romance", 0.25, "auto")
     assert config.input == [] and config.features is None and config.pack is None
+
+
+@pytest.mark.parametrize("name", Choices.model_fields)
+def test_a_user_may_say_what_a_pack_may(name: str) -> None:
+    """The two schemas hold the same rules for a choice."""
+    by_pack, by_user = (TypeAdapter(kind).json_schema() for kind in (Choices, RunConfig))
+    plain = {key: rule for key, rule in by_pack["properties"][name].items() if key not in ("default", "title")}
+    assert by_user["properties"][name]["anyOf"] == [plain, {"type": "null"}]
+    value = Choices.model_fields[name].default
+    assert getattr(check_config({name: value}), name) == value == getattr(check_choices({name: value}), name)
+
+
+def test_choices_leave_other_keys_alone() -> None:
+    assert check_choices({"decoder": "romance", "later": 1, "beam_width": 7}) == Choices(beam_width=7)
 
 
 def test_every_option_is_explained() -> None:

@@ -198,6 +198,7 @@ def test_a_card_that_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
             lambda card: (card.pop("name"), card.update(files=[])),
             ["name is missing or is no str", "files is missing or is no dict"],
         ),
+        (lambda card: card.update(defaults="romance"), ["defaults is no dict"]),
         (
             lambda card: card["components"].update(styles={"sea": "sea.npy"}),
             ["a component names 'sea.npy', which is not among the files"],

@@ -126,6 +126,7 @@ def test_help_names_every_option_and_its_default() -> None:
         if name != "beam_options":
             assert f"--{name.replace('_', '-')}" in text, name
     assert "--no-lyric" in text and "{auto,cpu,cuda}" in text and "(default: 0.25)" in text
+    assert "--beam-width N" in text and "the pack's choice, else 50" in " ".join(text.split())
     assert "3 too many dead" in " ".join(text.split())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.schema import ConfigError, check_config
+from configs.schema import Choices, ConfigError, check_choices, check_config
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from pipelines.settings import resolve, settings_digest
@@ -31,6 +31,36 @@ def test_the_packs_defaults(story_pack: Pack) -> None:
     np.testing.assert_array_equal(shift.source, story_pack.array(story_pack.components["source_style"]).ravel())
     assert shift.source.dtype == shift.target.dtype == np.float32
     assert not isinstance(shift.target, np.memmap) or shift.target.flags.owndata
+
+
+def with_defaults(pack: Pack, folder: Path, **defaults: Any) -> Pack:
+    writer = PackWriter(str(folder), pack)
+    writer.card["defaults"].update(defaults)
+    return writer.finish()
+
+
+def test_the_user_is_heard_before_the_pack_and_the_pack_before_2015(story_pack: Pack, tmp_path: Path) -> None:
+    choosy = with_defaults(story_pack, tmp_path / "choosy", style_strength=0.5, beam_width=7, later="unknown")
+    settings = settings_of(choosy, beam_width=3)
+    assert settings.choices == Choices(style_strength=0.5, beam_width=3, captions_per_photo=100)
+    used = settings.used()
+    assert (used["style_strength"], used["beam_width"], used["captions_per_photo"]) == (0.5, 3, 100)
+    assert used["decoder"] == "romance" and used["pack"] == choosy.location
+    assert settings_of(choosy, style_strength=0).choices.style_strength == 0.0
+    assert settings_of(story_pack).choices == Choices()
+
+
+def test_a_pack_that_chooses_tells_as_the_user_would(story_pack: Pack, tmp_path: Path) -> None:
+    choosy = with_defaults(story_pack, tmp_path / "choosy", beam_width=7)
+    assert settings_of(choosy).digest == settings_of(story_pack, beam_width=7).digest != settings_of(story_pack).digest
+
+
+def test_wrong_choices_of_a_pack_are_named(story_pack: Pack, tmp_path: Path) -> None:
+    choosy = with_defaults(story_pack, tmp_path / "choosy", style_strength="warm", beam_width=0)
+    found = problems(choosy, features="f.parquet", beam_width=3, style="noir")
+    assert len(found) == 3 and "'noir'" in found[2]
+    for problem, part in zip(found, ["style_strength = 'warm'", "beam_width = 0: "], strict=False):
+        assert problem.startswith(f"--pack {choosy.location}/pack.json: defaults: {part}")
 
 
 def test_several_styles_and_mixtures(story_pack: Pack) -> None:
@@ -85,7 +115,8 @@ def test_widths_that_do_not_fit(photo_pack: Pack, tmp_path: Path) -> None:
     assert all(part in problem for problem, part in zip(found, parts, strict=True))
 
 
-CHANGES = {"captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "lyric": True, "decoding": "original"}
+CHOICES = {"captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5}
+CHANGES = {"lyric": True, "decoding": "original"}
 SAME = {
     "wave_size": 3, "shards": 3, "batch_size": 3, "device": "cpu", "output": "x", "input": ["a"], "style": "swift",
     "max_dead_letter_ratio": 0.5,
@@ -93,17 +124,21 @@ SAME = {
 
 
 def test_the_digest_names_what_can_change_a_text() -> None:
-    plain = settings_digest(check_config({}), "romance")
-    changed = [settings_digest(check_config({key: value}), "romance") for key, value in CHANGES.items()]
-    changed.append(settings_digest(check_config({}), "swift"))
+    assert set(CHOICES) == set(Choices.model_fields)
+    plain = settings_digest(check_config({}), Choices(), "romance")
+    changed = [settings_digest(check_config({key: value}), Choices(), "romance") for key, value in CHANGES.items()]
+    changed += [
+        settings_digest(check_config({}), check_choices({key: value}), "romance") for key, value in CHOICES.items()
+    ]
+    changed.append(settings_digest(check_config({}), Choices(), "swift"))
     assert len({plain, *changed}) == len(changed) + 1
     for key, value in SAME.items():
-        assert settings_digest(check_config({key: value}), "romance") == plain, key
+        assert settings_digest(check_config({key: value}), Choices(), "romance") == plain, key
 
 
 def test_decoding_is_nothing_to_ready_made_vectors() -> None:
     digests = {
-        settings_digest(check_config({"features": "f", "decoding": decoding}), "romance")
+        settings_digest(check_config({"features": "f", "decoding": decoding}), Choices(), "romance")
         for decoding in ("strict", "original")
     }
     assert len(digests) == 1
