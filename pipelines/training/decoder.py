@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from model_handlers.nets.story_decoder import StoryDecoder
+from pipelines.training.arithmetic import autocast
 from pipelines.training.loop import Loss, Task
 from pipelines.training.passages import Source
 from pipelines.training.stories import StorySet
 from pipelines.training.texts import END, Tokens, padded
-from pipelines.training.thoughts import LOW, Autoencoder, Batches, decoder_states, drop_words, jitter, text_loss
+from pipelines.training.thoughts import Autoencoder, Batches, decoder_states, drop_words, jitter, text_loss
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class DecoderTask(Task):
         self.encoder = encoder.eval().requires_grad_(False)
         self.model: StoryDecoder = encoder.decoder.requires_grad_(True)
         self.batches = Batches(sources, shares, config.tokens)
-        self.shift = torch.from_numpy(shift.astype(np.float32))  # [S]
+        self.shift = torch.as_tensor(shift.astype(np.float32))  # [S]
         self.ends = torch.tensor(ends)
         queries = np.random.default_rng(0).permutation(len(stories.contexts))
         self.dev, self.train = queries[: len(queries) // 50], queries[len(queries) // 50 :]
@@ -119,28 +120,28 @@ class DecoderTask(Task):
         if kind == "plain":
             contexts, captions = self.plain
             places = draw.choice(len(captions), config.tokens // 16)
-            return kind, [captions[place] for place in places], torch.from_numpy(contexts[places].astype(np.float32))
+            return kind, [captions[place] for place in places], torch.as_tensor(contexts[places].astype(np.float32))
         name, places = self.batches.draw(draw)
         texts = [self.sources[name].texts[place] for place in places]
         return name, texts, self.own_vectors(texts)
 
     def composed(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[list[np.ndarray], Tensor]:
         """Returns a story for each query, and the shifted contexts `[N, S]`."""
-        contexts = torch.from_numpy(self.stories.contexts[queries].astype(np.float32)) + self.shift  # [N, S]
+        contexts = torch.as_tensor(self.stories.contexts[queries].astype(np.float32)) + self.shift  # [N, S]
         return [self.stories.compose(int(query), draw) for query in queries], contexts
 
     def own_vectors(self, texts: list[np.ndarray]) -> Tensor:
         """Returns the texts' own sentence vectors `[N, S]`."""
-        ids, lengths = (torch.from_numpy(array) for array in padded(texts, closing=False))  # [N, T], [N]
+        ids, lengths = (torch.as_tensor(array) for array in padded(texts, closing=False))  # [N, T], [N]
         with torch.no_grad():
             return self.encoder.encode(ids, lengths)
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
         """Returns the loss of one batch: of its tokens, and in stories of the margin before an early end."""
         kind, texts, contexts = self._draw(draw)
-        ids, lengths = (torch.from_numpy(array) for array in padded(texts))  # [N, T], [N]
+        ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
         contexts = jitter(contexts, self.config.noise)  # [N, S]
-        with torch.autocast("cpu", LOW):
+        with autocast():
             states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
         value = text_loss(self.model, states, ids, lengths, self.config.negatives)
         figures = {f"nll_{kind}": float(value.detach())}
@@ -161,5 +162,5 @@ class DecoderTask(Task):
         return figures | {"score": -sum(figures.values())}
 
     def _nll(self, texts: list[np.ndarray], contexts: Tensor) -> float:
-        ids, lengths = (torch.from_numpy(array) for array in padded(texts))  # [N, T], [N]
+        ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
         return float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))

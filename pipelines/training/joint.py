@@ -65,7 +65,7 @@ def embed_texts(model: JointEmbedding, texts: Tokens, batch_size: int = 512) -> 
     for first in range(0, len(order), batch_size):
         places = order[first : first + batch_size]
         ids, lengths = padded([texts[place] for place in places])
-        embeddings[places] = model.embed_sentences(torch.from_numpy(ids), torch.from_numpy(lengths)).float()  # [N, J]
+        embeddings[places] = model.embed_sentences(torch.as_tensor(ids), torch.as_tensor(lengths)).float()  # [N, J]
     return embeddings
 
 
@@ -108,7 +108,7 @@ class JointTask(Task):
         self.centre = train.features.mean(axis=0)  # [F]
         unit = train.features / np.linalg.norm(train.features, axis=1, keepdims=True)  # [N, F]
         projection = self.model.image_projection
-        projection.bias.data = -projection.weight.data @ torch.from_numpy(unit.mean(axis=0))  # [J]
+        projection.bias.data = -projection.weight.data @ torch.as_tensor(unit.mean(axis=0))  # [J]
 
     def _batch(self, draw: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
         """Returns feature vectors `[N, F]`, and a caption of each."""
@@ -130,9 +130,9 @@ class JointTask(Task):
         captions = [np.where(draw.random(len(text)) < self.config.word_dropout, UNKNOWN, text) for text in captions]
         ids, lengths = padded(captions)
         dropout = nn.functional.dropout
-        images = self.model.embed_images(dropout(torch.from_numpy(features), self.config.dropout))  # [N, J]
+        images = self.model.embed_images(dropout(torch.as_tensor(features), self.config.dropout))  # [N, J]
         hook = self.model.word_vectors.register_forward_hook(lambda _, __, out: dropout(out, self.config.dropout))
-        sentences = self.model.embed_sentences(torch.from_numpy(ids), torch.from_numpy(lengths))  # [N, J]
+        sentences = self.model.embed_sentences(torch.as_tensor(ids), torch.as_tensor(lengths))  # [N, J]
         hook.remove()
         similarity = images @ sentences.T  # [N, N]
         if self.config.loss == "softmax":
@@ -143,7 +143,7 @@ class JointTask(Task):
 
     def evaluate(self) -> dict[str, float]:
         """Returns recalls on the held-out photos; the score is their sum."""
-        images = self.model.embed_images(torch.from_numpy(self.dev.features))  # [N, J]
+        images = self.model.embed_images(torch.as_tensor(self.dev.features))  # [N, J]
         figures = recalls(images @ embed_texts(self.model, self.dev.captions).T, self.dev.rows)
         return figures | {"score": sum(figures.values())}
 

@@ -11,7 +11,7 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from pipelines.training.features import PREPROCESSING, lite_backbone
 from pipelines.training.loop import best_weights, read_best
-from pipelines.training.tables import load_autoencoder, load_joint, load_words
+from pipelines.training.tables import load_encoder, load_joint, load_words
 from pipelines.training.texts import Vocabulary
 
 LICENCE = "Apache-2.0 for the weights and the caption bank; see training_data for the terms of what they learned from"
@@ -64,7 +64,7 @@ def _add_joint_embedding(writer: PackWriter, folder: Path) -> None:
 
 
 def _add_sentence_encoder(writer: PackWriter, folder: Path) -> Vocabulary:
-    model, words = load_autoencoder(folder), load_words(folder)
+    model, words = load_encoder(folder), load_words(folder)
     encoder = model.encoder
     file = writer.add_tensors("sentence_encoder.safetensors", encoder.state_dict(), half=True)
     table = writer.add_array("sentence_words.npy", model.table.weight.detach().half().numpy())  # [V, W]
@@ -85,6 +85,7 @@ def _add_sentence_encoder(writer: PackWriter, folder: Path) -> Vocabulary:
 
 def _add_decoder(writer: PackWriter, folder: Path, words: Vocabulary, name: str) -> None:
     weights = best_weights(folder)
+    words = load_words(folder) if (folder / "words.json").exists() else words  # else those of the sentence encoder
     dim, dim_context = weights["state.weight"].shape
     writer.components.setdefault("decoders", {})[name] = {
         "family": "gru",

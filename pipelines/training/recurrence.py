@@ -1,6 +1,7 @@
 """A GRU over whole sequences that learns fast on a processor: bfloat16 products, one for each weight's gradient.
 
-The arithmetic is that of `torch.nn.GRU`; torch adds up the weights' gradients step by step.
+The arithmetic is that of `torch.nn.GRU`; torch adds up the weights' gradients step by step. On a GPU, and where float32
+is asked for, torch's own GRU runs.
 """
 
 from typing import Any
@@ -10,8 +11,7 @@ from torch import Tensor, nn
 
 from model_handlers.nets.gru import reverse_sequences
 from model_handlers.nets.skip_thoughts import SkipThoughts
-
-LOW = torch.bfloat16
+from pipelines.training.arithmetic import LOW, autocast, fast_on_processor
 
 
 class _Recurrence(torch.autograd.Function):
@@ -74,13 +74,18 @@ def run_gru(unit: nn.GRU | nn.GRUCell, inputs: Tensor, first: Tensor | None = No
     end = "_l0" if isinstance(unit, nn.GRU) else ""
     weights = [getattr(unit, f"{name}{end}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     if first is None:
-        first = inputs.new_zeros(len(inputs), unit.hidden_size)  # [N, H]
-    states: Tensor = _Recurrence.apply(inputs.transpose(0, 1), first, *weights)
-    return states.transpose(0, 1)
+        first = inputs.new_zeros(len(inputs), unit.hidden_size, dtype=torch.float32)  # [N, H]
+    if fast_on_processor():
+        states: Tensor = _Recurrence.apply(inputs.transpose(0, 1), first, *weights)
+        return states.transpose(0, 1)
+    with autocast():
+        gru = torch._VF.gru  # one fused call over all steps, for a cell's weights as for a layer's
+        states, _ = gru(inputs, first[None].to(inputs.dtype), weights, True, 1, 0.0, unit.training, False, True)
+    return states.float()  # [N, T, H]
 
 
 def encode_fast(encoder: SkipThoughts, words: Tensor, lengths: Tensor) -> Tensor:
-    """Returns what `encoder(words, words, lengths)` returns, `[N, S]`, with bfloat16 products."""
+    """Returns what `encoder(words, words, lengths)` returns, `[N, S]`, with the products of `run_gru`."""
     last = torch.arange(len(words)), lengths - 1  # [N], [N]
     parts = []
     if encoder.uni is not None:

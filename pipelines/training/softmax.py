@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.training.arithmetic import autocast, fast_on_processor
+
 _ROWS = 128
 
 
@@ -43,7 +45,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
-    """Returns the weighted sum of `-log softmax(states @ weight.T + bias)[targets]`, in bfloat16 with float32 sums.
+    """Returns the weighted sum of `-log softmax(states @ weight.T + bias)[targets]`.
+
+    On a processor with bfloat16 products these are used, with float32 sums; else torch's own cross entropy.
 
     Args:
         states: `[N, W]`.
@@ -52,5 +56,10 @@ def linear_cross_entropy(states: Tensor, weight: Tensor, bias: Tensor, targets: 
         targets: `[N]` int64.
         shares: weight of each row's loss `[N]`.
     """
+    if not fast_on_processor():
+        with autocast():
+            logits = torch.nn.functional.linear(states, weight, bias)  # [N, V]
+        losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")  # [N]
+        return (losses * shares).sum()
     value: Tensor = _LinearCrossEntropy.apply(states, weight, bias, targets, shares)
     return value

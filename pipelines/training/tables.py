@@ -1,14 +1,16 @@
 """What trained networks say of the training texts, computed once: joint embeddings and sentence vectors."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from model_handlers.nets.joint_embedding import JointEmbedding
+from model_handlers.nets.skip_thoughts import SkipThoughts
 from pipelines.training.corpus import Corpus
 from pipelines.training.joint import embed_texts
 from pipelines.training.loop import best_weights
@@ -31,6 +33,27 @@ def load_joint(folder: Path) -> JointEmbedding:
     model = JointEmbedding(dim_image, dim_word, dim, n_words, "gru")
     model.load_state_dict(weights)
     return model.eval()
+
+
+class TableEncoder(nn.Module):
+    """A sentence encoder and its word vectors, without what it learned with.
+
+    Args:
+        weights: of a training of either recipe; `table.` and `encoder.` count.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        own = {name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
+        widths = [own[name].shape[1] if name in own else 0 for name in ("uni.weight_hh_l0", "bi_forward.weight_hh_l0")]
+        self.table = nn.Embedding.from_pretrained(weights["table.weight"])
+        self.encoder = SkipThoughts(self.table.embedding_dim, *widths)
+        self.encoder.load_state_dict(own)
+
+
+def load_encoder(folder: Path) -> TableEncoder:
+    """Returns the sentence encoder that a training of either recipe left in its folder."""
+    return TableEncoder(best_weights(folder)).eval().requires_grad_(False)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
@@ -68,7 +91,9 @@ def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
 
 
 @torch.inference_mode()
-def sentence_vectors(model: Autoencoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256) -> np.ndarray:
+def sentence_vectors(
+    model: Autoencoder | TableEncoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256
+) -> np.ndarray:
     """Returns sentence vectors `[K, S]`, half precision, of texts in their order."""
     lengths = np.asarray([len(texts[place]) for place in range(len(texts))])
     order = np.argsort(lengths, kind="stable")

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from model_handlers.nets.search import greedy_search
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.story_decoder import StoryDecoder
+from pipelines.training.arithmetic import autocast
 from pipelines.training.loop import Loss, Task
 from pipelines.training.passages import Source
 from pipelines.training.recurrence import encode_fast, run_gru
 from pipelines.training.softmax import linear_cross_entropy
 from pipelines.training.texts import END, UNKNOWN, Tokens, padded
-
-LOW = torch.bfloat16
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ class ThoughtsTask(Task):
         name, places = self.batches.draw(draw)
         source, model = self.sources[name], self.model
         texts = [source.texts[place] for place in places]
-        ids, lengths = (torch.from_numpy(array) for array in padded(texts))  # [N, T], [N]
-        with torch.autocast("cpu", LOW):
+        ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
+        with autocast():
             vectors = model.encode(ids, lengths - 1)  # [N, S]
             contexts = jitter(vectors, self.config.noise)  # [N, S]
             shown = drop_words(ids, self.config.word_dropout)  # [N, T]
@@ -190,11 +189,11 @@ class ThoughtsTask(Task):
             return torch.zeros(())
         used, place = np.unique(np.asarray(rows), return_inverse=True)
         logits = self.model.decoder.logits
-        with torch.autocast("cpu", LOW):
-            hidden = torch.tanh(layer(contexts[torch.from_numpy(used)]).float())  # [U, W]
+        with autocast():
+            hidden = torch.tanh(layer(contexts[torch.as_tensor(used)]).float())  # [U, W]
             scores = logits(hidden)  # [U, V]
         likely = torch.log_softmax(scores, dim=1, dtype=torch.float32)[
-            torch.from_numpy(place), torch.tensor(words)
+            torch.as_tensor(place), torch.tensor(words)
         ]  # [R]
         return -(likely * torch.tensor(shares)).sum() / len(used)
 
@@ -210,7 +209,7 @@ class ThoughtsTask(Task):
         total, count, hits, wanted, exact = 0.0, 0, 0, 0, 0
         for first in range(0, len(order), 128):
             rows = [texts[place] for place in order[first : first + 128]]
-            ids, lengths = (torch.from_numpy(array) for array in padded(rows))  # [N, T], [N]
+            ids, lengths = (torch.as_tensor(array) for array in padded(rows))  # [N, T], [N]
             vectors = self.model.encode(ids, lengths - 1)  # [N, S]
             states = decoder_states(self.model.decoder, vectors, ids, ids)  # [N, T, W]
             tokens = int(lengths.sum())

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from model_handlers.nets.search import sample
 from model_handlers.nets.story_decoder import StoryDecoder
+from pipelines.training.arithmetic import autocast
 from pipelines.training.loop import Loss, Task
 from pipelines.training.texts import END, Tokens, Vocabulary, padded
-from pipelines.training.thoughts import LOW, decoder_states, drop_words, jitter, text_loss
+from pipelines.training.thoughts import decoder_states, drop_words, jitter, text_loss
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,17 @@ class WriterTask(Task):
         wide = self.config.tokens // (int(self.texts.lengths[order[middle]]) + 1)
         first = int(np.clip(middle - draw.integers(wide), 0, max(0, len(order) - wide)))
         places = order[first : first + wide]
-        ids, lengths = (torch.from_numpy(array) for array in padded([self.texts[place] for place in places]))
-        contexts = jitter(torch.from_numpy(rows[places].astype(np.float32)), self.config.noise)  # [N, J]
-        with torch.autocast("cpu", LOW):
+        ids, lengths = (torch.as_tensor(array) for array in padded([self.texts[place] for place in places]))
+        contexts = jitter(torch.as_tensor(rows[places].astype(np.float32)), self.config.noise)  # [N, J]
+        with autocast():
             states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
         value = text_loss(self.model, states, ids, lengths, self.config.negatives)
         return Loss(value, int(lengths.sum()), {"nll_photos" if pictured else "nll_texts": float(value.detach())})
 
     def evaluate(self) -> dict[str, float]:
         """Returns the loss a token on held-out captions from their own joint embeddings."""
-        ids, lengths = (torch.from_numpy(array) for array in padded([self.texts[place] for place in self.dev]))
-        contexts = torch.from_numpy(self.own[self.dev].astype(np.float32))  # [N, J]
+        ids, lengths = (torch.as_tensor(array) for array in padded([self.texts[place] for place in self.dev]))
+        contexts = torch.as_tensor(self.own[self.dev].astype(np.float32))  # [N, J]
         value = float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))
         return {"nll": value, "score": -value}
 
@@ -250,4 +251,4 @@ def mixed_contexts(own: np.ndarray, photos: np.ndarray, shares: Sequence[int], n
     picked = np.concatenate(rows).astype(np.float32)  # [N, J]
     away = draw.standard_normal(picked.shape).astype(np.float32)  # [N, J]
     picked += noise * away / np.linalg.norm(away, axis=1, keepdims=True)  # [N, J]
-    return torch.from_numpy(picked / np.linalg.norm(picked, axis=1, keepdims=True))  # [N, J]
+    return torch.as_tensor(picked / np.linalg.norm(picked, axis=1, keepdims=True))  # [N, J]

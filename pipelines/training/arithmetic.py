@@ -1,0 +1,58 @@
+"""Where a network learns and how precisely: a processor or one GPU, with bfloat16 products or without."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+LOW = torch.bfloat16
+
+
+def has_low_products(device: torch.device) -> bool:
+    """Returns whether the device multiplies bfloat16 numbers itself, faster than float32 ones."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A device, and whether the parts of a network that bear it may use bfloat16 products."""
+
+    device: torch.device
+    low: bool
+
+
+_current: ContextVar[Arithmetic | None] = ContextVar("arithmetic", default=None)
+
+
+def arithmetic() -> Arithmetic:
+    """Returns what holds here: what `computing` set, else the processor with what products it has."""
+    here = _current.get()
+    return here if here is not None else Arithmetic(torch.device("cpu"), has_low_products(torch.device("cpu")))
+
+
+@contextmanager
+def computing(on: Arithmetic) -> Iterator[None]:
+    """Within it new tensors lie on the device (`torch.as_tensor(array)` too), and `arithmetic` says what it says."""
+    token = _current.set(on)
+    try:
+        with nullcontext() if on.device.type == "cpu" else on.device:
+            yield
+    finally:
+        _current.reset(token)
+
+
+def autocast() -> torch.autocast:
+    """Returns torch's autocast to bfloat16, switched off where products are float32."""
+    here = arithmetic()
+    return torch.autocast(here.device.type, LOW, enabled=here.low)
+
+
+def fast_on_processor() -> bool:
+    """Returns whether this project's own bfloat16 kernels for processors are to be used."""
+    here = arithmetic()
+    return here.low and here.device.type == "cpu"
