@@ -5,6 +5,7 @@ models = load_all("packs/pocket")
 story(models, "photo.jpg")
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,31 +77,59 @@ def tell(models: Models, photo: str) -> list[Row]:
     if isinstance(loaded, DeadLetter):
         raise StoryError(f"{photo}: {loaded.error}: {loaded.message}")
     record, pixels = loaded
-    return tell_features(models, record, _run(parts.features, pixels, photo, "features"))
+    (feature,) = _run(parts.features, "features", [(record, pixels)])
+    if isinstance(feature, StoryError):
+        raise feature
+    rows = tell_batch(models, [(record, feature)])
+    for row in rows:
+        if isinstance(row, StoryError):
+            raise row
+    return [row for row in rows if not isinstance(row, StoryError)]
 
 
-def tell_features(models: Models, record: Photo, feature: np.ndarray) -> list[Row]:
-    """Returns the rows of a photo, one a style, from its feature vector `[F]`."""
+def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> list[Row | StoryError]:
+    """Returns the rows of photos that the networks see at once, one a photo and style, from feature vectors `[F]`.
+
+    An error stands where a story did not come about: one a style, or one for a photo that has no captions.
+
+    Raises:
+        StoryError: the captions cannot be encoded.
+    """
     parts = models.parts
-    matched = match_captions((record, _run(parts.captions, feature, record.uri, "captions")))
-    shifted = shift_each_style((matched, _mean(parts, matched)), parts.styles, parts.strength)
-    return [_row(models, telling, vector) for telling, vector in shifted]
-
-
-def _row(models: Models, telling: Telling, vector: np.ndarray) -> Row:
-    passage = _run(models.parts.stories, vector, telling.photo.uri, "story")
-    return story_row((telling, passage), models.parts.told_by)
+    told: list[Row | StoryError] = []
+    vectors: list[tuple[Telling, np.ndarray]] = []
+    for (record, _), matches in zip(photos, _run(parts.captions, "captions", photos), strict=True):
+        if isinstance(matches, StoryError):
+            told.append(matches)
+            continue
+        matched = match_captions((record, matches))
+        vectors += shift_each_style((matched, _mean(parts, matched)), parts.styles, parts.strength)
+    passages = _run(parts.stories, "story", [(telling.photo, vector) for telling, vector in vectors])
+    for (telling, _), passage in zip(vectors, passages, strict=True):
+        told.append(passage if isinstance(passage, StoryError) else story_row((telling, passage), parts.told_by))
+    return told
 
 
 def _mean(parts: Parts, matched: Matched) -> np.ndarray:
     captions = [match.caption for match in matched.captions]
     if parts.table is not None:
         return mean_vector(parts.table.look_up(captions))
-    return mean_vector(_run(parts.sentences, captions, matched.photo.uri, "sentences"))
+    (vectors,) = _run(parts.sentences, "sentences", [(matched.photo, captions)])
+    if isinstance(vectors, StoryError):
+        raise vectors
+    return mean_vector(vectors)
 
 
-def _run(handler: ModelHandler, item: Any, photo: str, stage: str) -> Any:
-    result = list(handler.run_inference([item], handler.load_model()))[0]
-    if isinstance(result, Exception):
-        raise StoryError(f"{photo}: {stage} failed: {result}") from result
-    return result
+def _run(handler: ModelHandler, stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:
+    """Returns the handler's result for each photo's item, or a StoryError in its place."""
+    if not items:
+        return []
+    results = []
+    found = handler.run_inference([item for _, item in items], handler.load_model())
+    for (photo, _), result in zip(items, found, strict=True):
+        if isinstance(result, Exception):
+            error = StoryError(f"{photo.uri}: {stage} failed: {result}")
+            error.__cause__ = result
+            result = error
+        results.append(result)
+    return results

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from configs.schema import ConfigError
@@ -10,7 +11,8 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.indexing import index_captions
-from pipelines.story import StoryError, load_all, story, tell
+from pipelines.story import StoryError, load_all, story, tell, tell_batch
+from transforms.records import Photo
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 OPTIONS: dict[str, Any] = {"captions_per_photo": 5, "beam_width": 5, "device": "cpu"}
@@ -65,6 +67,23 @@ def test_a_network_that_fails_says_where(photo_pack: Pack, monkeypatch: pytest.M
     monkeypatch.setattr(StoryHandler, "infer", fail)
     with pytest.raises(StoryError, match="cat.jpg: story failed: no words left"):
         tell(load_all(photo_pack.location, **OPTIONS), str(SAMPLES / "cat.jpg"))
+
+
+def test_a_batch_tells_what_its_photos_tell_alone(photo_pack: Pack) -> None:
+    models = load_all(photo_pack.location, **OPTIONS, style="swift,romance")
+    features = [np.random.RandomState(seed).rand(4096).astype("f4") for seed in range(3)]
+    features.insert(1, np.zeros(4096, "f4"))
+    photos = [
+        (Photo(f"{place}.jpg", "", "", None, None, ("swift", "romance")), feature)
+        for place, feature in enumerate(features)
+    ]
+    first, *rest = tell_batch(models, photos)
+    assert isinstance(first, StoryError) and "1.jpg: captions failed: the feature vector is all zeros" in str(first)
+    alone = [row for photo in photos for row in tell_batch(models, [photo]) if not isinstance(row, StoryError)]
+    assert [(row["uri"], row["style"], row["story"]) for row in rest if not isinstance(row, StoryError)] == [
+        (row["uri"], row["style"], row["story"]) for row in alone
+    ]
+    assert len(alone) == len(rest) == 6
 
 
 def test_wrong_options_are_named(story_pack: Pack) -> None:
