@@ -62,6 +62,14 @@ class CaptionEmbedder:
             embeddings[places] = self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
         return embeddings
 
+    @torch.inference_mode()
+    def embed_photos(self, features: torch.Tensor) -> torch.Tensor:
+        """Returns embeddings `[N, J]` float64 of unit length, from feature vectors `[N, F]` of any length."""
+        unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
+        projection = self.net.image_projection
+        photos = unit @ projection.weight.double().T + projection.bias.double()  # [N, J]
+        return photos / photos.norm(dim=1, keepdim=True)  # [N, J]
+
 
 def caption_texts(pack: Pack) -> list[str]:
     """Returns the pack's captions without blank lines, which no sentence encoder can read (SPEC section 7)."""
@@ -117,12 +125,7 @@ class CaptionIndex:
             features: feature vectors `[N, F]` of any length.
             count: captions a photo; an index that holds fewer gives all.
         """
-        net = self.embedder.net
-        unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
-        weight, bias = net.image_projection.weight.double(), net.image_projection.bias.double()  # [J, F], [J]
-        photos = unit @ weight.T + bias  # [N, J]
-        photos = photos / photos.norm(dim=1, keepdim=True)  # [N, J]
-        return self._rank(photos, count, SPARE)
+        return self._rank(self.embedder.embed_photos(features), count, SPARE)
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
