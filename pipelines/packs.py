@@ -1,0 +1,133 @@
+"""Model packs at hand: `python -m pipelines.packs list | show | verify | diff | push`."""
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from configs.schema import ConfigError
+from model_handlers.pack_card import PackError
+from model_handlers.packs import cache_folder
+from pipelines.ending import end_process
+from pipelines.options import StrictParser
+from pipelines.pack_diff import differences
+from pipelines.pack_push import push
+from pipelines.pack_show import card_facts, card_text, columns, find_packs, listing
+from pipelines.pack_verify import verify
+from pipelines.settings import POCKET
+
+DESCRIPTION = (
+    "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
+)
+EPILOG = "Exit codes: 0 done; 1 damage or a difference was found, or a copy failed; 2 options or a pack are wrong."
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0, 1 where a check, a comparison or a copy found something, 2 where an option or a pack is
+    wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        flags = command_line().parse_args(argv)
+        return COMMANDS[flags.command](flags)
+    except (ConfigError, PackError) as error:
+        print("Nothing was done:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; a copy that was broken off goes on at the next push", file=sys.stderr)
+        return 1
+    except Exception:  # each store's client raises errors of its own
+        logging.exception("The command failed")
+        return 1
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the commands and their options."""
+    parser = StrictParser(prog="python -m pipelines.packs", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "list": "lists packs with their digests, sizes, styles and decoders",
+        "show": "shows a pack's card: components, terms, origin and measured quality",
+        "verify": "checks every file of a pack and loads every component; 0 whole, 1 damaged",
+        "diff": "compares two packs; 0 equal, 1 different",
+        "push": "copies a pack to a bucket or folder, its card last; a second call goes on with a broken off copy",
+    }
+    parts = {
+        name: commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        for name, text in texts.items()
+    }
+    parts["list"].add_argument(
+        "places", nargs="*", metavar="FOLDER", help="packs, or folders or URIs of packs (default: packs/ and the cache)"
+    )
+    parts["show"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
+    parts["show"].add_argument("--json", action="store_true", help="print the card as one JSON object")
+    parts["verify"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
+    parts["diff"].add_argument("pack", metavar="A", help="folder or URI of a pack")
+    parts["diff"].add_argument("other", metavar="B", help="folder or URI of another")
+    parts["push"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
+    parts["push"].add_argument("target", metavar="URI", help="new place of the pack, such as gs://bucket/packs/mine")
+    return parser
+
+
+def list_packs(flags: Namespace) -> int:
+    """Prints a table of packs; returns 1 where a card among them cannot be read.
+
+    Raises:
+        PackError: a place that was asked for holds no pack.
+    """
+    own = [place for place in (Path(POCKET).parent, cache_folder() / "packs") if place.is_dir()]
+    found = [pack for place in flags.places or map(str, own) for pack in find_packs(place)]
+    if flags.places and not found:
+        raise PackError([f"{place}: no pack there, nor in the folders right below it" for place in flags.places])
+    rows, problems = listing(found)
+    print("\n".join(columns(rows)) if found else "No packs in packs/ or the cache")
+    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def show_pack(flags: Namespace) -> int:
+    """Prints a pack's card for people, or with --json as one JSON object; returns 0."""
+    facts = card_facts(flags.pack)
+    print(json.dumps(facts, indent=1) if flags.json else card_text(facts))
+    return 0
+
+
+def verify_pack(flags: Namespace) -> int:
+    """Prints what is wrong with a pack, or that nothing is; returns 1 or 0."""
+    problems, loaded = verify(flags.pack)
+    if problems:
+        print(f"{flags.pack} is no whole pack:", *(f"  - {text}" for text in problems), sep="\n", file=sys.stderr)
+        return 1
+    facts = card_facts(flags.pack)
+    print(f"{flags.pack}: whole; {len(facts['files'])} files, {facts['bytes']:,} bytes, digest {facts['digest']}")
+    print(f"Loaded: {', '.join(loaded)}")
+    return 0
+
+
+def diff_packs(flags: Namespace) -> int:
+    """Prints what differs between two packs; returns 1, or 0 where nothing does."""
+    first, second = card_facts(flags.pack), card_facts(flags.other)
+    if first["digest"] == second["digest"]:
+        print(f"Equal: both have the digest {first['digest']}")
+        return 0
+    print("\n".join(differences(first, second)))
+    return 1
+
+
+def push_pack(flags: Namespace) -> int:
+    """Prints what was copied; returns 0, or 1 where files came out otherwise than they were sent."""
+    copied, problems = push(flags.pack, flags.target)
+    if problems:
+        print("The copy is not whole:", *(f"  - {text}" for text in problems), sep="\n", file=sys.stderr)
+        return 1
+    facts = card_facts(flags.target)
+    there = len(facts["files"]) - copied
+    print(f"{flags.target}: {copied} files copied, {there} were there already, all verified (digest {facts['digest']})")
+    return 0
+
+
+COMMANDS = {"list": list_packs, "show": show_pack, "verify": verify_pack, "diff": diff_packs, "push": push_pack}
+
+
+if __name__ == "__main__":
+    end_process(main(sys.argv[1:]))
