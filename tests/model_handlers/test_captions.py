@@ -27,8 +27,8 @@ NOT_BLANK = ["a dog .", "two cats", "a dog .", "A dog .", "caf\u00e9"]
 Place = Callable[..., Placement]
 
 
-class Projection:
-    """Stands in for a caption embedder: its network projects features of width 6 into 4 dimensions."""
+class Projection(CaptionEmbedder):
+    """A caption embedder without a pack: its network projects features of width 6 into 4 dimensions."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -39,7 +39,7 @@ class Projection:
 def index_of(embeddings: np.ndarray) -> CaptionIndex:
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)  # [K, 4]
     texts = [f"caption {place}" for place in range(len(unit))]
-    return CaptionIndex(texts, torch.from_numpy(unit.astype(np.float32)), Projection())  # type: ignore[arg-type]
+    return CaptionIndex(texts, torch.from_numpy(unit.astype(np.float32)), Projection())
 
 
 def brute_force(index: CaptionIndex, features: torch.Tensor, count: int) -> list[list[tuple[str, float]]]:
