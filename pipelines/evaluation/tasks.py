@@ -1,5 +1,8 @@
 """The tasks of `pipelines.evaluate` by name; a new one is one more entry."""
 
+from pipelines.evaluation import retrieval
 from pipelines.evaluation.task import EvaluationTask
 
-TASKS: dict[str, EvaluationTask] = {}
+TASKS: dict[str, EvaluationTask] = {
+    "retrieval": retrieval.TASK,
+}

@@ -1,0 +1,141 @@
+"""Photos with people's captions: a table of them, and their feature vectors as the pipeline makes them."""
+
+import csv
+import io
+import posixpath
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+from tqdm import tqdm
+
+from configs.schema import ConfigError
+from model_handlers.features import FeatureHandler
+from transforms.load_images import LoadImages, batch_listings, decode_photo, read_batch
+from transforms.records import DeadLetter, Listing, Photo
+from transforms.storage import ReadError, absolute, stat_all
+
+SHOWN = 10  # problems of one kind that are named
+
+
+@dataclass(frozen=True)
+class CaptionedPhoto:
+    """A photo's file name, its split where the table has any, and its captions as people wrote them."""
+
+    image: str
+    split: str | None
+    captions: tuple[str, ...]
+
+
+def add_photo_options(parser: ArgumentParser) -> None:
+    """Adds the options that name photos and their captions."""
+    parser.add_argument("--photos", required=True, metavar="DIR", help="folder of the photos")
+    parser.add_argument(
+        "--captions", required=True, metavar="TSV", help="table with columns image and caption, and split where wanted"
+    )
+    parser.add_argument(
+        "--split", default="dev", help="photos measured, where the table has a split column (default: dev)"
+    )
+
+
+def read_table(location: str) -> list[CaptionedPhoto]:
+    """Returns the photos of a tab-separated table, each with all of its captions, in the table's order.
+
+    Raises:
+        ConfigError: lists what is wrong with the table.
+    """
+    try:
+        with fsspec.open(location, "rb") as file:
+            text = file.read().decode("utf-8-sig")
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError([f"--captions {location}: cannot be read ({error})"]) from error
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    absent = [name for name in ("image", "caption") if name not in (rows.fieldnames or ())]
+    if absent:
+        raise ConfigError([f"--captions {location}: has no column {name}" for name in absent])
+    captions: dict[tuple[str, str | None], list[str]] = {}
+    wrong = []
+    for row in rows:
+        if not (row["image"] or "").strip() or not (row["caption"] or "").strip():
+            wrong.append(f"--captions {location}: line {rows.line_num} lacks an image or a caption")
+        else:
+            captions.setdefault((row["image"], row.get("split")), []).append(row["caption"])
+    if wrong:
+        raise ConfigError(shorten(wrong))
+    return [CaptionedPhoto(image, split, tuple(texts)) for (image, split), texts in captions.items()]
+
+
+def open_photos(flags: Namespace) -> tuple[list[CaptionedPhoto], list[Listing]]:
+    """Returns the photos that the options name, by file name, and where each one's file is.
+
+    Raises:
+        ConfigError: lists what is wrong with the table, or which files are not there.
+    """
+    photos = select(read_table(flags.captions), flags)
+    return photos, find_files(photos, flags.photos)
+
+
+def select(photos: Sequence[CaptionedPhoto], flags: Namespace) -> list[CaptionedPhoto]:
+    """Returns the photos of the split that `--split` names, all of them where the table has no splits, by file name.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    chosen = [photo for photo in photos if photo.split in (None, flags.split)]
+    if chosen:
+        return sorted(chosen, key=lambda photo: photo.image)
+    splits = ", ".join(sorted({photo.split for photo in photos if photo.split}))
+    reason = f"no photo is of split {flags.split!r}; there are {splits}" if splits else "holds no photo"
+    raise ConfigError([f"--captions {flags.captions}: {reason}"])
+
+
+def find_files(photos: Sequence[CaptionedPhoto], folder: str) -> list[Listing]:
+    """Returns a listing of each photo's file, in their order.
+
+    Raises:
+        ConfigError: files are not there.
+    """
+    uris = [absolute(posixpath.join(folder, photo.image)) for photo in photos]
+    found = list(zip(uris, stat_all(uris), strict=True))
+    missing = [f"--photos {folder}: {status}" for _, status in found if isinstance(status, ReadError)]
+    if missing:
+        raise ConfigError(shorten(missing))
+    return [Listing(uri, status.size, status.version) for uri, status in found if not isinstance(status, ReadError)]
+
+
+def shorten(problems: list[str]) -> list[str]:
+    """Returns the first problems, and how many more there are."""
+    more = len(problems) - SHOWN
+    return problems if more <= 0 else [*problems[:SHOWN], f"... and {more:,} more of this kind"]
+
+
+def extract(listings: Sequence[Listing], load: LoadImages, handler: FeatureHandler) -> list[tuple[Photo, np.ndarray]]:
+    """Returns each photo with its feature vector `[F]`, by the pipeline's own steps.
+
+    Raises:
+        ConfigError: photos cannot be read, or the network fails on them.
+    """
+    pairs: list[tuple[Photo, np.ndarray]] = []
+    problems = []
+    with tqdm(total=len(listings), desc="photos", unit="photo") as line:
+        for batch in batch_listings(listings, handler.batch_size):
+            loaded = list(_load(batch, load))
+            photos = [one for one in loaded if not isinstance(one, DeadLetter)]
+            problems += [f"{one.uri}: {one.error}: {one.message}" for one in loaded if isinstance(one, DeadLetter)]
+            features = handler.run_inference([pixels for _, pixels in photos], handler.load_model()) if photos else []
+            for (photo, _), feature in zip(photos, features, strict=True):
+                if isinstance(feature, Exception):
+                    problems.append(f"{photo.uri}: features failed: {feature}")
+                else:
+                    pairs.append((photo, feature))
+            line.update(len(batch))
+    if problems:
+        raise ConfigError(shorten(problems))
+    return pairs
+
+
+def _load(listings: list[Listing], load: LoadImages) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
+    for listing, content in read_batch(listings, load.max_bytes):
+        yield decode_photo(listing, content, load.recipe, load.decoding, load.max_pixels)
