@@ -1,14 +1,14 @@
 """Texts to learn from, as ids: captions with their neighbours, and sentences and passages of the books."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.training.corpus import Corpus
-from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, split_sentences
+from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, passages_of
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,6 @@ def joint_counts(corpus: Corpus, caption_share: float = 10.0) -> Counter[str]:
     for word, count in corpus.caption_counts().items():
         counts[word] += int(caption_share * count)
     return counts
-
-
-def passages_of(paragraph: Sequence[str], least: int, most: int, share: np.random.Generator) -> Iterator[list[str]]:
-    """Yields runs of whole consecutive sentences of one paragraph, `least` to `most` words each, of random lengths."""
-    current: list[str] = []
-    wanted = int(share.integers(least, most + 1))
-    for sentence in split_sentences(paragraph):
-        if len(current) + len(sentence) > most:
-            if len(current) >= least:
-                yield current
-            current = []
-        current = [*current, *sentence] if len(sentence) <= most else []
-        if len(current) >= wanted:
-            yield current
-            current, wanted = [], int(share.integers(least, most + 1))
-    if len(current) >= least:
-        yield current
 
 
 def book_source(

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from pipelines.training.lexicon import FEELINGS, FEMALE, FIRST_OR_SECOND, MALE, NO_START, SCENES, THIRD
-from pipelines.training.passages import passages_of
-from pipelines.training.texts import Tokens, Vocabulary
+from pipelines.training.texts import Tokens, Vocabulary, passages_of
 
 _MARKS = (".", ",", ";", "!", "?", "'s", "n't", "--")
 

@@ -29,9 +29,9 @@ class PhotoCaptions:
     captions: tuple[str, ...]
 
 
-def normalise_caption(text: str) -> str:
-    """Returns a caption in the form that every caption has here: lower-case tokens ending in a lone full stop."""
-    tokens = tokenise(" ".join(text.lower().split()).rstrip(" .") + ".")
+def normalise_caption(text: str, lower: bool = True) -> str:
+    """Returns a caption in the form that every caption has here: (lower-case) tokens ending in a lone full stop."""
+    tokens = tokenise(" ".join((text.lower() if lower else text).split()).rstrip(" .") + ".")
     return " ".join(token for token in tokens if token not in ("``", "''"))
 
 
@@ -96,6 +96,36 @@ def split_sentences(tokens: Sequence[str]) -> list[list[str]]:
         current.append(token)
         ended = ended or token in _SENTENCE_ENDS
     return [*sentences, current] if current else sentences
+
+
+def passages_of(
+    paragraph: Sequence[str], least: int, most: int, share: np.random.Generator | None
+) -> Iterator[list[str]]:
+    """Yields runs of whole consecutive sentences of one paragraph, `least` to `most` words each.
+
+    Args:
+        paragraph: its tokens.
+        least: words of a run.
+        most: words of a run.
+        share: draws the length that each run is to reach; None for the shortest runs, mostly single sentences.
+    """
+    current: list[str] = []
+    wanted = _wanted(least, most, share)
+    for sentence in split_sentences(paragraph):
+        if len(current) + len(sentence) > most:
+            if len(current) >= least:
+                yield current
+            current = []
+        current = [*current, *sentence] if len(sentence) <= most else []
+        if len(current) >= wanted:
+            yield current
+            current, wanted = [], _wanted(least, most, share)
+    if len(current) >= least:
+        yield current
+
+
+def _wanted(least: int, most: int, share: np.random.Generator | None) -> int:
+    return least if share is None else int(share.integers(least, most + 1))
 
 
 class Vocabulary:

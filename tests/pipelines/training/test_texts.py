@@ -6,9 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.training.passages import book_source, cached, caption_source, passages_of, read_cached
+from pipelines.training.passages import book_source, cached, caption_source, read_cached
 from pipelines.training.stories import match_passages, persons, proper_names, romance_passages, topics
-from pipelines.training.texts import Tokens, Vocabulary, book_paragraphs, normalise_caption, padded, split_sentences
+from pipelines.training.texts import (
+    Tokens,
+    Vocabulary,
+    book_paragraphs,
+    normalise_caption,
+    padded,
+    passages_of,
+    split_sentences,
+)
 from pipelines.training.writer import choose_captions, is_fluent
 
 
@@ -22,6 +30,10 @@ from pipelines.training.writer import choose_captions, is_fluent
 )
 def test_captions_have_one_form(raw: str, wanted: str) -> None:
     assert normalise_caption(raw) == wanted
+
+
+def test_captions_can_keep_their_case() -> None:
+    assert normalise_caption("A Dog of NASA", lower=False) == "A Dog of NASA ."
 
 
 def test_paragraphs_leave_headings_out_and_keep_case() -> None:
@@ -41,6 +53,12 @@ def test_passages_are_whole_sentences_within_the_limits() -> None:
     passages = list(passages_of(paragraph, 5, 12, np.random.default_rng(0)))
     assert passages and all(5 <= len(passage) <= 12 and passage[-1] == "." for passage in passages)
     assert all("long" not in passage for passage in passages)
+
+
+def test_the_shortest_passages_are_sentences_and_short_ones_join_the_next() -> None:
+    text = "one two . three . four five six seven . eight ."
+    found = [" ".join(passage) for passage in passages_of(text.split(), 3, 9, None)]
+    assert found == ["one two .", "three . four five six seven ."]
 
 
 def test_vocabulary_ranks_words_and_knows_no_others() -> None:
