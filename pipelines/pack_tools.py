@@ -23,16 +23,22 @@ def command_parser(command: str, description: str) -> StrictParser:
     return parser
 
 
-def run_command(job: Callable[[list[str]], str], argv: list[str]) -> int:
-    """Returns an exit code: 0, 2 where options, texts or pack are wrong, 1 where the pipeline failed."""
+def run_command(job: Callable[[list[str]], str], argv: list[str], made: str = "pack") -> int:
+    """Returns an exit code: 0, 2 where options, texts or pack are wrong, 1 where the pipeline failed.
+
+    Args:
+        job: does the work, and returns what to say of it.
+        argv: its command line.
+        made: what it makes.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         print(job(argv))
     except (ConfigError, PackError) as error:
-        print("No pack was made:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        print(f"No {made} was made:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return 2
     except Exception:
-        logging.exception("The job failed; no pack was made")
+        logging.exception("The job failed; no %s was made", made)
         return 1
     return 0
 

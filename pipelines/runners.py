@@ -48,17 +48,20 @@ def sees_local_files(options: PipelineOptions) -> bool:
 
 def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
     """Returns what speaks against this runner, and each local path that its workers could not see."""
+    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
+    named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
+    return place_problems(options, named)
+
+
+def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> list[str]:
+    """Returns what speaks against this runner, and each local path among (flag, path) that its workers cannot see."""
     name = runner_name(options)
     if name in REFUSED:
         return [f"--runner={name} is refused: {REFUSED[name]}. Use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
     if name not in LOCAL + SINGLE:
-        return [
-            f"--runner={name} is not one that is known to keep every photo; use {', '.join(LOCAL[:2] + SINGLE[:2])}"
-        ]
+        return [f"--runner={name} is not one that is known to lose nothing; use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
     if sees_local_files(options):
         return []
-    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
-    named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
     return [
         f"{flag} {path}: a local path, which the workers of {name} cannot see; copy it to gs:// or another store"
         for flag, path in named

@@ -101,7 +101,7 @@ def check_uri(uri: str, roots: Sequence[str] = ()) -> str | None:
     if not uri.strip() or "\0" in uri:
         return f"{uri!r}: is not the name of anything"
     if scheme in ("http", "https"):
-        return f"{uri}: photos are not fetched over http; copy them to a folder or bucket"
+        return f"{uri}: files are not fetched over http; copy them to a folder or bucket"
     if scheme not in SCHEMES:
         return f"{uri}: the scheme {scheme}:// is not allowed; allowed are {', '.join(sorted(SCHEMES))}"
     if scheme != "file" and re.match(r"[^/@]*:[^/@]*@", rest):
