@@ -24,7 +24,7 @@ $(VENV)/.installed: setup.py pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,services]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,evaluate,services]'
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## Makes .venv and installs the project into it, once

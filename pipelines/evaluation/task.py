@@ -4,6 +4,7 @@ import argparse
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from configs.schema import ConfigError
@@ -76,6 +77,21 @@ def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placeme
     if problems:
         raise ConfigError(problems)
     return pack, Placement(pack.location, pack.digest, flags.device)
+
+
+def check_extra(*packages: str) -> None:
+    """Looks for packages that only measuring needs.
+
+    Raises:
+        ConfigError: lists those that are not installed.
+    """
+    problems = [
+        f"the package {name} is not installed; the extra `evaluate` brings it: pip install -e '.[evaluate]'"
+        for name in packages
+        if find_spec(name) is None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def gather(*checks: Callable[[], Any]) -> list[Any]:

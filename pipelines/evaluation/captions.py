@@ -1,0 +1,50 @@
+"""How like people's captions a pack's first caption of a photo is."""
+
+from argparse import Namespace
+
+import numpy as np
+
+from model_handlers.captions import CaptionHandler
+from model_handlers.features import FeatureHandler
+from pipelines.evaluation.photos import add_photo_options, extract, open_photos
+from pipelines.evaluation.scores import bleu, cider
+from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
+from transforms.load_images import LoadImages
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns CIDEr-D (1 is what others print as 100 too) and BLEU-1 to BLEU-4 (0 to 1) of each photo's first caption.
+
+    Both sides are in lower case, without punctuation marks, in the words of the project's own tokeniser.
+
+    Raises:
+        ConfigError: lists all that is wrong with pack, table and photos.
+    """
+    (pack, placement), (table, listings), _ = gather(
+        lambda: open_for(flags, ("features", "joint_embedding", "captions")),
+        lambda: open_photos(flags),
+        lambda: check_extra("pycocoevalcap"),
+    )
+    load = LoadImages(pack.component("features")["preprocessing"])
+    pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size))
+    firsts = first_captions([feature for _, feature in pairs], CaptionHandler(placement, 1, flags.batch_size))
+    references = [photo.captions for photo in table]
+    return {"CIDEr": cider(firsts, references), **bleu(firsts, references), "photos": len(table)}
+
+
+def first_captions(features: list[np.ndarray], handler: CaptionHandler) -> list[str]:
+    """Returns the best caption of each photo, from feature vectors `[F]`.
+
+    Raises:
+        RuntimeError: the handler failed on a photo.
+    """
+    captions = []
+    for start in range(0, len(features), handler.batch_size):
+        for matches in handler.run_inference(features[start : start + handler.batch_size], handler.load_model()):
+            if isinstance(matches, Exception):
+                raise RuntimeError(f"a photo found no caption: {matches}") from matches
+            captions.append(matches[0][0])
+    return captions
+
+
+TASK = EvaluationTask("CIDEr and BLEU of a photo's first caption against people's captions", add_photo_options, run)
