@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from model_handlers.handler import DeviceError, resolve_device
+from pipelines.training.settings import ConfigError
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOW = torch.bfloat16
 
@@ -24,6 +27,23 @@ class Arithmetic:
 
     device: torch.device
     low: bool
+
+
+def choose_arithmetic(device: str, precision: str) -> Arithmetic:
+    """Returns what a training is to compute with.
+
+    Args:
+        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
+        precision: `float32`, `bfloat16`, or `auto` for the device's own bfloat16 products where it has them.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    try:
+        where = resolve_device(device)
+    except DeviceError as error:
+        raise ConfigError(f"training.device is {device!r}, but torch sees no CUDA device; use cpu or auto") from error
+    return Arithmetic(where, precision == "bfloat16" or (precision == "auto" and has_low_products(where)))
 
 
 _current: ContextVar[Arithmetic | None] = ContextVar("arithmetic", default=None)

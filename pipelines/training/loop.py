@@ -1,13 +1,14 @@
 """The loop that trains every network: steps, schedule, log, early stopping, and checkpoints that resume exactly.
 
 A task draws each batch, and torch its noise, from the seed and the number of the step alone. A run that was killed
-goes on from its last checkpoint to the same losses as one that was not.
+goes on from its last checkpoint to the same losses as one that was not. Every file is put in place whole.
 """
 
 import json
 import os
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from model_handlers.handler import DEVICES
+from pipelines.training.arithmetic import PRECISIONS, choose_arithmetic, computing
+from pipelines.training.curves import draw_curves
+from pipelines.training.optimisers import OPTIMISERS, make_optimiser
+from pipelines.training.settings import ConfigError
+
 _STEP_SEEDS = 1_000_003
 
 
@@ -27,6 +34,7 @@ class LoopConfig:
 
     Args:
         steps: batches in all; the learning rate falls to zero over them.
+        optimiser: `adamw`, or `adam2015`, the original programs' Adam, whose learning rate stays as it is.
         learning_rate: the highest.
         warmup: steps over which the learning rate rises.
         clip: the largest norm of the gradient.
@@ -36,9 +44,16 @@ class LoopConfig:
         patience: evaluations without a better score after which training stops; 0 never stops it.
         seed: of weights, batches and noise.
         threads: of torch.
+        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
+        precision: of the products in recurrences and output layers: `float32`, `bfloat16`, or `auto`, which is bfloat16
+            where the device has it. Weights, sums and losses are float32.
+
+    Raises:
+        ConfigError: a choice is unknown, or the device is not there.
     """
 
     steps: int
+    optimiser: str = "adamw"
     learning_rate: float = 1e-3
     warmup: int = 200
     clip: float = 2.0
@@ -48,6 +63,25 @@ class LoopConfig:
     patience: int = 0
     seed: int = 1
     threads: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        choices = {"optimiser": OPTIMISERS, "device": DEVICES, "precision": PRECISIONS}
+        problems = [
+            f"training.{name} is {getattr(self, name)!r}; it can be {', '.join(known)}"
+            for name, known in choices.items()
+            if getattr(self, name) not in known
+        ]
+        if problems:
+            raise ConfigError("; ".join(problems))
+        choose_arithmetic(self.device, self.precision)
+
+    def rate(self, step: int) -> float:
+        """Returns the learning rate of a step."""
+        if self.optimiser == "adam2015":
+            return self.learning_rate
+        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup)) * max(0.02, 1 - step / self.steps)
 
 
 @dataclass(frozen=True)
@@ -60,7 +94,11 @@ class Loss:
 
 
 class Task(ABC):
-    """A network to train: its weights, its batches, its loss and its score."""
+    """A network to train: its weights, its batches, its loss and its score.
+
+    The loop moves the networks and tensors that a task holds to the device. What a task makes while it is asked for a
+    loss or a score lies there too: `torch.as_tensor` moves an array, `torch.from_numpy` would not.
+    """
 
     model: nn.Module
 
@@ -71,6 +109,12 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
         """Returns figures on the held-out part; `score` is the one that decides, higher is better."""
+
+    def to(self, device: torch.device) -> None:
+        """Moves the task's networks and tensors."""
+        for name, value in vars(self).items():
+            if isinstance(value, nn.Module | Tensor):
+                setattr(self, name, value.to(device))
 
 
 @dataclass
@@ -83,50 +127,44 @@ class _Progress:
 def train(task: Task, config: LoopConfig, output: Path) -> dict[str, float]:
     """Returns the figures of the best evaluation; its weights are left in `output/best.safetensors`.
 
-    `output` also gets the log (`log.jsonl`) and the checkpoint, from which a second call goes on.
+    `output` also gets the log (`log.jsonl`), its picture (`curves.png`) and the checkpoint, from which a second call
+    goes on.
     """
     output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
-    optimiser = torch.optim.AdamW(
-        task.model.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
+    where = choose_arithmetic(config.device, config.precision)
+    task.to(where.device)
+    try:
+        with computing(where):
+            _descend(task, config, output)
+    finally:
+        task.to(torch.device("cpu"))
+    return read_best(output)
+
+
+def _descend(task: Task, config: LoopConfig, output: Path) -> None:
+    """Trains from the last checkpoint to the last step, or until the score no longer rises."""
+    optimiser = make_optimiser(config.optimiser, task.model.parameters(), config.learning_rate, config.weight_decay)
     progress = _restore(task, optimiser, output)
-    begun, tokens = time.monotonic(), 0
-    sums: dict[str, list[float]] = {}
-    bar = tqdm(total=config.steps, initial=progress.step, desc=output.name, unit="step", mininterval=2)
+    meter = _Meter(output.name, config.steps, progress.step)
     while progress.step < config.steps and not (config.patience and progress.stale >= config.patience):
         loss = _step(task, optimiser, config, progress.step)
         progress.step += 1
-        tokens += loss.tokens
-        for name, value in (("loss", float(loss.value.detach())), *loss.figures.items()):
-            sums.setdefault(name, []).append(value)
-        bar.update()
-        if progress.step % 50 == 0:
-            speed = tokens / (time.monotonic() - begun)
-            bar.set_postfix(
-                {name: f"{np.mean(values[-200:]):.3f}" for name, values in sums.items()} | {"tok/s": int(speed)}
-            )
-        if progress.step % config.evaluate_every == 0 or progress.step == config.steps:
-            means = {name: float(np.mean(values)) for name, values in sums.items()}
-            _judge(task, progress, means | {"tokens_per_s": tokens / (time.monotonic() - begun)}, output)
-            sums.clear()
-        if progress.step % config.checkpoint_every == 0 or progress.step == config.steps:
+        meter.count(loss)
+        last = progress.step == config.steps
+        if last or progress.step % config.evaluate_every == 0:
+            _judge(task, progress, meter.means(), output)
+        if last or progress.step % config.checkpoint_every == 0:
             _store(task, optimiser, progress, output)
-    bar.close()
-    return read_best(output)
+    meter.bar.close()
 
 
 def _step(task: Task, optimiser: torch.optim.Optimizer, config: LoopConfig, step: int) -> Loss:
     """Returns the loss of one step after descending it."""
     torch.manual_seed(config.seed * _STEP_SEEDS + step)
     draw = np.random.default_rng([config.seed, step])
-    rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup)) * max(0.02, 1 - step / config.steps)
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = config.rate(step)
     task.model.train()
     loss = task.loss(step, draw)
     optimiser.zero_grad(set_to_none=True)
@@ -137,48 +175,93 @@ def _step(task: Task, optimiser: torch.optim.Optimizer, config: LoopConfig, step
     return loss
 
 
-def _judge(task: Task, progress: _Progress, means: dict[str, float], output: Path) -> None:
-    """Evaluates, logs, and keeps the weights where they are the best so far."""
+class _Meter:
+    """The figures of the steps since the last evaluation, and a progress bar with them, tokens a second and time left.
+
+    Args:
+        name: of the training.
+        steps: in all.
+        done: steps that an earlier call took.
+    """
+
+    def __init__(self, name: str, steps: int, done: int) -> None:
+        shape = "{desc} {percentage:3.0f}% |{bar:16}| step {n_fmt} of {total_fmt}, {remaining} left{postfix}"
+        self.bar = tqdm(total=steps, initial=done, desc=name, bar_format=shape, mininterval=2)
+        self._begun, self._tokens = time.monotonic(), 0
+        self._figures: dict[str, list[float]] = {}
+
+    def count(self, loss: Loss) -> None:
+        """Takes a step's loss in, and shows the means of the latest now and then."""
+        self._tokens += loss.tokens
+        for name, value in {"loss": float(loss.value.detach()), **loss.figures}.items():
+            self._figures.setdefault(name, []).append(value)
+        if self.bar.n % 20 == 0:
+            recent = [f"{name} {np.mean(values[-200:]):.3f}" for name, values in self._figures.items()]
+            self.bar.set_postfix_str(", ".join([f"{self.speed:,.0f} tokens/s", *recent]), refresh=False)
+        self.bar.update()
+
+    @property
+    def speed(self) -> float:
+        """Tokens a second, evaluations included."""
+        return self._tokens / (time.monotonic() - self._begun)
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean of each figure since the last call, and the speed."""
+        means = {name: float(np.mean(values)) for name, values in self._figures.items()}
+        self._figures.clear()
+        return means | {"tokens_per_s": self.speed}
+
+
+def _judge(task: Task, progress: _Progress, means: Mapping[str, float], output: Path) -> None:
+    """Evaluates, logs and draws, and keeps the weights where they are the best so far."""
     task.model.eval()
     with torch.inference_mode():
         figures = task.evaluate()
     line = {"step": progress.step, "time": time.time(), **means, **figures}
     if figures["score"] > progress.best:
         progress.best, progress.stale = figures["score"], 0
-        save_file({name: tensor.contiguous() for name, tensor in task.model.state_dict().items()}, output / "best.part")
-        os.replace(output / "best.part", output / "best.safetensors")
-        (output / "best.json").write_text(json.dumps(line, indent=1) + "\n")
+        weights = {name: tensor.cpu().contiguous() for name, tensor in task.model.state_dict().items()}
+        _put(output / "best.safetensors", lambda part: save_file(weights, part))
+        _put(output / "best.json", lambda part: part.write_text(json.dumps(line, indent=1) + "\n"))
     else:
         progress.stale += 1
-    with (output / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+    log = [*_read_log(output), line]
+    _write_log(output, log)
+    _put(output / "curves.png", lambda part: draw_curves(log, list(figures), part, output.name))
     tqdm.write(json.dumps({name: round(value, 4) for name, value in line.items() if name != "time"}))
 
 
 def _store(task: Task, optimiser: torch.optim.Optimizer, progress: _Progress, output: Path) -> None:
     state = {"model": task.model.state_dict(), "optimiser": optimiser.state_dict(), "progress": asdict(progress)}
-    torch.save(state, output / "checkpoint.part")
-    os.replace(output / "checkpoint.part", output / "checkpoint.pt")
+    _put(output / "checkpoint.pt", lambda part: torch.save(state, part))
 
 
 def _restore(task: Task, optimiser: torch.optim.Optimizer, output: Path) -> _Progress:
-    """Returns where training goes on: from the checkpoint, or from the start."""
-    path = output / "checkpoint.pt"
-    if not path.exists():
-        return _Progress()
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    task.model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    progress = _Progress(**state["progress"])
-    _trim_log(output / "log.jsonl", progress.step)
+    """Returns where training goes on: from the checkpoint, or from the start; later lines of the log are taken out."""
+    path, progress = output / "checkpoint.pt", _Progress()
+    if path.exists():
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        task.model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        progress = _Progress(**state["progress"])
+    _write_log(output, [line for line in _read_log(output) if line["step"] <= progress.step])
     return progress
 
 
-def _trim_log(path: Path, step: int) -> None:
-    """Takes the lines out of the log that lie beyond the step of the checkpoint."""
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in lines))
+def _put(path: Path, write: Callable[[Path], object]) -> None:
+    """Puts a file in place whole; whoever is killed while writing leaves the old one."""
+    part = path.with_name(f"{path.name}.part")
+    write(part)
+    os.replace(part, path)
+
+
+def _read_log(output: Path) -> list[dict[str, float]]:
+    path = output / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _write_log(output: Path, lines: list[dict[str, float]]) -> None:
+    _put(output / "log.jsonl", lambda part: part.write_text("".join(f"{json.dumps(line)}\n" for line in lines)))
 
 
 def read_best(output: Path) -> dict[str, float]:

@@ -1,0 +1,62 @@
+"""The curve picture of a training: what its log says, over the steps."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Line = Mapping[str, float]
+
+COLUMNS = 3
+LEARNING = "loss while learning"
+SCORE = "score (higher is better)"
+
+
+def draw_curves(log: Sequence[Line], held_out: Sequence[str], path: Path, title: str) -> None:
+    """Writes a picture of a log with a panel for the losses while learning and one for each kind of held-out figure.
+
+    Args:
+        log: lines of the log in order; figures that a line lacks are left out of its curve.
+        held_out: names of the held-out figures. The part after the last `_` names the panel and the part before it the
+            curve, so that `books_nll` and `captions_nll` share one.
+        path: of the picture, a PNG.
+        title: above it all.
+    """
+    panels = {name: curves for name, curves in _panels(log, held_out).items() if curves}
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    picture = Figure(figsize=(5.2 * columns, 0.6 + 3.6 * rows), layout="constrained")
+    picture.suptitle(title)
+    axes = picture.subplots(rows, columns, squeeze=False).flat
+    for axis, (name, curves) in zip(axes, panels.items(), strict=False):
+        _draw(axis, log, name, curves)
+    for axis in list(axes)[len(panels) :]:
+        axis.set_visible(False)
+    picture.savefig(path, format="png", dpi=110)
+
+
+def _panels(log: Sequence[Line], held_out: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Returns the curves of each panel: the label of each figure, by the figure's name."""
+    names = list(dict.fromkeys(name for line in log for name in line))
+    apart = ("step", "time", "tokens_per_s", "score")
+    panels = {LEARNING: {name: name for name in names if name not in (*apart, *held_out)}}
+    for name in names:
+        if name in held_out and name != "score":
+            label, _, kind = name.rpartition("_")
+            panels.setdefault(f"held out: {kind}", {})[name] = label or kind
+    return panels | {SCORE: {"score": "score"} if "score" in names else {}}
+
+
+def _draw(axis: Axes, log: Sequence[Line], title: str, curves: Mapping[str, str]) -> None:
+    for name, label in curves.items():
+        points = [(line["step"], line[name]) for line in log if name in line]
+        axis.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1.4, label=label)
+    if title == SCORE:
+        best = max(log, key=lambda line: line["score"])
+        axis.plot(best["step"], best["score"], "k*", markersize=11, label=f"best: step {best['step']:,}")
+    axis.set_title(title, fontsize=11)
+    axis.set_xlabel("step")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
