@@ -1,15 +1,17 @@
 """What a run can be told: one schema checks config files, `--set` and command line alike."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Text = Annotated[str, Field(min_length=1)]
 Strength = Annotated[float, Field(ge=-10, le=10)]
 CaptionCount = Annotated[int, Field(ge=1, le=10_000)]
 BeamWidth = Annotated[int, Field(ge=1, le=1000)]
+WordCount = Annotated[int, Field(ge=0, le=1000)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ConfigError(Exception):
@@ -32,6 +34,16 @@ class Choices(BaseModel):
     style_strength: Strength = 1.0
     captions_per_photo: CaptionCount = 100
     beam_width: BeamWidth = 50
+    min_words: WordCount = 0
+    max_words: Annotated[WordCount, Field(ge=1)] = 1000
+    no_repeat: WordCount = 0
+    contrast: Share = 0.0
+
+    @model_validator(mode="after")
+    def _least_before_most(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is more than max_words {self.max_words}")
+        return self
 
 
 class RunConfig(BaseModel):
@@ -60,6 +72,18 @@ class RunConfig(BaseModel):
     )
     captions_per_photo: CaptionCount | None = Field(None, description="nearest captions that a story is made from")
     beam_width: BeamWidth | None = Field(None, description="hypotheses that the beam search keeps for a photo")
+    min_words: WordCount | None = Field(
+        None, description="least words of a story, marks counted; above 0, stories end where a sentence ends"
+    )
+    max_words: Annotated[WordCount, Field(ge=1)] | None = Field(
+        None, description="most words of a story, marks counted; one that does not end is cut after a whole sentence"
+    )
+    no_repeat: WordCount | None = Field(
+        None, description="a story never says so many words in the same order twice; 0 lets it"
+    )
+    contrast: Share | None = Field(
+        None, description="how much to punish words that the style alone suggests, whatever the photo; 0 is not at all"
+    )
     decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
     lyric: bool = Field(False, description="put the story in lines, split at its commas")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -124,7 +148,7 @@ def check_choices(values: dict[str, Any]) -> Choices:
     """Returns the checked choices; what they do not name is as in 2015, and keys of other kinds are left alone.
 
     Raises:
-        ConfigError: lists each wrong value.
+        ConfigError: lists each wrong value, or what does not go together.
     """
     return _checked(Choices, values)
 
@@ -140,4 +164,6 @@ def _problem(detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such option; see --help"
+    if not key:
+        return str(detail["ctx"]["error"])
     return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"

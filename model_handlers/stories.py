@@ -11,9 +11,13 @@ from model_handlers.components import build_decoder, decoder_entry
 from model_handlers.handler import PackHandler, Placement, check_vectors
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary
+
+SENTENCE_ENDS = (".", "!", "?")
+CLOSING_QUOTES = ("''", '"', "'", "”", "’")
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,36 @@ class Storyteller:
     device: torch.device
 
     @torch.inference_mode()
-    def search(self, contexts: np.ndarray | torch.Tensor, beam_width: int) -> list[list[Hypothesis]]:
-        """Returns each context's hypotheses in the order in which they finished, from contexts `[N, S]`."""
-        states = self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
-        return beam_search(self.net.step, states, beam_width)
+    def search(
+        self,
+        contexts: np.ndarray | torch.Tensor,
+        beam_width: int,
+        rules: SearchRules = NO_RULES,
+        styles: np.ndarray | torch.Tensor | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Returns each context's hypotheses in the order in which they finished.
+
+        Args:
+            contexts: shifted sentence vectors `[N, S]`.
+            beam_width: hypotheses of a context.
+            rules: of the search; the defaults are the original's search.
+            styles: each context's style alone `[N, S]`; only contrast needs it.
+        """
+        states = self._start(contexts)  # [N, H]
+        if rules.neutral:
+            return beam_search(self.net.step, states, beam_width)
+        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
+        style_states = None if styles is None else self._start(styles)  # [N, H]
+        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states)
+
+    def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
+        return self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
 
 
 class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     """Passages from shifted sentence vectors `[S]`, by the original's beam search over many photos at once.
+
+    With contrast an element is `[2, S]`: the shifted vector, and that of the style alone.
 
     Args:
         placement: which pack, and where it runs.
@@ -66,15 +92,23 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
         beam_width: hypotheses of a photo, at least 1.
         lyric: put the story in lines, split at commas.
         batch_size: photos of a batch.
+        rules: of the search; the defaults are the original's search.
     """
 
     def __init__(
-        self, placement: Placement, decoder: str, beam_width: int, lyric: bool = False, batch_size: int = 32
+        self,
+        placement: Placement,
+        decoder: str,
+        beam_width: int,
+        lyric: bool = False,
+        batch_size: int = 32,
+        rules: SearchRules = NO_RULES,
     ) -> None:
         super().__init__(placement, batch_size)
         self.decoder = decoder
         self.beam_width = beam_width
         self.lyric = lyric
+        self.rules = rules
 
     def variant(self) -> tuple[Any, ...]:
         return (self.decoder,)
@@ -85,8 +119,19 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
         return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
 
     def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
-        contexts = check_vectors(batch, model.net.state.in_features, "shifted sentence vector")  # [N, S]
-        return [self.tell(hypotheses, model) for hypotheses in model.search(contexts, self.beam_width)]
+        width = model.net.state.in_features
+        styles = None
+        if self.rules.contrast:
+            shapes = {item.shape for item in batch} - {(2, width)}
+            if shapes:
+                raise ValueError(
+                    f"contrast takes a shifted vector and its style's, not an array of shape {shapes.pop()}"
+                )
+            styles = check_vectors([item[1] for item in batch], width, "vector of the style alone")  # [N, S]
+            batch = [item[0] for item in batch]
+        contexts = check_vectors(batch, width, "shifted sentence vector")  # [N, S]
+        searches = model.search(contexts, self.beam_width, self.rules, styles)
+        return [self.tell(hypotheses, model) for hypotheses in searches]
 
     def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage | Exception:
         """Returns the passage of the least costly hypothesis, or an error where the search left nothing."""

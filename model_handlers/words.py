@@ -36,6 +36,10 @@ class Vocabulary:
         words = split_words(text) if self._tokenised else tokenise(text)
         return [self._ids.get(word.lower() if self._lower else word, UNKNOWN) for word in words] + [END]
 
+    def ids(self, words: Iterable[str]) -> frozenset[int]:
+        """Returns the ids of those of the words that are known."""
+        return frozenset(self._ids[word] for word in words if word in self._ids)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the words of ids joined by spaces.
 

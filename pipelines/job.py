@@ -13,6 +13,7 @@ from apache_beam.pvalue import PCollection
 from model_handlers.captions import CaptionHandler, ReadyVectors
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
+from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines.settings import Settings
@@ -38,6 +39,7 @@ class Parts:
         stories: handler of step 7.
         styles: shifts by name.
         strength: of the shift.
+        alone: the story handler wants the style's own vector beside the shifted one.
         told_by: decoder, pack and digests, as the rows tell them.
         table: sentence vectors that are there already.
         hints: resource hints of the GPU steps.
@@ -51,6 +53,7 @@ class Parts:
     styles: dict[str, StyleVectors]
     strength: float
     told_by: dict[str, Any]
+    alone: bool = False
     table: VectorTable | None = None
     hints: dict[str, str] = field(default_factory=dict)
 
@@ -89,15 +92,17 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         "settings_digest": settings.digest,
     }
     ready = "sentence_vectors" in pack.component("captions")
+    rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat, choices.contrast)
     return Parts(
         load=load,
         features=FeatureHandler(where, config.batch_size) if load else None,
         captions=CaptionHandler(where, choices.captions_per_photo, config.batch_size),
         sentences=SentenceHandler(where),
-        stories=StoryHandler(where, settings.decoder, choices.beam_width, config.lyric, config.batch_size),
+        stories=StoryHandler(where, settings.decoder, choices.beam_width, config.lyric, config.batch_size, rules),
         styles=settings.styles,
         strength=choices.style_strength,
         told_by=told_by,
+        alone=rules.contrast > 0,
         table=ReadyVectors(where) if ready else None,
         hints=hints,
     )
@@ -162,7 +167,7 @@ def _tell(
         parts.hints,
     )
     vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
-    shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength)
+    shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
     return keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
 
 

@@ -103,7 +103,7 @@ def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> li
             told.append(matches)
             continue
         matched = match_captions((record, matches))
-        vectors += shift_each_style((matched, _mean(parts, matched)), parts.styles, parts.strength)
+        vectors += shift_each_style((matched, _mean(parts, matched)), parts.styles, parts.strength, parts.alone)
     passages = _run(parts.stories, "story", [(telling.photo, vector) for telling, vector in vectors])
     for (telling, _), passage in zip(vectors, passages, strict=True):
         told.append(passage if isinstance(passage, StoryError) else story_row((telling, passage), parts.told_by))

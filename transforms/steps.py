@@ -58,34 +58,42 @@ def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float) -> np.
 
 
 def shift_each_style(
-    element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float
+    element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
 ) -> Iterator[tuple[Telling, np.ndarray]]:
-    """Yields the photo's shifted vector for each style that it still wants."""
+    """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
+    second is the style's own, F(c), which knows nothing of the photo."""
     matched, vector = element
     for style in matched.photo.styles:
-        yield Telling(matched.photo, matched.captions, style), shift_style(vector, styles[style], strength)
+        shift = styles[style]
+        shifted = shift_style(vector, shift, strength)  # [S]
+        if alone:
+            shifted = np.stack([shifted, shift_style(shift.source, shift, strength)])  # [2, S]
+        yield Telling(matched.photo, matched.captions, style), shifted
 
 
 @dataclass(eq=False)
 class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PCollection[tuple[Telling, np.ndarray]]]):
     """Sentence vectors with the caption style taken out and a book style put in.
 
-    Input: (Matched, mean sentence vector `[S]`). Output: (Telling, shifted vector `[S]`), one a style. No dead letters.
+    Input: (Matched, mean sentence vector `[S]`). Output: (Telling, shifted vector `[S]`), one a style; with `alone`
+    `[2, S]`, the style's own beside it. No dead letters.
     """
 
     styles: dict[str, StyleVectors]
     strength: float = 1.0
+    alone: bool = False
 
     def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[Telling, np.ndarray]]:
-        return vectors | "Shift each style" >> beam.FlatMap(shift_each_style, self.styles, self.strength)
+        return vectors | "Shift each style" >> beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
 
 
 @dataclass(eq=False)
 class DecodeStories(beam.PTransform[PCollection[tuple[Telling, np.ndarray]], Any]):
     """Stories from shifted sentence vectors.
 
-    Input: (Telling, vector `[S]`). Output: `results` (Telling, passage object with passage, story, cost, words); a
-    vector of another width or a search that leaves nothing is a dead letter of stage `story`.
+    Input: (Telling, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (Telling, passage object with
+    passage, story, cost, words); a vector of another width or a search that leaves nothing is a dead letter of stage
+    `story`.
     """
 
     handler: ModelHandler

@@ -11,15 +11,25 @@ from model_handlers.nets.story_decoder import END, START, UNKNOWN
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Maps words before `[R]` and states `[R, H]` to next-word probabilities `[R, V]` and new states `[R, H]`."""
 
+Candidates = tuple[list[int], list[int], Tensor]
+"""One photo's candidates: parent rows, counted from its first, words, and costs `[want]`."""
+
 FORBIDDEN = 1e20
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A decoded sequence: word ids with the closing 0 where it ended, and its summed negative log likelihood."""
+    """A decoded sequence.
+
+    Attributes:
+        words: ids, with the closing 0 where it ended.
+        cost: summed negative log likelihood.
+        score: what a search with rules ranked it by, lower is better; None where that is the cost.
+    """
 
     words: tuple[int, ...]
     cost: float
+    score: float | None = None
 
 
 class _Beam:
@@ -48,8 +58,8 @@ class _Beam:
         return not self.live or len(self.finished) >= self.width
 
 
-def _candidates(costs: Tensor, rows: list[int], kept: list[int]) -> list[tuple[list[int], list[int], Tensor]]:
-    """Returns for each photo its least candidates, in rising order of cost: parent rows, words, and places in `costs`.
+def candidates_of_photos(costs: Tensor, rows: list[int], kept: list[int]) -> list[Candidates]:
+    """Returns for each photo its least candidates, in rising order of cost.
 
     Args:
         costs: `[R, V]`, the rows of one photo side by side.
@@ -115,7 +125,8 @@ def _advance(active: list[_Beam], candidates: Tensor, states: Tensor) -> tuple[l
     costs: list[Tensor] = []
     searching: list[_Beam] = []
     first = 0
-    for beam, count, (parents, chosen, scores) in zip(active, rows, _candidates(candidates, rows, kept), strict=True):
+    found = candidates_of_photos(candidates, rows, kept)
+    for beam, count, (parents, chosen, scores) in zip(active, rows, found, strict=True):
         places = beam.advance(parents, chosen, scores.tolist())
         if not beam.done:
             searching.append(beam)
@@ -131,15 +142,16 @@ def _advance(active: list[_Beam], candidates: Tensor, states: Tensor) -> tuple[l
 def best_hypothesis(hypotheses: list[Hypothesis]) -> Hypothesis | None:
     """Returns the least costly hypothesis, the first of equals; an empty one counts only where it did not finish first.
 
-    None where nothing is left (beam width 1 and an immediate end), which the original answers with a ValueError.
+    Where a search gave scores, they decide in place of costs. None where nothing is left (beam width 1 and an immediate
+    end), which the original answers with a ValueError.
     """
     if hypotheses and hypotheses[0].words == (END,):
         hypotheses = hypotheses[1:]
-    return min(hypotheses, key=_cost, default=None)
+    return min(hypotheses, key=_rank, default=None)
 
 
-def _cost(hypothesis: Hypothesis) -> float:
-    return hypothesis.cost
+def _rank(hypothesis: Hypothesis) -> float:
+    return hypothesis.cost if hypothesis.score is None else hypothesis.score
 
 
 def greedy_search(step: Step, states: Tensor, max_words: int = 1000, allow_unknown: bool = False) -> list[Hypothesis]:

@@ -63,6 +63,17 @@ def test_wrong_choices_of_a_pack_are_named(story_pack: Pack, tmp_path: Path) -> 
         assert problem.startswith(f"--pack {choosy.location}/pack.json: defaults: {part}")
 
 
+def test_choices_of_user_and_pack_that_do_not_go_together(story_pack: Pack, tmp_path: Path) -> None:
+    choosy = with_defaults(story_pack, tmp_path / "choosy", min_words=40)
+    assert settings_of(choosy, max_words=40).choices.max_words == 40
+    assert problems(choosy, features="f.parquet", device="cpu", max_words=30) == [
+        "min_words 40 is more than max_words 30"
+    ]
+    assert problems(choosy, features="f.parquet", device="cpu", min_words=7, max_words=3) == [
+        "min_words 7 is more than max_words 3"
+    ]
+
+
 def test_several_styles_and_mixtures(story_pack: Pack) -> None:
     settings = settings_of(story_pack, style="swift, romance+swift,romance")
     assert list(settings.styles) == ["swift", "romance+swift", "romance"]
@@ -115,7 +126,10 @@ def test_widths_that_do_not_fit(photo_pack: Pack, tmp_path: Path) -> None:
     assert all(part in problem for problem, part in zip(found, parts, strict=True))
 
 
-CHOICES = {"captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5}
+CHOICES = {
+    "captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "min_words": 3, "max_words": 30, "no_repeat": 3,
+    "contrast": 0.5,
+}  # fmt: skip
 CHANGES = {"lyric": True, "decoding": "original"}
 SAME = {
     "wave_size": 3, "shards": 3, "batch_size": 3, "device": "cpu", "output": "x", "input": ["a"], "style": "swift",
