@@ -12,6 +12,8 @@ Line = Mapping[str, float]
 COLUMNS = 3
 LEARNING = "loss while learning"
 SCORE = "score (higher is better)"
+_UNITS = {"nll": "nats a token", "R@1": "percent", "R@5": "percent", "R@10": "percent", "content": "percent"}
+_HELD_OUT = "held out: "
 
 
 def draw_curves(log: Sequence[Line], held_out: Sequence[str], path: Path, title: str) -> None:
@@ -29,11 +31,11 @@ def draw_curves(log: Sequence[Line], held_out: Sequence[str], path: Path, title:
     rows = math.ceil(len(panels) / columns)
     picture = Figure(figsize=(5.2 * columns, 0.6 + 3.6 * rows), layout="constrained")
     picture.suptitle(title)
-    axes = picture.subplots(rows, columns, squeeze=False).flat
+    axes = list(picture.subplots(rows, columns, squeeze=False).flat)
     for axis, (name, curves) in zip(axes, panels.items(), strict=False):
         _draw(axis, log, name, curves)
-    for axis in list(axes)[len(panels) :]:
-        axis.set_visible(False)
+    for axis in axes[len(panels) :]:
+        axis.remove()
     picture.savefig(path, format="png", dpi=110)
 
 
@@ -45,7 +47,7 @@ def _panels(log: Sequence[Line], held_out: Sequence[str]) -> dict[str, dict[str,
     for name in names:
         if name in held_out and name != "score":
             label, _, kind = name.rpartition("_")
-            panels.setdefault(f"held out: {kind}", {})[name] = label or kind
+            panels.setdefault(f"{_HELD_OUT}{kind}", {})[name] = label or kind
     return panels | {SCORE: {"score": "score"} if "score" in names else {}}
 
 
@@ -58,5 +60,6 @@ def _draw(axis: Axes, log: Sequence[Line], title: str, curves: Mapping[str, str]
         axis.plot(best["step"], best["score"], "k*", markersize=11, label=f"best: step {best['step']:,}")
     axis.set_title(title, fontsize=11)
     axis.set_xlabel("step")
+    axis.set_ylabel(_UNITS.get(title.removeprefix(_HELD_OUT), ""))
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
