@@ -11,6 +11,7 @@ from model_handlers.components import build_decoder
 from model_handlers.handler import Placement
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.search_rules import Marks, SearchRules, ruled_search
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
@@ -66,6 +67,37 @@ def test_stories_are_the_best_of_their_searches(tiny_pack: Callable[..., Pack], 
         assert (passage.passage, passage.story, passage.words) == (text, detokenise(text), len(best.words) - 1)
         assert passage.cost == pytest.approx(best.cost, rel=1e-5)
     assert len({passage.passage for passage in passages}) > 1
+
+
+def test_rules_are_those_of_the_vocabulary(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    """Word 5 is the full stop: stories end after it, and where none came, all of it is told."""
+    handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 4, rules=SearchRules(min_words=3, max_words=9))
+    passages = handler.run_inference(contexts(6), handler.load_model())
+    assert all(isinstance(passage, Passage) and passage.words <= 9 for passage in passages)
+    ended = [passage for passage in passages if passage.words < 9]
+    assert ended and all(passage.passage.endswith(".") for passage in ended)
+
+
+def test_contrast_takes_a_pair_of_vectors(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    pack, rules = tiny_pack("ends", ending(1.0)), SearchRules(max_words=8, contrast=1.0)
+    handler = StoryHandler(place(pack), "sea", 4, rules=rules)
+    pairs = list(np.stack([contexts(6), contexts(7)[1:]], axis=1))  # 6 x [2, 7]
+    told = handler.run_inference(pairs, handler.load_model())
+    plain = StoryHandler(place(pack), "sea", 4, rules=SearchRules(max_words=8))
+    untold = plain.run_inference(contexts(6), plain.load_model())
+    assert [one.passage for one in told] != [one.passage for one in untold]
+    net = build_decoder(pack, "sea", CPU)
+    vector, own = (torch.from_numpy(pairs[2][row])[None] for row in (0, 1))  # [1, 7], [1, 7]
+    marks = Marks(frozenset([5]), frozenset())
+    (hypotheses,) = ruled_search(net.step, net.initial_state(vector), 4, rules, marks, net.initial_state(own))
+    best = best_hypothesis(hypotheses)
+    assert best is not None and told[2].words == len(best.words) - 1
+    assert told[2].cost == pytest.approx(best.cost, rel=1e-5)
+    pairs[1] = contexts(1)[0]
+    pairs[3][1, 0] = np.nan
+    second, fourth = (handler.run_inference(pairs, handler.load_model())[one] for one in (1, 3))
+    assert "a shifted vector and its style's, not an array of shape (7,)" in str(second)
+    assert "vector of the style alone holds values that are not finite" in str(fourth)
 
 
 def test_any_batch_gives_each_photo_what_it_gets_alone(tiny_pack: Callable[..., Pack], place: Place) -> None:

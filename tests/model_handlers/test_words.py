@@ -51,3 +51,7 @@ def test_the_two_ids_without_words_of_their_own_cannot_be_taken() -> None:
 def test_an_id_without_a_word_is_told(number: int) -> None:
     with pytest.raises(ValueError, match=f"the decoder chose id {number}, which its vocabulary does not name"):
         Vocabulary(PAIRS, 7).decode([2, number])
+
+
+def test_ids_of_the_words_that_are_known() -> None:
+    assert Vocabulary(PAIRS, 7).ids(["dog", "a", "unheard"]) == frozenset([2, 4])

@@ -19,17 +19,30 @@ OPTIONS: dict[str, Any] = {"captions_per_photo": 5, "beam_width": 5, "device": "
 FLAGS = ("--captions-per-photo=5", "--beam-width=5", "--device=cpu")
 
 
-@pytest.mark.parametrize("extra", [{}, {"lyric": True, "style_strength": 0.5, "style": "swift,romance"}])
+EXTRAS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    (
+        {"lyric": True, "style_strength": 0.5, "style": "swift,romance"},
+        ["--lyric", "--style-strength=0.5", "--style=swift,romance"],
+    ),
+    (
+        {"min_words": 5, "max_words": 12, "no_repeat": 2, "contrast": 0.5},
+        ["--min-words=5", "--max-words=12", "--no-repeat=2", "--contrast=0.5"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("extra", "more"), EXTRAS)
 def test_a_notebooks_row_is_the_pipelines(
-    photo_pack: Pack, run_job: Any, output: Any, capsys: Any, extra: dict[str, Any]
+    photo_pack: Pack, run_job: Any, output: Any, capsys: Any, extra: dict[str, Any], more: list[str]
 ) -> None:
     photo = str(SAMPLES / "cat.jpg")
-    more = ["--lyric", "--style-strength=0.5", "--style=swift,romance"] if extra else []
     places = (f"--input={photo}", f"--output={output.location}", f"--pack={photo_pack.location}")
     assert run_job(*places, *FLAGS, *more)[0] == 0
     models = load_all(photo_pack.location, **OPTIONS, **extra)
     rows = sorted(tell(models, photo), key=lambda row: row["style"])
-    assert len(rows) == (2 if extra else 1)
+    assert len(rows) == (2 if "style" in extra else 1)
+    assert "max_words" not in extra or all(row["words"] <= 12 for row in rows)
     for row, written in zip(rows, output.rows("stories"), strict=True):
         floats = {"cost": written["cost"], "captions": row["captions"]}
         assert row | floats == written | {"captions": row["captions"]}

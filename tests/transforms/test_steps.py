@@ -99,6 +99,15 @@ def test_each_wanted_style_is_shifted_to() -> None:
     np.testing.assert_array_equal([vector for _, vector in shifted], [[99, 197], [109, 218]])
 
 
+@pytest.mark.parametrize(("strength", "own"), [(1.0, [10, 20]), (0.0, [1, 2]), (0.5, [5.5, 11])])
+def test_the_styles_own_vector_knows_nothing_of_the_photo(strength: float, own: list[float]) -> None:
+    matched = Matched(photo("a", "romance"), ())
+    for vector in (np.array([100, 200], "f4"), np.array([-7, 3], "f4")):
+        ((_, pair),) = shift_each_style((matched, vector), {"romance": SHIFT}, strength, alone=True)
+        np.testing.assert_array_equal(pair, [shift_style(vector, SHIFT, strength), own])
+        assert pair.dtype == np.float32
+
+
 def test_shift_step() -> None:
     pairs = [
         (Matched(photo("both", "romance", "swift"), ()), np.array([100, 200], "f4")),
@@ -106,10 +115,15 @@ def test_shift_step() -> None:
         (Matched(photo("none"), ()), np.array([0, 0], "f4")),
     ]
     with TestPipeline("FnApiRunner") as root:
-        shifted = root | beam.Create(pairs) | ShiftStyle({"romance": SHIFT, "swift": OTHER})
+        vectors = root | beam.Create(pairs)
+        shifted = vectors | ShiftStyle({"romance": SHIFT, "swift": OTHER})
         plain = shifted | beam.MapTuple(lambda telling, vector: (telling.photo.uri, telling.style, vector.tolist()))
         expected = [("both", "romance", [109, 218]), ("both", "swift", [99, 197]), ("one", "swift", [-1, -3])]
         assert_that(plain, equal_to(expected), label="shifted")
+        both = vectors | "Shift beside" >> ShiftStyle({"romance": SHIFT, "swift": OTHER}, alone=True)
+        sizes = both | beam.MapTuple(lambda telling, vector: (telling.style, vector[1].tolist()))
+        own = [("romance", [10, 20]), ("swift", [0, -1]), ("swift", [0, -1])]
+        assert_that(sizes, equal_to(own), label="beside")
 
 
 def test_shift_step_takes_nothing() -> None:
