@@ -1,6 +1,7 @@
 """Command lines and config files become one checked configuration and Beam's own options."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, NoReturn, get_args
 
 import yaml
@@ -76,17 +77,9 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     flags, rest = flag_parser(prog, description).parse_known_args([_with_hyphens(word) for word in argv])
     given = vars(flags)
     config_file, assignments = given.pop("config"), given.pop("set")
-    problems: list[str] = []
     values = load_yaml(config_file) if config_file else {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            problems.append(f"--set {assignment}: write it as key=value")
-        else:
-            try:
-                values[key.replace("-", "_")] = yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                problems.append(f"--set {assignment}: the value is no YAML ({' '.join(str(error).split())})")
+    assigned, problems = parse_assignments(assignments)
+    values |= assigned
     for key in ("input", "uris"):
         if isinstance(values.get(key), str):
             values[key] = [values[key]]
@@ -100,6 +93,22 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     if problems:
         raise ConfigError(problems)
     return config, beam_options(beam_flags)
+
+
+def parse_assignments(assignments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Returns the values of `--set KEY=VALUE` by key, and what is wrong with others."""
+    values: dict[str, Any] = {}
+    problems = []
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            problems.append(f"--set {assignment}: write it as key=value")
+        else:
+            try:
+                values[key.replace("-", "_")] = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                problems.append(f"--set {assignment}: the value is no YAML ({' '.join(str(error).split())})")
+    return values, problems
 
 
 def parse_with_beam(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.Namespace, PipelineOptions]:
