@@ -64,8 +64,12 @@ def index_captions(argv: list[str]) -> str:
     return f"{made.location}: {len(captions):,} captions indexed{ready} (digest {made.digest[:12]})"
 
 
-def read_captions(location: str) -> list[str]:
+def read_captions(location: str, option: str = "--captions") -> list[str]:
     """Returns a file's captions: its lines, stripped; blank ones are left out.
+
+    Args:
+        location: file or URI.
+        option: what named it, for the error.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -74,7 +78,7 @@ def read_captions(location: str) -> list[str]:
         with fsspec.open(location, "rb") as file:
             lines = file.read().split(b"\n")
     except (OSError, ValueError, ImportError) as error:
-        raise ConfigError([f"--captions {location}: cannot be read ({error})"]) from error
+        raise ConfigError([f"{option} {location}: cannot be read ({error})"]) from error
     return [line.strip().decode("utf-8", "surrogateescape") for line in lines if line.strip()]
 
 

@@ -26,7 +26,7 @@ def run(flags: Namespace) -> Figures:
         lambda: check_extra("pycocoevalcap"),
     )
     load = LoadImages(pack.component("features")["preprocessing"])
-    pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size))
+    pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size), flags.batch_size)
     firsts = first_captions([feature for _, feature in pairs], CaptionHandler(placement, 1, flags.batch_size))
     references = [photo.captions for photo in table]
     return {"CIDEr": cider(firsts, references), **bleu(firsts, references), "photos": len(table)}

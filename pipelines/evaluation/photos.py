@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import fsspec
 import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
 from tqdm import tqdm
 
 from configs.schema import ConfigError
-from model_handlers.features import FeatureHandler
 from transforms.load_images import LoadImages, batch_listings, decode_photo, read_batch
 from transforms.records import DeadLetter, Listing, Photo
 from transforms.storage import ReadError, absolute, stat_all
@@ -32,8 +32,16 @@ class CaptionedPhoto:
 def add_photo_options(parser: ArgumentParser) -> None:
     """Adds the options that name photos and their captions."""
     parser.add_argument("--photos", required=True, metavar="DIR", help="folder of the photos")
+    add_caption_options(parser, required=True)
+
+
+def add_caption_options(parser: ArgumentParser, required: bool) -> None:
+    """Adds the options that name people's captions of photos."""
     parser.add_argument(
-        "--captions", required=True, metavar="TSV", help="table with columns image and caption, and split where wanted"
+        "--captions",
+        required=required,
+        metavar="TSV",
+        help="table with columns image and caption, and split where wanted",
     )
     parser.add_argument(
         "--split", default="dev", help="photos measured, where the table has a split column (default: dev)"
@@ -111,7 +119,9 @@ def shorten(problems: list[str]) -> list[str]:
     return problems if more <= 0 else [*problems[:SHOWN], f"... and {more:,} more of this kind"]
 
 
-def extract(listings: Sequence[Listing], load: LoadImages, handler: FeatureHandler) -> list[tuple[Photo, np.ndarray]]:
+def extract(
+    listings: Sequence[Listing], load: LoadImages, handler: ModelHandler, batch_size: int
+) -> list[tuple[Photo, np.ndarray]]:
     """Returns each photo with its feature vector `[F]`, by the pipeline's own steps.
 
     Raises:
@@ -120,7 +130,7 @@ def extract(listings: Sequence[Listing], load: LoadImages, handler: FeatureHandl
     pairs: list[tuple[Photo, np.ndarray]] = []
     problems = []
     with tqdm(total=len(listings), desc="photos", unit="photo") as line:
-        for batch in batch_listings(listings, handler.batch_size):
+        for batch in batch_listings(listings, batch_size):
             loaded = list(_load(batch, load))
             photos = [one for one in loaded if not isinstance(one, DeadLetter)]
             problems += [f"{one.uri}: {one.error}: {one.message}" for one in loaded if isinstance(one, DeadLetter)]
