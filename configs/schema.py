@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Text = Annotated[str, Field(min_length=1)]
 Strength = Annotated[float, Field(ge=-10, le=10)]
 CaptionCount = Annotated[int, Field(ge=1, le=10_000)]
+WrittenCount = Annotated[int, Field(ge=1, le=100)]
 BeamWidth = Annotated[int, Field(ge=1, le=1000)]
+Captioning = Literal["retrieved", "written", "both"]
 WordCount = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -32,7 +34,9 @@ class Choices(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     style_strength: Strength = 1.0
+    captions: Captioning = "retrieved"
     captions_per_photo: CaptionCount = 100
+    written_captions: WrittenCount = 5
     beam_width: BeamWidth = 50
     min_words: WordCount = 0
     max_words: Annotated[WordCount, Field(ge=1)] = 1000
@@ -70,7 +74,15 @@ class RunConfig(BaseModel):
     style_strength: Strength | None = Field(
         None, description="how far to shift from captions to the style; 0 is not at all"
     )
-    captions_per_photo: CaptionCount | None = Field(None, description="nearest captions that a story is made from")
+    captions: Captioning | None = Field(
+        None, description="where captions come from: the caption bank, the pack's caption writer, or both"
+    )
+    captions_per_photo: CaptionCount | None = Field(
+        None, description="captions that a story is made from, those of highest similarity"
+    )
+    written_captions: WrittenCount | None = Field(
+        None, description="how many captions are written for a photo, unless they are retrieved"
+    )
     beam_width: BeamWidth | None = Field(None, description="hypotheses that the beam search keeps for a photo")
     min_words: WordCount | None = Field(
         None, description="least words of a story, marks counted; above 0, stories end where a sentence ends"

@@ -162,6 +162,32 @@ class CaptionIndex:
         return places.sort(dim=1).values, scores.amin(dim=1)  # [N, count], [N]
 
 
+def open_index(pack: Pack, embedder: CaptionEmbedder) -> CaptionIndex:
+    """Returns the pack's caption index.
+
+    Raises:
+        PackError: the caption bank is empty, or does not fit its embeddings.
+    """
+    captions = caption_texts(pack)
+    if not captions:
+        raise PackError([f"{pack.location}: the caption bank is empty"])
+    embeddings = torch.from_numpy(caption_embeddings(pack, embedder, captions)).to(embedder.device)  # [K, J]
+    return CaptionIndex(captions, embeddings, embedder)
+
+
+def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> torch.Tensor:
+    """Returns feature vectors `[N, F]` on the embedder's device.
+
+    Raises:
+        ValueError: one is all zeros, has another width, or holds a value that is no finite number.
+    """
+    features = check_vectors(batch, embedder.net.image_projection.in_features, "feature vector")  # [N, F]
+    for feature in features:
+        if not feature.any():
+            raise ValueError("the feature vector is all zeros and has no direction")
+    return features.to(embedder.device)  # [N, F]
+
+
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
     """The nearest captions, best first with their similarities, from feature vectors `[F]`.
 
@@ -176,20 +202,10 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         self.count = count
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
-        embedder = CaptionEmbedder(pack, device)
-        captions = caption_texts(pack)
-        if not captions:
-            raise PackError([f"{pack.location}: the caption bank is empty"])
-        embeddings = torch.from_numpy(caption_embeddings(pack, embedder, captions)).to(device)  # [K, J]
-        return CaptionIndex(captions, embeddings, embedder)
+        return open_index(pack, CaptionEmbedder(pack, device))
 
     def infer(self, batch: Sequence[np.ndarray], model: CaptionIndex) -> list[Matches]:
-        width = model.embedder.net.image_projection.in_features
-        features = check_vectors(batch, width, "feature vector")  # [N, F]
-        for feature in features:
-            if not feature.any():
-                raise ValueError("the feature vector is all zeros and has no direction")
-        return model.search(features.to(model.embedder.device), self.count)
+        return model.search(check_features(batch, model.embedder), self.count)
 
 
 class EmbeddingHandler(PackHandler[list[str], np.ndarray, CaptionEmbedder]):
@@ -215,10 +231,17 @@ class ReadyVectors:
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
 
+    def holds(self, caption: str) -> bool:
+        """Tells whether the caption is in the index."""
+        return caption in self._table()[0]
+
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         """Returns the captions' sentence vectors `[K, S]` float32."""
-        rows, vectors = LazyModel(("ReadyVectors", self._placement.digest), self._open).get()
+        rows, vectors = self._table()
         return vectors[[rows[caption] for caption in captions]].astype(np.float32, copy=False)  # [K, S]
+
+    def _table(self) -> tuple[dict[str, int], np.ndarray]:
+        return LazyModel(("ReadyVectors", self._placement.digest), self._open).get()
 
     def _open(self) -> tuple[dict[str, int], np.ndarray]:
         pack = open_once(self._placement.location, self._placement.digest)

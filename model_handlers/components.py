@@ -72,8 +72,16 @@ def decoder_entry(pack: Pack, name: str) -> dict[str, Any]:
 
 def build_decoder(pack: Pack, name: str, device: torch.device) -> StoryDecoder:
     """Returns one of the pack's story decoders."""
-    entry = decoder_entry(pack, name)
-    net = _load(pack, entry, _member(pack, DECODERS, entry["family"], "decoder"), device)
+    return _build_decoder(pack, decoder_entry(pack, name), "decoder", device)
+
+
+def build_caption_writer(pack: Pack, device: torch.device) -> StoryDecoder:
+    """Returns the pack's caption writer: a decoder that a photo's joint embedding `[N, J]` starts."""
+    return _build_decoder(pack, pack.component("caption_writer"), "caption writer", device)
+
+
+def _build_decoder(pack: Pack, entry: Entry, what: str, device: torch.device) -> StoryDecoder:
+    net = _load(pack, entry, _member(pack, DECODERS, entry["family"], what), device)
     assert isinstance(net, StoryDecoder)
     return net
 

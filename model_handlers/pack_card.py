@@ -72,6 +72,7 @@ FILE_KEYS = {
     "features": ("weights",),
     "joint_embedding": ("weights", "vocabulary"),
     "captions": ("texts", "embeddings", "sentence_vectors"),
+    "caption_writer": ("weights", "vocabulary"),
     "sentence_encoder": ("weights", "words", "uni_table", "bi_table"),
 }
 DECODER_FILE_KEYS = ("weights", "vocabulary")

@@ -10,6 +10,7 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
+from model_handlers.caption_writer import WriterHandler
 from model_handlers.captions import CaptionHandler, ReadyVectors
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
@@ -42,6 +43,7 @@ class Parts:
         alone: the story handler wants the style's own vector beside the shifted one.
         told_by: decoder, pack and digests, as the rows tell them.
         table: sentence vectors that are there already.
+        complete: the table, where there is one, holds those of every caption.
         hints: resource hints of the GPU steps.
     """
 
@@ -55,6 +57,7 @@ class Parts:
     told_by: dict[str, Any]
     alone: bool = False
     table: VectorTable | None = None
+    complete: bool = True
     hints: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,12 +94,12 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         "pack_digest": pack.digest,
         "settings_digest": settings.digest,
     }
-    ready = "sentence_vectors" in pack.component("captions")
+    ready = choices.captions != "written" and "sentence_vectors" in pack.component("captions")
     rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat, choices.contrast)
     return Parts(
         load=load,
         features=FeatureHandler(where, config.batch_size) if load else None,
-        captions=CaptionHandler(where, choices.captions_per_photo, config.batch_size),
+        captions=_captions(settings, where),
         sentences=SentenceHandler(where),
         stories=StoryHandler(where, settings.decoder, choices.beam_width, config.lyric, config.batch_size, rules),
         styles=settings.styles,
@@ -104,8 +107,17 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         told_by=told_by,
         alone=rules.contrast > 0,
         table=ReadyVectors(where) if ready else None,
+        complete=choices.captions == "retrieved",
         hints=hints,
     )
+
+
+def _captions(settings: Settings, where: Placement) -> ModelHandler:
+    choices, batch_size = settings.choices, settings.config.batch_size
+    if choices.captions == "retrieved":
+        return CaptionHandler(where, choices.captions_per_photo, batch_size)
+    retrieve = choices.captions == "both"
+    return WriterHandler(where, choices.captions_per_photo, choices.written_captions, retrieve, batch_size)
 
 
 def build(
@@ -165,6 +177,7 @@ def _tell(
         target.known,
         parts.table,
         parts.hints,
+        parts.complete,
     )
     vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
     shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)

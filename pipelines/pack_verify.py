@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from fsspec import AbstractFileSystem
 
+from model_handlers.caption_writer import WriterHandler
 from model_handlers.captions import CaptionEmbedder, ReadyVectors, caption_embeddings, caption_texts
 from model_handlers.components import build_features
 from model_handlers.handler import Placement
@@ -103,6 +104,7 @@ def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
         "features": _load_features,
         "joint_embedding": _load_joint_embedding,
         "captions": _load_captions,
+        "caption_writer": _load_caption_writer,
         "sentence_encoder": _load_sentence_encoder,
     }
     for name, load in single.items():
@@ -140,6 +142,11 @@ def _load_captions(pack: Pack) -> None:
         caption_embeddings(pack, CaptionEmbedder(pack, CPU), captions)
     if "sentence_vectors" in entry:
         ReadyVectors(_place(pack)).look_up(captions[:1])
+
+
+def _load_caption_writer(pack: Pack) -> None:
+    writer = WriterHandler(_place(pack), 1, 1, retrieve=False).build(pack, CPU).writer
+    writer.write(torch.ones(1, pack.component("joint_embedding")["dim"], dtype=torch.float64), 1)  # [1, J]
 
 
 def _load_sentence_encoder(pack: Pack) -> None:

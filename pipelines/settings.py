@@ -58,12 +58,12 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
         pack = Pack.open(config.pack or POCKET)
     except PackError as error:
         raise ConfigError([f"--pack {problem}" for problem in error.problems]) from error
-    problems = _missing_components(pack, config)
-    choices = Choices()
+    choices, wrong_choices = Choices(), []
     try:
         choices = choose(pack, config)
     except ConfigError as error:
-        problems += error.problems
+        wrong_choices = error.problems
+    problems = [*_missing_components(pack, config, choices), *wrong_choices]
     decoder = config.decoder or _pack_defaults(pack).get("decoder", "")
     try:
         width = decoder_entry(pack, decoder)["dim_context"]
@@ -108,6 +108,7 @@ def _pack_defaults(pack: Pack) -> dict[str, Any]:
 def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
     """Returns the digest of the settings that can change a text."""
     settings = choices.model_dump() | {
+        "written_captions": None if choices.captions == "retrieved" else choices.written_captions,
         "lyric": config.lyric,
         "decoder": decoder,
         "decoding": None if config.features else config.decoding,
@@ -148,16 +149,23 @@ def _vector(pack: Pack, file: str) -> np.ndarray:
     return np.array(pack.array(file), np.float32).reshape(-1)
 
 
-def _missing_components(pack: Pack, config: RunConfig) -> list[str]:
+def _missing_components(pack: Pack, config: RunConfig, choices: Choices) -> list[str]:
     wanted = ["joint_embedding", "captions", "sentence_encoder", "decoders", "styles"]
     if config.features is None:
         wanted.insert(0, "features")
+    if choices.captions == "written":
+        wanted.remove("captions")
     hint = " (feature vectors of your own can come by --features)" if "features" in wanted else ""
-    return [
+    problems = [
         f"--pack {pack.location}: has no {name}, which the run needs{hint if name == 'features' else ''}"
         for name in wanted
         if name not in pack.components
     ]
+    if choices.captions != "retrieved" and "caption_writer" not in pack.components:
+        problems.append(
+            f"--captions {choices.captions}: {pack.location} has no caption_writer; --captions retrieved needs none"
+        )
+    return problems
 
 
 def _width_problems(pack: Pack, config: RunConfig, decoder: str) -> list[str]:
@@ -168,6 +176,11 @@ def _width_problems(pack: Pack, config: RunConfig, decoder: str) -> list[str]:
         width, wanted = sentences["uni"] + 2 * sentences["bi"], parts["decoders"][decoder]["dim_context"]
         if width != wanted:
             problems.append(f"--decoder {decoder}: wants vectors {wanted} wide, the sentence encoder's are {width}")
+    if "caption_writer" in parts and "joint_embedding" in parts:
+        width, wanted = parts["joint_embedding"]["dim"], parts["caption_writer"]["dim_context"]
+        if width != wanted:
+            what = f"the caption writer wants embeddings {wanted} wide, the joint embedding's are {width}"
+            problems.append(f"--pack {pack.location}: {what}")
     if config.features is None and "features" in parts and "joint_embedding" in parts:
         width, wanted = parts["features"]["width"], parts["joint_embedding"]["dim_image"]
         if width != wanted:

@@ -111,13 +111,18 @@ def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> li
 
 
 def _mean(parts: Parts, matched: Matched) -> np.ndarray:
-    captions = [match.caption for match in matched.captions]
-    if parts.table is not None:
-        return mean_vector(parts.table.look_up(captions))
-    (vectors,) = _run(parts.sentences, "sentences", [(matched.photo, captions)])
-    if isinstance(vectors, StoryError):
-        raise vectors
-    return mean_vector(vectors)
+    captions, table = [match.caption for match in matched.captions], parts.table
+    others = list(dict.fromkeys(caption for caption in captions if table is None or not table.holds(caption)))
+    found: dict[str, np.ndarray] = {}
+    if others:
+        (vectors,) = _run(parts.sentences, "sentences", [(matched.photo, others)])
+        if isinstance(vectors, StoryError):
+            raise vectors
+        found |= zip(others, vectors, strict=True)
+    ready = [caption for caption in captions if caption not in found]
+    if table is not None and ready:
+        found |= zip(ready, table.look_up(ready), strict=True)
+    return mean_vector(np.stack([found[caption] for caption in captions]))
 
 
 def _run(handler: ModelHandler, stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import apache_beam as beam
 import fsspec
@@ -30,8 +30,12 @@ class Texts(list[str]):
         return cls(key.decode("utf-8", "surrogateescape") for key in keys)
 
 
+@runtime_checkable  # Beam checks arguments of steps
 class VectorTable(Protocol):
     """Sentence vectors that are there already."""
+
+    def holds(self, caption: str) -> bool:
+        """Tells whether the caption has a vector here."""
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         """Returns the captions' sentence vectors `[K, S]` float32."""
@@ -53,9 +57,10 @@ def shard_of(key: bytes, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % shards
 
 
-def leave_out_known(key: bytes, known: tuple[str, ...]) -> Iterator[bytes]:
-    """Yields the caption unless it is in the chunks that earlier waves wrote."""
-    if not open_chunks(known).holds(key.decode("utf-8", "surrogateescape")):
+def leave_out_known(key: bytes, known: tuple[str, ...], table: VectorTable | None) -> Iterator[bytes]:
+    """Yields the caption unless it is in the table given, or in the chunks that earlier waves wrote."""
+    caption = key.decode("utf-8", "surrogateescape")
+    if not (table is not None and table.holds(caption)) and not open_chunks(known).holds(caption):
         yield key
 
 
@@ -142,19 +147,32 @@ def mean_vector(vectors: np.ndarray) -> np.ndarray:
     return np.add.reduce(vectors, axis=0, dtype=np.float32) / np.float32(len(vectors))
 
 
+def look_up_in(tables: Sequence[VectorTable], captions: Sequence[str]) -> np.ndarray:
+    """Returns the captions' sentence vectors `[K, S]` float32, each from the first table that holds it.
+
+    Raises:
+        KeyError: no table holds one.
+    """
+    found: dict[str, np.ndarray] = {}
+    for table in tables:
+        held = [caption for caption in captions if caption not in found and table.holds(caption)]
+        if held:
+            found |= zip(held, table.look_up(held), strict=True)
+    return np.stack([found[caption] for caption in captions])  # [K, S]
+
+
 class TakeMeans(beam.DoFn):
-    """Yields (Matched, mean sentence vector `[S]`) from the table given, or from the run's chunks."""
+    """Yields (Matched, mean sentence vector `[S]`) from the table given, and else from the run's chunks."""
 
     def __init__(self, table: VectorTable | None = None, known: tuple[str, ...] = ()) -> None:
         self._table = table
         self._known = known
 
     def process(self, matched: Matched, uris: Sequence[str] = ()) -> Iterator[tuple[Matched, np.ndarray]]:
-        vectors = self._source(uris).look_up([match.caption for match in matched.captions])  # [K, S]
-        yield matched, mean_vector(vectors)
-
-    def _source(self, uris: Sequence[str]) -> VectorTable:
-        return self._table or open_chunks((*self._known, *sorted(uris)))
+        tables: list[VectorTable] = [self._table] if self._table is not None else []
+        if uris or self._known:
+            tables.append(open_chunks((*self._known, *sorted(uris))))
+        yield matched, mean_vector(look_up_in(tables, [match.caption for match in matched.captions]))
 
 
 @dataclass(eq=False)
@@ -165,12 +183,13 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
     the pack's fault and fails the run. Vectors meet photos through files, never through a shuffle.
 
     Attributes:
-        handler: lists of captions to arrays `[n, S]`; unused where `table` is given.
+        handler: lists of captions to arrays `[n, S]`; unused where `table` holds all.
         prefix: starts the URIs of the files; the caller removes them after the run.
         shards: how many workers can encode at once.
         known: URIs of the chunks that earlier waves of this run wrote.
         table: vectors that are there already, such as those of the caption index.
         hints: resource hints of the encoding.
+        complete: the table, where there is one, holds every caption.
     """
 
     handler: ModelHandler
@@ -179,16 +198,17 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
     known: tuple[str, ...] = ()
     table: VectorTable | None = None
     hints: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
 
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
-        if self.table is not None:
+        if self.table is not None and self.complete:
             return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table))
         inference = RunInference(KeyedModelHandler(self.handler)).with_resource_hints(**self.hints)
         chunks = (
             matched
             | "List captions" >> beam.FlatMap(caption_keys)
             | "Make unique" >> beam.Distinct()
-            | "Leave out known" >> beam.FlatMap(leave_out_known, self.known)
+            | "Leave out known" >> beam.FlatMap(leave_out_known, self.known, self.table)
             | "Key by shard" >> beam.Map(key_by_shard, self.shards)
             | "Group shards" >> beam.GroupByKey()
             | "Cut into chunks" >> beam.FlatMap(cut_into_chunks)
@@ -196,4 +216,4 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             | "Encode chunks" >> inference
             | "Write chunks" >> beam.Map(write_chunk, self.prefix)
         )
-        return matched | "Take means" >> beam.ParDo(TakeMeans(known=self.known), AsList(chunks))
+        return matched | "Take means" >> beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks))

@@ -128,7 +128,7 @@ def test_widths_that_do_not_fit(photo_pack: Pack, tmp_path: Path) -> None:
 
 CHOICES = {
     "captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "min_words": 3, "max_words": 30, "no_repeat": 3,
-    "contrast": 0.5,
+    "contrast": 0.5, "captions": "both",
 }  # fmt: skip
 CHANGES = {"lyric": True, "decoding": "original"}
 SAME = {
@@ -138,7 +138,7 @@ SAME = {
 
 
 def test_the_digest_names_what_can_change_a_text() -> None:
-    assert set(CHOICES) == set(Choices.model_fields)
+    assert {*CHOICES, "written_captions"} == set(Choices.model_fields)
     plain = settings_digest(check_config({}), Choices(), "romance")
     changed = [settings_digest(check_config({key: value}), Choices(), "romance") for key, value in CHANGES.items()]
     changed += [
@@ -148,6 +148,46 @@ def test_the_digest_names_what_can_change_a_text() -> None:
     assert len({plain, *changed}) == len(changed) + 1
     for key, value in SAME.items():
         assert settings_digest(check_config({key: value}), Choices(), "romance") == plain, key
+
+
+def test_how_many_are_written_is_nothing_to_retrieved_captions() -> None:
+    """Nor does it change the settings of a run that could not use it."""
+    for captions, count in (("retrieved", 1), ("written", 2), ("both", 2)):
+        found = {
+            settings_digest(check_config({}), Choices(captions=captions, written_captions=number), "romance")
+            for number in (5, 6)
+        }
+        assert len(found) == count
+
+
+def with_writer(pack: Pack, folder: Path, dim_context: int) -> Pack:
+    """Returns the pack with a caption writer that is a card's entry only."""
+    writer = PackWriter(str(folder), pack)
+    writer.components["caption_writer"] = {"dim_context": dim_context, "weights": writer.add_lines("w.safetensors", [])}
+    return writer.finish()
+
+
+def test_captions_that_the_pack_cannot_make_are_refused(story_pack: Pack, tmp_path: Path) -> None:
+    for captions in ("written", "both"):
+        (problem,) = problems(story_pack, features="f.parquet", device="cpu", captions=captions)
+        assert problem == (
+            f"--captions {captions}: {story_pack.location} has no caption_writer; --captions retrieved needs none"
+        )
+    wishing = with_defaults(story_pack, tmp_path / "wishing", captions="written")
+    assert "has no caption_writer" in problems(wishing, features="f.parquet", device="cpu")[0]
+    assert settings_of(wishing, captions="retrieved").choices.captions == "retrieved"
+    dim = story_pack.components["joint_embedding"]["dim"]
+    (problem,) = problems(with_writer(story_pack, tmp_path / "wide", dim + 1), features="f.parquet", device="cpu")
+    assert f"wants embeddings {dim + 1} wide, the joint embedding's are {dim}" in problem
+
+
+def test_a_pack_without_a_caption_bank_can_write(story_pack: Pack, tmp_path: Path) -> None:
+    full = with_writer(story_pack, tmp_path / "full", story_pack.components["joint_embedding"]["dim"])
+    writer = PackWriter(str(tmp_path / "bare"), full)
+    del writer.components["captions"]
+    bare = writer.finish()
+    assert settings_of(bare, captions="written").choices.captions == "written"
+    assert "has no captions" in problems(bare, features="f.parquet", device="cpu", captions="both")[0]
 
 
 def test_decoding_is_nothing_to_ready_made_vectors() -> None:

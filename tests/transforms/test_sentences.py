@@ -22,6 +22,7 @@ from transforms.sentences import (
     caption_key,
     caption_keys,
     cut_into_chunks,
+    look_up_in,
     mean_vector,
     open_chunks,
     shard_of,
@@ -162,7 +163,10 @@ def test_what_an_earlier_wave_encoded_is_taken(tmp_path: Path) -> None:
 
 
 class Table:
-    """Vectors that are there already."""
+    """Vectors that are there already, of all captions but those of birds."""
+
+    def holds(self, caption: str) -> bool:
+        return "bird" not in caption
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         return np.stack([-vector(caption) for caption in captions])
@@ -174,6 +178,42 @@ def test_ready_vectors_are_looked_up(tmp_path: Path) -> None:
         means = root | beam.Create([matched("a", "a dog", "cats")]) | step | beam.Map(plain)
         assert_that(means, equal_to([("a", [-4.5, -98, -1])]), label="means")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_table_lacks_is_encoded(tmp_path: Path) -> None:
+    """An earlier wave encoded a bird; what is ready and what is encoded meet in rank order."""
+    known = write_chunk((("0-0", Texts(["one bird"])), np.full((1, 3), 1000, "f4")), f"{tmp_path}/wave-0-sentences-")
+    step = EncodeSentences(
+        Encoder(tmp_path / "log"), f"{tmp_path}/sentences-", known=(known,), table=Table(), complete=False
+    )
+    photos = [matched("a", "a dog", "two birds"), matched("b", "a dog"), matched("c", "one bird", "two birds")]
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create(photos) | step | beam.Map(plain)
+        expected = [("a", [2.0, 9.5, 0.0]), ("b", [-5, -97, -1]), ("c", [504.5, 558, 500.5])]
+        assert_that(means, equal_to(expected), label="means")
+    assert (tmp_path / "log").read_text() == '"two birds"\n'
+
+
+def test_all_ready_and_nothing_encoded(tmp_path: Path) -> None:
+    step = EncodeSentences(Encoder(tmp_path / "log"), f"{tmp_path}/sentences-", table=Table(), complete=False)
+    with TestPipeline("FnApiRunner") as root:
+        means = root | beam.Create([matched("a", "a dog")]) | step | beam.Map(plain)
+        assert_that(means, equal_to([("a", [-5, -97, -1])]), label="means")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_table_that_holds_a_caption_counts() -> None:
+    class Other(Table):
+        def holds(self, caption: str) -> bool:
+            return True
+
+        def look_up(self, captions: Sequence[str]) -> np.ndarray:
+            return np.stack([vector(caption) for caption in captions])
+
+    found = look_up_in([Table(), Other()], ["a bird", "a dog", "a bird"])
+    np.testing.assert_array_equal(found, [vector("a bird"), -vector("a dog"), vector("a bird")])
+    with pytest.raises(KeyError, match="a bird"):
+        look_up_in([Table()], ["a dog", "a bird"])
 
 
 def test_the_table_is_opened_once_a_process(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
+from model_handlers.components import build_caption_writer
+from model_handlers.handler import PackHandler, Placement
+from model_handlers.nets.search import FORBIDDEN, Hypothesis, beam_search
+from model_handlers.nets.story_decoder import END, StoryDecoder
+from model_handlers.packs import Pack
+from model_handlers.words import Vocabulary
+
+BEAM_WIDTH = 5  # at least; more captions widen the beam
+MOST_WORDS = 24  # of a written caption, its end counted
+
+
+@dataclass
+class CaptionWriter:
+    """A decoder that a photo's joint embedding starts, and the joint embedding that ranks what it writes."""
+
+    net: StoryDecoder
+    vocabulary: Vocabulary
+    embedder: CaptionEmbedder
+
+    @torch.inference_mode()
+    def write(self, photos: torch.Tensor, count: int) -> list[Matches]:
+        """Returns each photo's written captions, none twice, best first by their similarity.
+
+        Args:
+            photos: joint embeddings `[N, J]` of unit length, in float64.
+            count: captions a photo; a search that found fewer gives all.
+        """
+        states = self.net.initial_state(photos.float())  # [N, H]
+        searches = beam_search(self.net.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
+        texts = [self._texts(hypotheses) for hypotheses in searches]
+        places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
+        embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]
+        written = []
+        for row, photo in zip(texts, photos, strict=True):
+            similarities = embeddings[[places[text] for text in row]] @ photo  # [K]
+            written.append(best(zip(row, similarities.tolist(), strict=True), count))
+        return written
+
+    def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
+        """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
+        words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
+        ended = [some[:-1] for some in words if some[-1] == END]
+        return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
+
+
+def best(matches: Iterable[tuple[str, float]], count: int) -> Matches:
+    """Returns the `count` matches of highest similarity, each caption once, the first of equals first."""
+    similarities: dict[str, float] = {}
+    for caption, similarity in matches:
+        similarities.setdefault(caption, similarity)
+    return Matches(sorted(similarities.items(), key=_similarity, reverse=True)[:count])
+
+
+def _similarity(match: tuple[str, float]) -> float:
+    return match[1]
+
+
+@dataclass
+class Captioner:
+    """A caption writer, and the caption index where nearest captions are wanted too."""
+
+    writer: CaptionWriter
+    index: CaptionIndex | None
+
+
+class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
+    """Written captions, alone or merged with the nearest ones, from feature vectors `[F]`; best first.
+
+    Args:
+        placement: which pack, and where it runs.
+        count: captions a photo, at least 1.
+        written: how many of them are written, at most.
+        retrieve: merge them with the nearest ones of the caption index.
+        batch_size: photos of a batch.
+    """
+
+    def __init__(self, placement: Placement, count: int, written: int, retrieve: bool, batch_size: int = 64) -> None:
+        super().__init__(placement, batch_size)
+        self.count = count
+        self.written = written
+        self.retrieve = retrieve
+
+    def variant(self) -> tuple[Any, ...]:
+        return (self.retrieve,)
+
+    def build(self, pack: Pack, device: torch.device) -> Captioner:
+        entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
+        vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
+        writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
+        return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
+
+    def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
+        features = check_features(batch, model.writer.embedder)  # [N, F]
+        written = model.writer.write(model.writer.embedder.embed_photos(features), self.written)
+        nearest = model.index.search(features, self.count) if model.index else [Matches() for _ in batch]
+        merged = [best([*near, *own], self.count) for near, own in zip(nearest, written, strict=True)]
+        return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]

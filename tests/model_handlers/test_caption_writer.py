@@ -1,0 +1,195 @@
+"""Written captions: what the beam search finds, ranked by the joint embedding, alone or beside the nearest ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model_handlers.caption_writer import CaptionWriter, WriterHandler, best
+from model_handlers.captions import CaptionEmbedder, CaptionHandler
+from model_handlers.components import build_caption_writer
+from model_handlers.handler import Placement
+from model_handlers.nets.search import beam_search
+from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.pack_card import PackError
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
+from model_handlers.words import Vocabulary
+
+CPU = torch.device("cpu")
+FEATURE, JOINT, WORDS = 5, 4, [["a", 2], ["dog", 3], [".", 4], ["two", 5], ["cats", 6]]
+Place = Callable[..., Placement]
+
+
+def add_writer(tiny_pack: Any, ends: float = 0.0) -> Callable[[PackWriter], None]:
+    """Returns an edit that puts a random caption writer into a pack; `ends` makes an end of a caption likelier."""
+
+    def edit(writer: PackWriter) -> None:
+        draw = torch.Generator().manual_seed(1)
+        state = StoryDecoder(JOINT, 3, 6, 7, True).state_dict()
+        state = {name: torch.randn(value.shape, generator=draw) * 1.5 for name, value in state.items()}
+        state["logits.bias"][0] += ends
+        writer.components["caption_writer"] = {
+            "family": "gru", "dim_context": JOINT, "dim_word": 3, "dim": 6, "n_words": 7, "deep_output": True,
+            "weights": writer.add_tensors("writer.safetensors", state),
+            "vocabulary": writer.add_json("writer.json", WORDS),
+        }  # fmt: skip
+
+    return edit
+
+
+@pytest.fixture
+def pack(tiny_pack: Any) -> Pack:
+    """Returns the tiny pack with a caption writer."""
+    return tiny_pack("writing", add_writer(tiny_pack))
+
+
+def features(count: int, seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).normal(size=(count, FEATURE)).astype(np.float32))
+
+
+def infer(handler: Any, batch: list[np.ndarray]) -> list[Any]:
+    return list(handler.run_inference(batch, handler.load_model()))
+
+
+class Chain:
+    """Stands in for a decoder: next-word probabilities by the word before, whatever the photo.
+
+    `a dog` 0.4, `cats` 0.3, the end at once 0.2, an unknown word 0.1; `dog` may go on with `dog` for ever.
+    """
+
+    TABLE = {
+        -1: [0.2, 0.1, 0.4, 0.0, 0.0, 0.0, 0.3],
+        2: [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        3: [0.75, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0],
+        6: [0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
+    }
+
+    def initial_state(self, photos: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(photos), 1)  # [N, 1]
+
+    def step(self, words: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]), states
+
+
+def test_captions_are_those_of_the_chain_by_similarity(pack: Pack) -> None:
+    embedder = CaptionEmbedder(pack, CPU)
+    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    photos = embedder.embed_photos(torch.from_numpy(np.stack(features(6))))  # [6, J]
+    texts = ["a dog", "cats", "a dog dog", "a dog dog dog"]
+    scores = photos @ torch.from_numpy(embedder.embed(texts)).double().T  # [6, 4]
+    firsts = set()
+    for row, found in zip(scores.tolist(), writer.write(photos, 5), strict=True):
+        expected = sorted(zip(texts, row, strict=True), key=lambda match: -match[1])
+        assert [text for text, _ in found] == [text for text, _ in expected]
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-6)
+        firsts.add(found[0][0])
+    assert len(firsts) > 1
+    assert [[text for text, _ in row] for row in writer.write(photos, 2)] == [
+        [text for text, _ in row[:2]] for row in writer.write(photos, 5)
+    ]
+
+
+def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = CaptionEmbedder(pack, CPU)
+    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    photos = embedder.embed_photos(torch.from_numpy(np.stack(features(1))))  # [1, J]
+    monkeypatch.setattr(Chain, "TABLE", {-1: [0, 0, 1.0, 0, 0, 0, 0], 2: [0, 0, 1.0, 0, 0, 0, 0]})
+    ((match, *others),) = writer.write(photos, 5)
+    assert match[0] == " ".join(["a"] * 24) and others == []
+    monkeypatch.setattr(Chain, "TABLE", {-1: [1.0, 0, 0, 0, 0, 0, 0]})
+    assert writer.write(photos, 5) == [[]]
+
+
+def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
+    batch = features(4)
+    net, embedder = build_caption_writer(pack, CPU), CaptionEmbedder(pack, CPU)
+    vocabulary = Vocabulary(WORDS, 7)
+    for found, feature in zip(infer(WriterHandler(place(pack), 100, 8, False), batch), batch, strict=True):
+        photo = embedder.embed_photos(torch.from_numpy(feature)[None])  # [1, J]
+        (hypotheses,) = beam_search(net.step, net.initial_state(photo.float()), 8, 24)
+        words = [one.words for one in hypotheses if one.words[-1] == 0 and len(one.words) > 1 and 1 not in one.words]
+        texts = [vocabulary.decode(some[:-1]) for some in words]
+        assert len(found) > 1 and sorted(text for text, _ in found) == sorted(texts)
+        scores = [float(embedder.embed([text])[0].astype(np.float64) @ photo[0].numpy()) for text, _ in found]
+        assert [score for _, score in found] == pytest.approx(scores, abs=1e-6)
+        assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("retrieve", [False, True])
+def test_any_batch_gives_each_photo_what_it_gets_alone(pack: Pack, place: Place, retrieve: bool) -> None:
+    handler, batch = WriterHandler(place(pack), 6, 4, retrieve), features(7)
+    alone = [infer(handler, [feature])[0] for feature in batch]
+    for order in (list(range(7)), [6, 0, 3, 3]):
+        for number, found in zip(order, infer(handler, [batch[number] for number in order]), strict=True):
+            assert [text for text, _ in found] == [text for text, _ in alone[number]]
+            assert [score for _, score in found] == pytest.approx([score for _, score in alone[number]], abs=1e-6)
+
+
+def test_written_and_nearest_captions_are_one_ranking(pack: Pack, place: Place) -> None:
+    batch = features(8)
+    nearest, written = (
+        infer(CaptionHandler(place(pack), 5), batch),
+        infer(WriterHandler(place(pack), 9, 4, False), batch),
+    )
+    both, few = (infer(WriterHandler(place(pack), count, 4, True), batch) for count in (5, 2))
+    mixed = False
+    for near, own, merged, two in zip(nearest, written, both, few, strict=True):
+        texts = [text for text, _ in merged]
+        similarities = dict([*own, *near])
+        ranked = sorted(similarities, key=lambda text: -similarities[text])
+        assert texts == ranked[:5] and len(set(texts)) == len(texts)
+        assert [score for _, score in merged] == pytest.approx([similarities[text] for text in texts], abs=1e-6)
+        assert [text for text, _ in two] == texts[:2] or len({text for text, _ in near[:2]}) < 2
+        mixed = mixed or bool(set(texts) & dict(own).keys() and set(texts) & dict(near).keys())
+    assert mixed
+
+
+def test_the_best_are_each_once_in_order() -> None:
+    matches = [("b", 0.5), ("a", 0.7), ("b", 0.9), ("c", 0.5), ("d", 0.1)]
+    assert best(matches, 3) == [("a", 0.7), ("b", 0.5), ("c", 0.5)]
+    assert best(matches, 9)[3:] == [("d", 0.1)]
+    assert best([], 3) == []
+
+
+def test_no_caption_bank_is_needed_to_write(tiny_pack: Any, place: Place) -> None:
+    def edit(writer: PackWriter) -> None:
+        add_writer(tiny_pack)(writer)
+        del writer.components["captions"]
+
+    pack = tiny_pack("bare", edit)
+    assert infer(WriterHandler(place(pack), 5, 5, False), features(1))[0]
+    with pytest.raises(PackError, match="has no captions"):
+        infer(WriterHandler(place(pack), 5, 5, True), features(1))
+
+
+def test_a_writer_that_says_nothing_is_that_photos_error(tiny_pack: Any, place: Place) -> None:
+    pack = tiny_pack("mute", add_writer(tiny_pack, ends=1e6))
+    for found in infer(WriterHandler(place(pack), 5, 5, False), features(2)):
+        assert isinstance(found, ValueError) and "wrote no word" in str(found)
+    nearest = infer(CaptionHandler(place(pack), 5), features(2))
+    for found, near in zip(infer(WriterHandler(place(pack), 5, 5, True), features(2)), nearest, strict=True):
+        assert {text for text, _ in found} == {text for text, _ in near}
+
+
+def test_a_wrong_feature_vector_is_that_photos_error(pack: Pack, place: Place) -> None:
+    good = features(1)[0]
+    found = infer(
+        WriterHandler(place(pack), 5, 5, False), [good, np.zeros(5, np.float32), np.ones(4, np.float32), good]
+    )
+    assert [isinstance(one, ValueError) for one in found] == [False, True, True, False]
+    assert "all zeros" in str(found[1]) and "shape (4,)" in str(found[2]) and found[0] == found[3]
+
+
+def test_packs_without_a_writer_or_with_a_strange_one_are_refused(tiny_pack: Any) -> None:
+    with pytest.raises(PackError, match="the pack has no caption_writer"):
+        build_caption_writer(tiny_pack("plain"), CPU)
+
+    def edit(writer: PackWriter) -> None:
+        add_writer(tiny_pack)(writer)
+        writer.components["caption_writer"]["family"] = "bird"
+
+    with pytest.raises(PackError, match="caption writer family 'bird' is unknown; it can be gru"):
+        build_caption_writer(tiny_pack("strange", edit), CPU)
