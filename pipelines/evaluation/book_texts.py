@@ -1,0 +1,101 @@
+"""Unseen books as tokenised sentences, and the texts that tasks draw from them.
+
+A book's paragraphs are what training takes for paragraphs, but for its least length: short lines of speech count here,
+headings and scraps do not.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import fsspec
+import numpy as np
+from tqdm import tqdm
+
+from configs.schema import ConfigError
+from pipelines.evaluation.task import at_least_one
+from pipelines.styles import expand_texts
+from pipelines.training.texts import book_paragraphs, split_sentences
+
+MOST_WORDS = 60  # of a passage, and of a sentence
+
+Item = TypeVar("Item")
+Sentence = list[str]
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book's paragraphs, each as its tokenised sentences."""
+
+    name: str
+    paragraphs: list[list[Sentence]]
+
+    def sentences(self, least: int = 1, most: int = MOST_WORDS) -> list[Sentence]:
+        """Returns the sentences of `least` to `most` words."""
+        return [words for part in self.paragraphs for words in part if least <= len(words) <= most]
+
+    def pairs(self) -> list[tuple[Sentence, Sentence]]:
+        """Returns each sentence with the next one of its paragraph, where neither is too long."""
+        following = [pair for part in self.paragraphs for pair in zip(part, part[1:], strict=False)]
+        return [pair for pair in following if max(map(len, pair)) <= MOST_WORDS]
+
+    def passages(self) -> list[Sentence]:
+        """Returns runs of consecutive sentences of one paragraph, as many as fit into a passage."""
+        return [passage for part in self.paragraphs for passage in runs(part)]
+
+
+def runs(paragraph: Sequence[Sentence], most: int = MOST_WORDS) -> Iterator[Sentence]:
+    """Yields the paragraph's words in runs of whole sentences up to `most` words; a longer sentence is left out."""
+    current: Sentence = []
+    for sentence in paragraph:
+        if len(current) + len(sentence) > most:
+            if current:
+                yield current
+            current = []
+        current = current + sentence if len(sentence) <= most else []
+    if current:
+        yield current
+
+
+def add_book_options(parser: ArgumentParser, limit: int, of: str) -> None:
+    """Adds the options that name the books, and how much of them is looked at."""
+    parser.add_argument(
+        "--texts", required=True, action="append", metavar="GLOB", help="unseen books, UTF-8 text; repeatable"
+    )
+    parser.add_argument(
+        "--limit", type=at_least_one, default=limit, metavar="N", help=f"{of}, drawn from all books (default: {limit})"
+    )
+
+
+def read_books(flags: Namespace) -> list[Book]:
+    """Returns the books that `--texts` names, in the order of their names.
+
+    Raises:
+        ConfigError: no file matches, one cannot be read, or none holds a paragraph.
+    """
+    names = sorted({name for pattern in flags.texts for name in expand_texts(pattern)})
+    if not names:
+        raise ConfigError([f"--texts {' '.join(flags.texts)}: no file matches"])
+    books = [_read_book(name) for name in tqdm(names, desc="books", unit="book", leave=False)]
+    books = [book for book in books if book.paragraphs]
+    if not books:
+        raise ConfigError([f"--texts {' '.join(flags.texts)}: no paragraph in {len(names)} files"])
+    return books
+
+
+def _read_book(name: str) -> Book:
+    try:
+        with fsspec.open(name, "rt", encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigError([f"--texts {name}: cannot be read ({error})"]) from error
+    return Book(name, [split_sentences(paragraph.split()) for paragraph in book_paragraphs(text, least=1)])
+
+
+def some(items: Sequence[Item], count: int) -> list[Item]:
+    """Returns up to `count` of the items, the same ones at every call, in their order."""
+    if len(items) <= count:
+        return list(items)
+    places = np.random.default_rng(0).choice(len(items), count, replace=False)
+    return [items[place] for place in sorted(places)]

@@ -1,0 +1,74 @@
+"""A pack's sentence encoder and one of its decoders side by side: texts, and what comes back from their vectors."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from configs.schema import ConfigError
+from model_handlers.components import decoder_entry
+from model_handlers.handler import Placement
+from model_handlers.nets.tokeniser import tokenise
+from model_handlers.pack_card import PackError
+from model_handlers.packs import Pack
+from model_handlers.sentences import SentenceEncoder, SentenceHandler
+from pipelines.evaluation.task import open_for
+
+
+def add_decoder_option(parser: ArgumentParser) -> None:
+    """Adds the option that names the decoder."""
+    parser.add_argument("--decoder", metavar="NAME", help="which of the pack's decoders (default: the pack's own)")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """An opened pack, and which of its decoders is measured.
+
+    Attributes:
+        pack: opened.
+        placement: where the networks run.
+        decoder: the decoder's name.
+        lower: the decoder knows no word with a capital letter, so texts are put in lower case for it.
+    """
+
+    pack: Pack
+    placement: Placement
+    decoder: str
+    lower: bool
+
+    @property
+    def case(self) -> str:
+        """How the decoder's texts are cased: `lower` or `kept`."""
+        return "lower" if self.lower else "kept"
+
+    def tokens(self, text: str) -> list[str]:
+        """Returns a text's tokens, cased as the decoder knows words."""
+        return [token.lower() if self.lower else token for token in tokenise(text)]
+
+    def encoder(self) -> SentenceEncoder:
+        """Returns the pack's sentence encoder, as the main job runs it."""
+        return SentenceHandler(self.placement).load_model().get()
+
+
+def open_decoding(flags: Namespace) -> Decoding:
+    """Returns the pack that `--pack` names with the decoder that `--decoder` names.
+
+    Raises:
+        ConfigError: the pack lacks one of the two networks, or they do not fit each other.
+    """
+    pack, placement = open_for(flags, ("sentence_encoder", "decoders"))
+    name = flags.decoder or pack.card.get("defaults", {}).get("decoder", "")
+    try:
+        entry = decoder_entry(pack, name)
+    except PackError as error:
+        raise ConfigError([f"--decoder {problem}" for problem in error.problems]) from error
+    sentences = pack.component("sentence_encoder")
+    width = sentences["uni"] + 2 * sentences["bi"]
+    if width != entry["dim_context"]:
+        wanted = entry["dim_context"]
+        raise ConfigError([f"--decoder {name}: wants vectors {wanted} wide, the sentence encoder's are {width}"])
+    return Decoding(pack, placement, name, all_lower(pack.json(entry["vocabulary"]), entry["n_words"]))
+
+
+def all_lower(pairs: Iterable[Sequence], n_words: int) -> bool:
+    """Returns whether no word that the decoder knows, of pairs of word and id, has a capital letter."""
+    return all(str(word) == str(word).lower() for word, number in pairs if 2 <= int(number) < n_words)

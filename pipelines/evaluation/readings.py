@@ -1,0 +1,187 @@
+"""The texts and scores of the task `sentences`."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.schema import ConfigError
+from pipelines.evaluation.book_texts import Book, Sentence, some
+from pipelines.evaluation.linear import choose, fit_canonical, fit_ridge, unit_rows
+
+CHOICES = 10  # sentences of which one is the next
+BINS = 6  # of lengths
+_LEAST = 3 * CHOICES  # texts of a half
+_ENDS = (".", "?", "!", "''", "'", ")")  # end marks and what closes a sentence after them
+
+Maps = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""Of a sentence's vectors `[N, S]`, and of the vectors of those that may follow, to where they are compared."""
+
+
+def halves(books: Sequence[Book]) -> tuple[list[Book], list[Book]]:
+    """Returns the books to fit on and those to judge on: every second one, or the two halves of a single book."""
+    if len(books) > 1:
+        return list(books[::2]), list(books[1::2])
+    parts = books[0].paragraphs
+    cut = len(parts) // 2
+    return [Book(books[0].name, parts[:cut])], [Book(books[0].name, parts[cut:])]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sentences, each with sentences of its book of which one follows it.
+
+    Attributes:
+        texts: all sentences, each once, U of them.
+        sizes: words of each `[U]`.
+        firsts: places of the sentences asked about `[N]`.
+        choices: places of the next sentence, then of the others `[N, CHOICES]`.
+    """
+
+    texts: list[str]
+    sizes: np.ndarray
+    firsts: np.ndarray
+    choices: np.ndarray
+
+
+def draw_pairs(books: Sequence[Book], count: int) -> Pairs:
+    """Returns up to `count` pairs of all books, the others drawn from the next sentences of the same book.
+
+    Raises:
+        ConfigError: the books hold too few pairs.
+    """
+    drawn = some([(number, pair) for number, book in enumerate(books) for pair in book.pairs()], count)
+    by_book: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for number, (first, after) in drawn:
+        by_book[number].append((" ".join(first), " ".join(after)))
+    places: dict[str, int] = {}
+    rows = [
+        [places.setdefault(text, len(places)) for text in (first, after, *others)]
+        for pairs in by_book.values()
+        for first, after, others in _with_others(pairs)
+    ]
+    if len(rows) < _LEAST:
+        raise _too_little(books, len(rows), "pairs of sentences")
+    table = np.asarray(rows)  # [N, 1 + CHOICES]
+    sizes = np.asarray([len(text.split()) for text in places])  # [U]
+    return Pairs(list(places), sizes, table[:, 0], table[:, 1:])
+
+
+def _with_others(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, list[str]]]:
+    """Returns each pair of one book with other texts than its own two; none where the book holds too few."""
+    pool = sorted({after for _, after in pairs})
+    if len(pool) < CHOICES + 1:
+        return []
+    draw = np.random.default_rng(0)
+    rows = []
+    for first, after in pairs:
+        drawn = [pool[place] for place in draw.choice(len(pool), CHOICES + 1, replace=False)]
+        rows.append((first, after, [text for text in drawn if text not in (first, after)][: CHOICES - 1]))
+    return rows
+
+
+def _too_little(books: Sequence[Book], found: int, what: str) -> ConfigError:
+    names = ", ".join(book.name for book in books)
+    return ConfigError([f"--texts, --limit: {found} {what} in {names or 'no book'}; {_LEAST} are the least"])
+
+
+def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonical: bool = False) -> float:
+    """Returns how often the next sentence is the likeliest of its choices, in percent.
+
+    A linear map from a sentence's vector to the next one's is fitted on the first half. On the second half, the vector
+    of the next sentence must be nearest by cosine to what the map foretells, both less the fitted mean.
+
+    Args:
+        pairs: to fit on, and to judge on.
+        vectors: of the texts of both, each `[U, S]`.
+        canonical: compare both sides where they go together, in place of a ridge regression from one to the other.
+    """
+    (known, judged), (own, other) = pairs, vectors
+    fit_maps = fit_canonical if canonical else _fit_forward
+
+    def fit(rows: np.ndarray, penalty: float) -> Maps:
+        return fit_maps(own[known.firsts[rows]], own[known.choices[rows, 0]], penalty)
+
+    def score(maps: Maps, rows: np.ndarray) -> float:
+        return nearest_choice(maps, own, known.firsts[rows], known.choices[rows])
+
+    return nearest_choice(choose(len(known.firsts), fit, score), other, judged.firsts, judged.choices)
+
+
+def _fit_forward(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> Maps:
+    return fit_ridge(inputs, targets, penalty), lambda vectors: vectors - targets.mean(axis=0)
+
+
+def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices: np.ndarray) -> float:
+    """Returns how often the first choice alone is the nearest, in percent.
+
+    Args:
+        maps: of a sentence's vector, and of its choices' vectors.
+        vectors: `[U, S]`.
+        firsts: places of the sentences `[N]`.
+        choices: places of their choices `[N, CHOICES]`.
+    """
+    foretold = unit_rows(maps[0](vectors[firsts]))  # [N, T]
+    offered = unit_rows(maps[1](vectors))  # [U, T]
+    cosines = np.stack([(foretold * offered[column]).sum(axis=1) for column in choices.T], axis=1)  # [N, CHOICES]
+    return float(100 * (cosines[:, 0] > cosines[:, 1:].max(axis=1)).mean())
+
+
+def length_labels(pairs: Sequence[Pairs]) -> list[np.ndarray]:
+    """Returns the bin of each text's length, `[U]` for each half; the bins hold like numbers of the first half."""
+    edges = np.quantile(pairs[0].sizes, np.arange(1, BINS) / BINS)  # [BINS - 1]
+    return [np.searchsorted(edges, half.sizes) for half in pairs]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Sentences without their end, and whether each was a question `[N]`."""
+
+    texts: list[str]
+    labels: np.ndarray
+
+
+def draw_questions(books: Sequence[Book], count: int) -> Marked:
+    """Returns up to `count` sentences less their end, as many questions as others.
+
+    Raises:
+        ConfigError: the books hold too few questions.
+    """
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for words in (words for book in books for words in book.sentences()):
+        body, end = without_end(words)
+        if body and end:
+            kinds["?" in end].append(" ".join(body))
+    each = min(count // 2, *map(len, kinds))
+    if each < _LEAST:
+        raise _too_little(books, min(map(len, kinds)), "questions, or other sentences,")
+    return Marked([*some(kinds[0], each), *some(kinds[1], each)], np.repeat([0, 1], each))
+
+
+def without_end(words: Sentence) -> tuple[Sentence, Sentence]:
+    """Returns a sentence in two: up to its end marks, and those with what closes it."""
+    last = len(words)
+    while last and words[last - 1] in _ENDS:
+        last -= 1
+    return words[:last], words[last:]
+
+
+def same_photo(groups: np.ndarray, vectors: np.ndarray, ranks: Sequence[int] = (1, 10)) -> dict[str, float]:
+    """Returns how often one of a caption's nearest others is of the same photo, in percent.
+
+    Args:
+        groups: the photo of each caption `[N]`.
+        vectors: of the captions `[N, S]`, compared by cosine.
+        ranks: how many are the nearest.
+    """
+    units = unit_rows(vectors.astype(np.float32))  # [N, S]
+    found = np.zeros(len(ranks))  # [ranks]
+    for first in range(0, len(units), 1024):
+        part = np.arange(first, min(first + 1024, len(units)))  # [n]
+        cosines = units[part] @ units.T  # [n, N]
+        cosines[np.arange(len(part)), part] = -np.inf
+        nearest = np.argsort(-cosines, axis=1)[:, : max(ranks)]  # [n, most]
+        hits = groups[nearest] == groups[part, None]  # [n, most]
+        found += [hits[:, :rank].any(axis=1).sum() for rank in ranks]
+    return {f"R@{rank}": float(100 * count / len(units)) for rank, count in zip(ranks, found, strict=True)}
