@@ -17,7 +17,8 @@ from pipelines.job import Parts, Target, build
 from pipelines.progress import Progress
 from pipelines.sources import Task, feature_photo
 from transforms.records import Outcome
-from transforms.write import FileRecord, write_whole
+from transforms.storage import write_whole
+from transforms.write import FileRecord
 
 
 def worker_threads(options: PipelineOptions) -> int | None:

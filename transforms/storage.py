@@ -1,4 +1,4 @@
-"""Objects on any file system by URI: looked at and read in bulk, with an error for each that fails.
+"""Objects on any file system by URI: looked at and read in bulk, with an error for each that fails, and written whole.
 
 Names are taken literally: fsspec's own `cat` would expand `[`, `*` and `?` in them.
 """
@@ -228,3 +228,18 @@ def _info(fs: Any, path: str) -> Any:
         return fs.info(path)
     except Exception as error:  # read_error raises it again where it is a bug
         return error
+
+
+def write_whole(uri: str, data: bytes) -> None:
+    """Puts a file in place whole: on local disks through a temporary name, elsewhere by the store's own put."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    if "file" not in filesystem.protocol:
+        filesystem.pipe_file(path, data)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.part"
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

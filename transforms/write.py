@@ -2,19 +2,18 @@
 
 import hashlib
 import io
-import os
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
 from transforms.rows import SCHEMAS, Row
 from transforms.sentences import shard_of
+from transforms.storage import write_whole
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,6 @@ class FileRecord:
     sha256: str
     bytes: int
     counts: tuple[tuple[str, int], ...] = ()
-
-
-def write_whole(uri: str, data: bytes) -> None:
-    """Puts a file in place whole: on local disks through a temporary name, elsewhere by the store's own put."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    if "file" not in filesystem.protocol:
-        filesystem.pipe_file(path, data)
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.part"
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def row_key(row: Row) -> tuple[str, ...]:
