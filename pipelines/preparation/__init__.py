@@ -1,0 +1,1 @@
+"""Books and captions become training corpora, by a Beam pipeline."""

@@ -1,0 +1,84 @@
+"""Corpora that `pipelines.prepare_texts` left, memory-mapped: their words stay on disk until a batch asks for them."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.preparation.records import ARRAYS, FORMAT, MANIFEST, VOCABULARY
+from pipelines.training.passages import Source
+from pipelines.training.settings import ConfigError
+from pipelines.training.texts import Tokens, Vocabulary
+
+
+class ShardedTokens(Tokens):
+    """Texts of several shards in a row; only where each starts is in memory, eight bytes a text.
+
+    Args:
+        shards: ids `[R]` and starts `[n + 1]` of each.
+    """
+
+    def __init__(self, shards: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        self._parts = [ids for ids, _ in shards]
+        self._firsts = np.cumsum([0, *(len(ids) for ids in self._parts)]).tolist()
+        ends = [starts[1:] + first for (_, starts), first in zip(shards, self._firsts, strict=False)]
+        object.__setattr__(self, "starts", np.concatenate([np.zeros(1, np.int64), *ends]))
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The words of all texts, read from all shards `[R]`."""
+        return np.concatenate([np.zeros(0, np.int32), *self._parts])
+
+    def __getitem__(self, place: int | np.integer) -> np.ndarray:
+        start, stop = int(self.starts[place]), int(self.starts[place + 1])
+        shard = bisect_right(self._firsts, start) - 1
+        first = self._firsts[shard]
+        return self._parts[shard][start - first : stop - first]
+
+    def __repr__(self) -> str:
+        return f"ShardedTokens({len(self):,} texts in {len(self._parts)} shards)"
+
+
+def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
+    """Returns the vocabulary and the texts of each kind, such as `books`, `captions`, `dev_books`, `dev_captions`.
+
+    Raises:
+        ConfigError: there is no corpus, or one of its files is not as its manifest says.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder}: has no {MANIFEST}; make a corpus with python -m pipelines.prepare_texts"
+        ) from error
+    if manifest.get("format") != FORMAT:
+        raise ConfigError(f"{folder}: has the format {manifest.get('format')}, this program reads {FORMAT}")
+    shards = [shard for entry in manifest["kinds"].values() for shard in entry["shards"]]
+    files = [manifest["vocabulary"], *(shard[name] for shard in shards for name in ARRAYS)]
+    wrong = [file["path"] for file in files if _size(folder / file["path"]) != file["bytes"]]
+    if wrong:
+        raise ConfigError(f"{folder}: missing or not of the size that {MANIFEST} says: {', '.join(wrong)}")
+    vocabulary = Vocabulary(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
+    return vocabulary, {kind: _source(folder, entry["shards"]) for kind, entry in manifest["kinds"].items()}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _source(folder: Path, shards: Sequence[dict[str, Any]]) -> Source:
+    arrays = [[_mapped(folder / shard[name]["path"]) for name in ARRAYS] for shard in shards]
+    firsts = np.cumsum([0, *(shard["texts"] for shard in shards)])
+    neighbours = [
+        np.where(places < 0, -1, places + first) for (_, _, places), first in zip(arrays, firsts[:-1], strict=True)
+    ]
+    texts = ShardedTokens([(ids, starts) for ids, starts, _ in arrays])
+    return Source(texts, np.concatenate([np.zeros(0, np.int64), *neighbours]))
+
+
+def _mapped(path: Path) -> np.ndarray:
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
