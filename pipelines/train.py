@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipelines.training.corpus import Corpus
 from pipelines.training.networks import NETWORKS
+from pipelines.training.original_networks import choose_network
 from pipelines.training.settings import ConfigError, read_settings
 
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     corpus = Corpus(arguments.data, arguments.prepared or arguments.output.parent / "prepared")
     try:
         settings = read_settings(arguments.config, arguments.set)
-        figures = NETWORKS[arguments.network](settings, corpus, arguments.output)
+        figures = choose_network(arguments.network, settings)(settings, corpus, arguments.output)
     except ConfigError as error:
         print(f"{arguments.config}: {error}", file=sys.stderr)
         return 2

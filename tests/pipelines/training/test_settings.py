@@ -10,6 +10,9 @@ from pipelines.training.decoder import DecoderConfig
 from pipelines.training.features import in_timm_names
 from pipelines.training.joint import JointConfig
 from pipelines.training.loop import LoopConfig
+from pipelines.training.original_decoder import OriginalDecoderConfig
+from pipelines.training.original_joint import OriginalJointConfig
+from pipelines.training.original_skip_thoughts import OriginalThoughtsConfig
 from pipelines.training.settings import ConfigError, read_settings, section
 from pipelines.training.story_material import StoriesConfig
 from pipelines.training.thoughts import ThoughtsConfig
@@ -25,12 +28,31 @@ CONFIGS = Path(__file__).parents[3] / "configs" / "training"
         ("skip_thoughts", {"network": ThoughtsConfig}),
         ("caption_writer", {"network": WriterConfig, "bank": BankConfig}),
         ("decoder", {"network": DecoderConfig, "stories": StoriesConfig}),
+        ("original/joint_embedding", {"network": OriginalJointConfig}),
+        ("original/skip_thoughts", {"network": OriginalThoughtsConfig}),
+        ("original/decoder", {"network": OriginalDecoderConfig}),
     ],
 )
 def test_the_configurations_that_ship_are_valid(name: str, kinds: dict[str, type]) -> None:
     settings = read_settings(CONFIGS / f"{name}.yaml")
     for part, kind in (kinds | {"training": LoopConfig}).items():
         assert section(settings, part, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("joint_embedding", OriginalJointConfig),
+        ("skip_thoughts", OriginalThoughtsConfig),
+        ("decoder", OriginalDecoderConfig),
+    ],
+)
+def test_the_original_recipes_ship_with_the_programs_values(name: str, kind: type) -> None:
+    settings = read_settings(CONFIGS / "original" / f"{name}.yaml")
+    assert section(settings, "network", kind) == kind()
+    loop = section(settings, "training", LoopConfig)
+    clip = 2.0 if name == "joint_embedding" else 5.0
+    assert (loop.optimiser, loop.learning_rate, loop.clip, loop.precision) == ("adam2015", 0.0002, clip, "float32")
 
 
 def test_overrides_win_and_whole_numbers_count_as_fractions(tmp_path: Path) -> None:
