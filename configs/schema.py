@@ -34,6 +34,7 @@ class Choices(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     style_strength: Strength = 1.0
+    shift: Literal["mean", "spread"] = "mean"
     captions: Captioning = "retrieved"
     captions_per_photo: CaptionCount = 100
     written_captions: WrittenCount = 5
@@ -73,6 +74,9 @@ class RunConfig(BaseModel):
     style: Text = Field("romance", description="style of the stories; several with commas, a mean of several with +")
     style_strength: Strength | None = Field(
         None, description="how far to shift from captions to the style; 0 is not at all"
+    )
+    shift: Literal["mean", "spread"] | None = Field(
+        None, description="how to shift: mean moves a photo's vector, spread also stretches it to how the style differs"
     )
     captions: Captioning | None = Field(
         None, description="where captions come from: the caption bank, the pack's caption writer, or both"

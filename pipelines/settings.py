@@ -10,9 +10,10 @@ import numpy as np
 
 from configs.schema import Choices, ConfigError, RunConfig, check_choices
 from model_handlers.components import decoder_entry
-from model_handlers.handler import DeviceError, resolve_device
+from model_handlers.handler import DeviceError, Placement, resolve_device
 from model_handlers.pack_card import CARD, PackError
 from model_handlers.packs import Pack
+from model_handlers.spreads import ReadySpread
 from transforms.records import StyleVectors
 
 POCKET = str(Path(__file__).parents[1] / "packs" / "pocket")
@@ -73,7 +74,7 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
     styles: dict[str, StyleVectors] = {}
     for name in [part.strip() for part in config.style.split(",")]:
         try:
-            styles[name] = style_vectors(pack, name, width)
+            styles[name] = style_vectors(pack, name, width, choices.shift)
         except PackError as error:
             problems += [f"--style {problem}" for problem in error.problems]
     try:
@@ -92,13 +93,21 @@ def choose(pack: Pack, config: RunConfig) -> Choices:
     Raises:
         ConfigError: lists what is wrong with the pack's choices.
     """
-    by_pack = {name: value for name, value in _pack_defaults(pack).items() if name in Choices.model_fields}
-    try:
-        check_choices(by_pack)
-    except ConfigError as error:
-        raise ConfigError([f"--pack {pack.location}/{CARD}: defaults: {one}" for one in error.problems]) from error
+    by_pack = pack_choices(pack).model_dump(exclude_unset=True)
     by_user = {name: value for name in Choices.model_fields if (value := getattr(config, name)) is not None}
     return check_choices(by_pack | by_user)
+
+
+def pack_choices(pack: Pack) -> Choices:
+    """Returns the pack's choices, which are those of the program of 2015 where the card is silent.
+
+    Raises:
+        ConfigError: lists what is wrong with them.
+    """
+    try:
+        return check_choices(_pack_defaults(pack))
+    except ConfigError as error:
+        raise ConfigError([f"--pack {pack.location}/{CARD}: defaults: {one}" for one in error.problems]) from error
 
 
 def _pack_defaults(pack: Pack) -> dict[str, Any]:
@@ -117,11 +126,17 @@ def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def style_vectors(pack: Pack, name: str, width: int) -> StyleVectors:
+def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
     """Returns the shift to a style, or to the mean of styles joined by +.
 
+    Args:
+        pack: holds the styles.
+        name: of the style or styles.
+        width: S, of the decoder.
+        shift: `mean` or `spread`.
+
     Raises:
-        PackError: the pack lacks a style or the source style, or one has another width.
+        PackError: the pack lacks a style, its spread where wanted, or the source style, or one has another width.
     """
     styles = pack.components.get("styles", {})
     problems = []
@@ -136,13 +151,40 @@ def style_vectors(pack: Pack, name: str, width: int) -> StyleVectors:
         problems.append(f"{name}: the pack has no source style to take out; pipelines.fit_style --source makes one")
     if problems:
         raise PackError(problems)
+    spread = _spread(pack, name, width) if shift == "spread" else None
     source = _vector(pack, pack.components["source_style"])
     for vector in [source, *targets]:
         if vector.shape != (width,):
             raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
     if len(targets) == 1:
-        return StyleVectors(source, targets[0])
-    return StyleVectors(source, np.stack(targets).mean(axis=0, dtype=np.float32))
+        return StyleVectors(source, targets[0], spread)
+    return StyleVectors(source, np.stack(targets).mean(axis=0, dtype=np.float32), spread)
+
+
+def _spread(pack: Pack, name: str, width: int) -> ReadySpread:
+    """Returns the map of a style, or the mean of those of several.
+
+    Raises:
+        PackError: the pack lacks one, or one has another width.
+    """
+    there = pack.components.get("spreads", {})
+    parts = name.split("+")
+    problems = [
+        f"{part!r}: the pack has no spread of it, which --shift spread needs; it has "
+        f"{', '.join(sorted(there)) or 'none'}. pipelines.fit_style --spread makes one"
+        for part in parts
+        if part not in there
+    ]
+    files = tuple(there[part] for part in parts if part in there)
+    shapes = [pack.array(file).shape for file in files]
+    problems += [
+        f"{name}: a spread has shape {shape}, the decoder wants {(width, width)}"
+        for shape in shapes
+        if shape != (width, width)
+    ]
+    if problems:
+        raise PackError(problems)
+    return ReadySpread(Placement(pack.location, pack.digest), files)
 
 
 def _vector(pack: Pack, file: str) -> np.ndarray:

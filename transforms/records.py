@@ -1,6 +1,7 @@
 """The records that travel between the steps."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -68,12 +69,26 @@ class Telling:
     style: str
 
 
+class Spread(Protocol):
+    """A linear map that is read where it is first needed; it is too large to travel with a step."""
+
+    def matrix(self) -> np.ndarray:
+        """Returns the map `[S, S]` float32."""
+
+
 @dataclass(frozen=True, eq=False)
 class StyleVectors:
-    """The style that is taken out, c `[S]`, and the style that is put in, b `[S]`, both float32."""
+    """The shift to a style.
+
+    Attributes:
+        source: the style that is taken out, c `[S]` float32.
+        target: the style that is put in, b `[S]` float32.
+        spread: what differs from c is mapped by it, A; None where it stays as it is.
+    """
 
     source: np.ndarray
     target: np.ndarray
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,13 @@ def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float) -> np.ndarray:
-    """Returns F(x) = x - c + b `[S]` (SPEC section 8); a strength other than 1 scales both c and b."""
+    """Returns F(x) = x - c + b `[S]` (SPEC section 8), or A (x - c) + b where the style has a spread A.
+
+    A strength s other than 1 gives (1 - s) x + s F(x), which without a spread scales both c and b.
+    """
+    if shift.spread is not None:
+        shifted = shift.spread.matrix() @ (vector - shift.source) + shift.target  # [S]
+        return shifted if strength == 1.0 else vector + np.float32(strength) * (shifted - vector)
     if strength == 1.0:
         return vector - shift.source + shift.target
     scale = np.float32(strength)

@@ -42,10 +42,11 @@ def join_paragraphs(lines: Iterable[str], min_words: int) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """The mean `[S]` of sentence vectors, and how many went into it."""
+    """The mean `[S]` of sentence vectors, how many went into it, and their covariance `[S, S]` where it was wanted."""
 
     vector: np.ndarray
     count: int
+    covariance: np.ndarray | None = None
 
 
 def read_keys(uri: str, min_words: int) -> Iterator[bytes]:
@@ -59,30 +60,45 @@ def as_texts(keys: list[bytes]) -> Texts:
     return Texts.from_keys(keys)
 
 
+Sums = tuple[np.ndarray | float, np.ndarray | float, int]
+"""Sums in float64 of vectors `[S]` and, where wanted, of their products `[S, S]`, and how many were summed."""
+
+
 class MeanVector(beam.CombineFn):
-    """Combines arrays `[n, S]` into their Mean over all rows; None where there were none."""
+    """Combines arrays `[n, S]` into their Mean over all rows; None where there were none.
 
-    def create_accumulator(self) -> tuple[np.ndarray | float, int]:
-        return 0.0, 0
+    Args:
+        spread: the covariance is wanted too.
+    """
 
-    def add_input(
-        self, accumulator: tuple[np.ndarray | float, int], vectors: np.ndarray
-    ) -> tuple[np.ndarray | float, int]:
-        """Returns the sum and count with the rows of `vectors` `[n, S]` added; sums are float64."""
-        total, count = accumulator
-        return total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
+    def __init__(self, spread: bool = False) -> None:
+        super().__init__()
+        self.spread = spread
 
-    def merge_accumulators(
-        self, accumulators: Iterable[tuple[np.ndarray | float, int]]
-    ) -> tuple[np.ndarray | float, int]:
+    def create_accumulator(self) -> Sums:
+        return 0.0, 0.0, 0
+
+    def add_input(self, accumulator: Sums, vectors: np.ndarray) -> Sums:
+        """Returns the sums and count with the rows of `vectors` `[n, S]` added."""
+        total, products, count = accumulator
+        if self.spread:
+            wide = vectors.astype(np.float64)  # [n, S]
+            products = products + wide.T @ wide  # [S, S]
+        return total + vectors.sum(axis=0, dtype=np.float64), products, count + len(vectors)
+
+    def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
         """Returns the sums and counts of all accumulators added up."""
-        totals, counts = zip(*accumulators, strict=True)
-        return sum(totals), sum(counts)
+        totals, products, counts = zip(*accumulators, strict=True)
+        return sum(totals), sum(products), sum(counts)
 
-    def extract_output(self, accumulator: tuple[np.ndarray | float, int]) -> Mean | None:
-        """Returns the mean in float32."""
-        total, count = accumulator
-        return Mean(np.asarray(total / count, np.float32), count) if count else None
+    def extract_output(self, accumulator: Sums) -> Mean | None:
+        """Returns the mean in float32, and the covariance in float64."""
+        total, products, count = accumulator
+        if not count:
+            return None
+        mean = np.asarray(total / count)  # [S]
+        covariance = products / count - np.outer(mean, mean) if self.spread else None  # [S, S]
+        return Mean(mean.astype(np.float32), count, covariance)
 
 
 def raise_failures(vectors: np.ndarray | Exception) -> np.ndarray:
@@ -106,10 +122,12 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
     Attributes:
         handler: lists of texts to arrays `[n, S]`.
         min_words: least words of a passage; 0 takes each line for one.
+        spread: the covariance is wanted too.
     """
 
     handler: ModelHandler
     min_words: int = 0
+    spread: bool = False
 
     def expand(self, uris: PCollection[str]) -> PCollection[Mean]:
         return (
@@ -120,5 +138,5 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
             | "Take texts" >> beam.Map(as_texts)
             | "Encode passages" >> RunInference(self.handler)
             | "Raise failures" >> beam.Map(raise_failures)
-            | "Average vectors" >> beam.CombineGlobally(MeanVector())
+            | "Average vectors" >> beam.CombineGlobally(MeanVector(self.spread))
         )

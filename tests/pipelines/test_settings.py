@@ -82,6 +82,22 @@ def test_several_styles_and_mixtures(story_pack: Pack) -> None:
     assert mixed.dtype == np.float32
 
 
+def test_spreads_of_styles_and_mixtures(story_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "spread"), story_pack)
+    maps = {"romance": 2 * np.eye(48, dtype="f2"), "swift": np.eye(48, dtype="f2"), "narrow": np.eye(3, dtype="f2")}
+    writer.components["spreads"] = {name: writer.add_array(f"{name}.map.npy", one) for name, one in maps.items()}
+    writer.components["styles"] |= dict.fromkeys(("narrow", "plain"), writer.components["styles"]["swift"])
+    pack = writer.finish()
+    settings = settings_of(pack, style="romance,swift,romance+swift", shift="spread")
+    spreads = [shift.spread for shift in settings.styles.values()]
+    assert [spread.matrix()[1, 1] for spread in spreads if spread] == [2, 1, 1.5]
+    assert all(shift.spread is None for shift in settings_of(pack, style="romance,plain").styles.values())
+    found = problems(pack, features="f.parquet", device="cpu", style="plain+romance,narrow", shift="spread")
+    assert len(found) == 2
+    assert found[0].startswith("--style 'plain': the pack has no spread of it, which --shift spread needs; it has")
+    assert "narrow: a spread has shape (3, 3), the decoder wants (48, 48)" in found[1]
+
+
 def test_every_problem_of_a_pack_is_listed(story_pack: Pack) -> None:
     found = problems(story_pack, style="noir,romance+jazz", device="cuda")
     assert len(found) == 4
@@ -128,7 +144,7 @@ def test_widths_that_do_not_fit(photo_pack: Pack, tmp_path: Path) -> None:
 
 CHOICES = {
     "captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "min_words": 3, "max_words": 30, "no_repeat": 3,
-    "contrast": 0.5, "captions": "both",
+    "shift": "spread", "contrast": 0.5, "captions": "both",
 }  # fmt: skip
 CHANGES = {"lyric": True, "decoding": "original"}
 SAME = {

@@ -3,12 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from model_handlers.handler import Placement, resolve_device
+from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
+from model_handlers.sentences import SentenceEncoder
+from pipelines.options import beam_options
+from pipelines.spreads import caption_spread
 from pipelines.styles import expand_texts, main
+from transforms.spreading import shrink, transport
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PASSAGES: list[str] = json.loads((GOLDEN / "style.json").read_text())
@@ -54,6 +61,42 @@ def test_the_new_style_tells_stories(
     assert code == 0 and "a (my-style_2; nearest caption:" in printed
 
 
+def test_a_style_with_its_spread(
+    fit: Fit, run_job: Fit, write_features: Callable[..., str], story_pack: Pack, output_at: Any, tmp_path: Path
+) -> None:
+    writer = PackWriter(str(tmp_path / "base"), story_pack)
+    writer.card["defaults"]["captions_per_photo"] = 3
+    base = writer.finish()
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(PASSAGES))
+    code, _, errors = fit("--name=mine", "--spread", pack=base.location)
+    assert code == 0, errors
+    pack = Pack.open(f"{tmp_path}/new")
+    spread = np.asarray(pack.array(pack.components["spreads"]["mine"]), np.float64)  # [48, 48]
+    vectors = SentenceEncoder(base, resolve_device("cpu")).encode(PASSAGES)  # [5, 48]
+    source, count = caption_spread(base, Placement(base.location, base.digest, "cpu"), beam_options([]))
+    wanted = transport(shrink(source, count), shrink(np.cov(vectors.T, bias=True), 5))
+    np.testing.assert_allclose(spread, wanted, atol=5e-3)
+    features = write_features([("a", np.ones(4096))])
+    tell = (f"--features={features}", f"--pack={tmp_path}/new", "--beam-width=3", "--style=mine")
+    rows = []
+    for shift in ("mean", "spread"):
+        places = output_at(f"{tmp_path}/{shift}")
+        assert run_job(*tell, f"--shift={shift}", f"--output={places.location}")[0] == 0
+        rows += places.rows("stories")
+        assert places.manifests[0]["settings"]["shift"] == shift
+    assert rows[0]["cost"] != rows[1]["cost"] and rows[0]["settings_digest"] != rows[1]["settings_digest"]
+    code, _, errors = run_job(*tell, "--shift=spread", "--style=romance", f"--output={tmp_path}/none")
+    assert code == 2 and "'romance': the pack has no spread of it, which --shift spread needs; it has mine" in errors
+
+
+def test_a_style_made_anew_drops_its_old_spread(fit: Fit, story_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "base"), story_pack)
+    writer.components["spreads"] = {"mine": writer.add_array("mine.map.npy", np.eye(48, dtype="f2"))}
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(PASSAGES))
+    assert fit("--name=mine", pack=writer.finish().location)[0] == 0
+    assert Pack.open(f"{tmp_path}/new").components["spreads"] == {}
+
+
 def test_the_caption_style_is_the_one_taken_out(fit: Fit, story_pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "texts" / "a.txt").write_text(PASSAGES[0])
     assert fit("--name=caption")[0] == 0
@@ -85,6 +128,8 @@ def test_texts_that_are_not_utf_8(fit: Fit, tmp_path: Path) -> None:
         (["--name=mine", "--min-word=1"], ["--min-word=1: neither"]),
         (["--name=mine", "--runner=DataflowRunner"], ["--runner: this command needs a runner on this machine"]),
         (["--name=mine", "--runner=DaskRunner"], ["--runner"]),
+        (["--name=caption", "--spread"], ["--spread: belongs to the styles that are put in"]),
+        (["--name=mine", "--spread"], ["--spread: one passage does not say how passages differ"]),
         ([], ["--name"]),
     ],
 )

@@ -81,6 +81,25 @@ def test_shift_by_hand(strength: float, expected: list[float]) -> None:
     np.testing.assert_array_equal(shifted, expected)
 
 
+class Doubled:
+    """A spread that doubles the first direction and swaps nothing."""
+
+    def matrix(self) -> np.ndarray:
+        return np.array([[2, 0], [0, 0.5]], "f4")
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"), [(1.0, [10 + 198, 20 + 99]), (0.0, [100, 200]), (0.5, [154, 159.5]), (2.0, [316, 38])]
+)
+def test_shift_with_a_spread_by_hand(strength: float, expected: list[float]) -> None:
+    spread = StyleVectors(SHIFT.source, SHIFT.target, Doubled())
+    shifted = shift_style(np.array([100, 200], "f4"), spread, strength)
+    assert shifted.dtype == np.float32
+    np.testing.assert_array_equal(shifted, expected)
+    own = shift_style(SHIFT.source, spread, strength)
+    np.testing.assert_array_equal(own, shift_style(SHIFT.source, SHIFT, strength))  # F(c) is b, whatever the spread
+
+
 def test_shift_is_taken_out_before_it_is_put_in() -> None:
     """In float32 the order of the original, x - c + b, shows: b and c alone would cancel 1 away."""
     big = StyleVectors(source=np.array([1e8], "f4"), target=np.array([1e8 + 8], "f4"))

@@ -75,8 +75,21 @@ def test_means_add_up_however_they_are_parted() -> None:
     np.testing.assert_allclose(mean.vector, rows.mean(axis=0, dtype=np.float64), rtol=1e-6)
 
 
-def test_no_rows_have_no_mean() -> None:
-    combine = MeanVector()
+def test_covariances_add_up_however_they_are_parted() -> None:
+    rows = (3 + np.random.RandomState(0).randn(50, 3)).astype("f4")
+    combine = MeanVector(spread=True)
+    parts = [combine.add_input(combine.create_accumulator(), part) for part in (rows[:5], rows[5:20], rows[20:])]
+    mean = combine.extract_output(combine.merge_accumulators([combine.create_accumulator(), *parts]))
+    assert mean is not None and mean.count == 50 and mean.covariance is not None
+    np.testing.assert_allclose(mean.covariance, np.cov(rows.T, bias=True), atol=1e-6)
+    plain = MeanVector()
+    without = plain.extract_output(plain.add_input(plain.create_accumulator(), rows))
+    assert without is not None and without.covariance is None
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_no_rows_have_no_mean(spread: bool) -> None:
+    combine = MeanVector(spread)
     empty = combine.merge_accumulators([combine.create_accumulator()] * 2)
     assert combine.extract_output(empty) is None
 

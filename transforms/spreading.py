@@ -1,0 +1,43 @@
+"""The richer style shift: a linear map that gives caption means the spread of a style's passages."""
+
+import numpy as np
+
+MOST = 4.0  # a direction in which captions hardly differ is noise; it is stretched by no more
+
+
+def shrink(covariance: np.ndarray, count: int) -> np.ndarray:
+    """Returns a covariance `[S, S]` of `count` samples, mixed with as much of an even one as the samples are too few.
+
+    Oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero 2010, equation 23).
+    """
+    width = len(covariance)
+    even = np.trace(covariance) / width
+    squares = float((covariance**2).sum())
+    above = (1 - 2 / width) * squares + (even * width) ** 2
+    below = (count + 1 - 2 / width) * (squares - even**2 * width)
+    share = min(1.0, above / below) if below > 0 else 1.0
+    return (1 - share) * covariance + share * even * np.eye(width)  # [S, S]
+
+
+def transport(source: np.ndarray, target: np.ndarray, most: float = MOST) -> np.ndarray:
+    """Returns A `[S, S]`, the map of least movement with A source A = target, which stretches by no more than `most`.
+
+    Whitening and colouring in one: A = C^-1/2 (C^1/2 B C^1/2)^1/2 C^-1/2 for source C and target B (Olkin and
+    Pukelsheim 1982).
+
+    Args:
+        source: covariance `[S, S]` of what is mapped, positive definite.
+        target: covariance `[S, S]` to be had.
+        most: largest factor by which a direction is stretched.
+    """
+    root, inverse = _power(source, 0.5), _power(source, -0.5)  # [S, S], [S, S]
+    between = inverse @ _power(root @ target @ root, 0.5) @ inverse  # [S, S]
+    values, vectors = np.linalg.eigh((between + between.T) / 2)  # [S], [S, S]
+    return (vectors * values.clip(max=most)) @ vectors.T  # [S, S]
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """Returns a power of a symmetric matrix `[S, S]`, whose eigenvalues at or below 0 are taken for rounding."""
+    values, vectors = np.linalg.eigh(matrix)  # [S], [S, S]
+    least = np.finfo(np.float64).eps * values[-1]
+    return (vectors * values.clip(min=least) ** exponent) @ vectors.T  # [S, S]
