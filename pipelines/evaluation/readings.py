@@ -181,7 +181,7 @@ def same_photo(groups: np.ndarray, vectors: np.ndarray, ranks: Sequence[int] = (
         part = np.arange(first, min(first + 1024, len(units)))  # [n]
         cosines = units[part] @ units.T  # [n, N]
         cosines[np.arange(len(part)), part] = -np.inf
-        nearest = np.argsort(-cosines, axis=1)[:, : max(ranks)]  # [n, most]
+        nearest = np.argsort(-cosines, axis=1)[:, : min(max(ranks), len(units) - 1)]  # [n, most]
         hits = groups[nearest] == groups[part, None]  # [n, most]
         found += [hits[:, :rank].any(axis=1).sum() for rank in ranks]
     return {f"R@{rank}": float(100 * count / len(units)) for rank, count in zip(ranks, found, strict=True)}
