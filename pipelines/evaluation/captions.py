@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
 
 from model_handlers.captions import CaptionHandler
 from model_handlers.features import FeatureHandler
@@ -27,20 +28,21 @@ def run(flags: Namespace) -> Figures:
     )
     load = LoadImages(pack.component("features")["preprocessing"])
     pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size), flags.batch_size)
-    firsts = first_captions([feature for _, feature in pairs], CaptionHandler(placement, 1, flags.batch_size))
+    handler = CaptionHandler(placement, 1)
+    firsts = first_captions([feature for _, feature in pairs], handler, flags.batch_size)
     references = [photo.captions for photo in table]
     return {"CIDEr": cider(firsts, references), **bleu(firsts, references), "photos": len(table)}
 
 
-def first_captions(features: list[np.ndarray], handler: CaptionHandler) -> list[str]:
+def first_captions(features: list[np.ndarray], handler: ModelHandler, batch_size: int) -> list[str]:
     """Returns the best caption of each photo, from feature vectors `[F]`.
 
     Raises:
         RuntimeError: the handler failed on a photo.
     """
     captions = []
-    for start in range(0, len(features), handler.batch_size):
-        for matches in handler.run_inference(features[start : start + handler.batch_size], handler.load_model()):
+    for start in range(0, len(features), batch_size):
+        for matches in handler.run_inference(features[start : start + batch_size], handler.load_model()):
             if isinstance(matches, Exception):
                 raise RuntimeError(f"a photo found no caption: {matches}") from matches
             captions.append(matches[0][0])

@@ -17,7 +17,7 @@ from pipelines.evaluation.probe_texts import learn
 from pipelines.evaluation.scores import plain
 from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
 from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, gather, open_for
-from pipelines.evaluation.wordnet import WordNet, find_wordnet
+from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
 from pipelines.indexing import read_captions
 from pipelines.options import parse_assignments
 from pipelines.story import Models, StoryError, load_all, tell_batch
@@ -71,7 +71,7 @@ def run(flags: Namespace) -> Figures:
     )
     probe, learned = learn(captions, books) if books else (None, {"accuracy": None})
     rows = tell_all(models, listings)
-    subjects = Subjects(WordNet(folder))
+    subjects = Subjects(open_wordnet(folder))
     texts = (" ".join(read_passages(book, 0)) for book in tqdm(books, desc="books", unit="book"))
     copied = find_copies([row["story"] for row in rows], texts)
     styles = {}

