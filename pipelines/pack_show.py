@@ -10,7 +10,11 @@ from model_handlers.packs import locate, read_card
 
 Facts = dict[str, Any]
 WIDTH = 100
-GROUPS = {"decoders": "decoder", "styles": "style"}  # components of several members, and what one is called
+GROUPS = {
+    "decoders": "decoder",
+    "styles": "style",
+    "spreads": "spread",
+}  # components of several members, and what one is called
 SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data"}
 
 

@@ -117,6 +117,8 @@ def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
         styles["source_style"] = pack.components["source_style"]
     for name, file in styles.items():
         yield name, partial(_load_style, pack, file)
+    for name, file in pack.components.get("spreads", {}).items():
+        yield f"spread {name}", partial(_load_spread, pack, file)
 
 
 def _place(pack: Pack) -> Placement:
@@ -155,9 +157,21 @@ def _load_sentence_encoder(pack: Pack) -> None:
 
 def _load_style(pack: Pack, file: str) -> None:
     vector = pack.array(file).reshape(-1)  # [S]
+    _check_numbers(pack, file, vector, (_sentence_width(pack, vector.size),))
+
+
+def _load_spread(pack: Pack, file: str) -> None:
+    matrix = pack.array(file)  # [S, S]
+    _check_numbers(pack, file, matrix, (_sentence_width(pack, len(matrix)),) * 2)
+
+
+def _sentence_width(pack: Pack, width: int) -> int:
+    """Returns S by the sentence encoder, or `width` in a pack without one."""
     encoder = pack.components.get("sentence_encoder")
-    width = encoder["uni"] + 2 * encoder["bi"] if encoder else vector.size
-    if vector.size != width or not np.isfinite(vector).all():
-        raise PackError(
-            [f"{pack.location}/{file}: is no vector of {width} finite numbers, which the sentence encoder's are"]
-        )
+    return encoder["uni"] + 2 * encoder["bi"] if encoder else width
+
+
+def _check_numbers(pack: Pack, file: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or not np.isfinite(array).all():
+        wanted = f"finite numbers of shape {list(shape)}, as the sentence encoder's vectors want"
+        raise PackError([f"{pack.location}/{file}: holds no {wanted}"])

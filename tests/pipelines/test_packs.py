@@ -183,6 +183,10 @@ def narrow_a_style(writer: PackWriter, pack: Pack) -> None:
     writer.components["styles"]["swift"] = writer.add_array("narrow.npy", np.zeros(3, "f4"))
 
 
+def narrow_a_spread(writer: PackWriter, pack: Pack) -> None:
+    writer.components["spreads"] = {"swift": writer.add_array("spread.npy", np.eye(48, 47, dtype="f4"))}
+
+
 def pickle_a_style(writer: PackWriter, pack: Pack) -> None:
     np.save(writer.root / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     writer.components["styles"]["swift"] = "pickled.npy"
@@ -214,8 +218,9 @@ def widen_the_encoder(writer: PackWriter, pack: Pack) -> None:
     ("spoil", "part"),
     [
         (drop_a_tensor, "does not fit the card"),
-        (spoil_a_style, "nan.npy: is no vector of 48 finite numbers"),
-        (narrow_a_style, "narrow.npy: is no vector of 48 finite numbers"),
+        (spoil_a_style, "nan.npy: holds no finite numbers of shape [48]"),
+        (narrow_a_style, "narrow.npy: holds no finite numbers of shape [48]"),
+        (narrow_a_spread, "spread.npy: holds no finite numbers of shape [48, 48]"),
         (pickle_a_style, "pickled.npy: not a plain .npy array"),
         (pickle_weights, "weights.safetensors: not a safetensors file"),
         (spoil_the_recipe, "preprocessing must be a recipe"),
@@ -244,6 +249,7 @@ def test_everything_that_differs_is_told(call: Call, pack: Pack, tmp_path: Path)
     def edit(writer: PackWriter) -> None:
         styles = writer.components["styles"]
         styles["sea"] = writer.add_array("sea.npy", np.zeros(48, "f4"))
+        writer.components["spreads"] = {"sea": writer.add_array("sea_spread.npy", np.eye(48, dtype="f4"))}
         styles["romance"] = writer.add_array("romance.npy", np.zeros(48, "f4"))
         del styles["swift"]
         writer.components["decoders"]["again"] = dict(writer.components["decoders"]["romance"])
@@ -255,7 +261,8 @@ def test_everything_that_differs_is_told(call: Call, pack: Pack, tmp_path: Path)
     lines = [line.split() for line in printed.splitlines()]
     assert code == 1
     for words in (
-        ["-", "style", "swift"], ["+", "style", "sea"], ["+", "decoder", "again"], ["+", "sea.npy", "320", "bytes"],
+        ["-", "style", "swift"], ["+", "style", "sea"], ["+", "spread", "sea"], ["+", "decoder", "again"],
+        ["+", "sea.npy", "320", "bytes"],
         ["~", "joint_embedding", "lower", "false", "->", "true"], ["bleu", "10", "30"], ["old", "1", "-"],
         ["new", "-", "2"],
     ):  # fmt: skip
