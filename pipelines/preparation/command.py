@@ -17,7 +17,7 @@ from pipelines.pack_tools import run_command
 from pipelines.preparation.job import Target, build
 from pipelines.preparation.records import DEV, MANIFEST, Rules
 from pipelines.preparation.report import describe, describe_refused
-from pipelines.runners import container_problems, place_problems
+from pipelines.runners import container_problems, is_local, place_problems
 from transforms.folders import ListingError, expand
 from transforms.storage import absolute, check_uri, write_whole
 
@@ -85,9 +85,9 @@ def prepare_texts(argv: list[str]) -> str:
     output = absolute(flags.output).rstrip("/")
     print(f"Preparing texts of {len(files):,} files", file=sys.stderr)
     manifest = run(files, rules, Target(output, f"{output}/scratch", flags.shard_words), options)
-    held_out = [entry for entry in manifest["inputs"] if entry["kind"].startswith(DEV)]
-    if rules.books and not held_out and rules.held_out:
-        print(f"--held-out {rules.held_out}: no book is held out; there are too few", file=sys.stderr)
+    held_out = sum(entry["kind"].startswith(DEV) for entry in manifest["inputs"])
+    if rules.books and held_out < (rules.held_out if isinstance(rules.held_out, int) else bool(rules.held_out)):
+        print(f"--held-out {rules.held_out}: {held_out} books are held out; there are too few", file=sys.stderr)
     return describe(manifest, flags.output)
 
 
@@ -192,9 +192,9 @@ def run(files: dict[str, str], rules: Rules, target: Target, options: PipelineOp
         if not sum(entry["texts"] for kind, entry in manifest["kinds"].items() if not kind.startswith(DEV)):
             reasons = [line.strip() for line in describe_refused(manifest)]
             raise ConfigError(["--books, --captions: hold no text to learn from", *reasons])
-    except BaseException:
-        if filesystem.exists(path):
+    except BaseException as error:  # a job elsewhere goes on when this process is interrupted
+        if filesystem.exists(path) and (is_local(options) or isinstance(error, Exception)):
             filesystem.rm(path, recursive=True)
         raise
-    filesystem.rm(filesystem._strip_protocol(target.scratch), recursive=True)
+    filesystem.rm(fsspec.core.url_to_fs(target.scratch)[1], recursive=True)
     return manifest

@@ -48,19 +48,7 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target) -> No
         rules: what can change the corpus.
         target: where it is written.
     """
-    inspected = (
-        root
-        | "Name list" >> beam.Create([listing])
-        | "List files" >> beam.FlatMap(read_listing)
-        | "Spread files" >> beam.Reshuffle()
-        | "Inspect files" >> beam.ParDo(Inspect(rules)).with_outputs(REFUSED, main=FILES)
-    )
-    files = (
-        inspected[FILES]
-        | "Key by content" >> beam.Map(key_by_content)
-        | "Group copies" >> beam.GroupByKey()
-        | "Keep one copy" >> beam.Map(keep_one_copy)
-    )
+    files, refused = _inspect(root, listing, rules)
     held_out = AsSingleton(
         files
         | "List books" >> beam.FlatMap(book_digest, rules)
@@ -85,8 +73,26 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target) -> No
         | "Group shards" >> beam.GroupByKey()
         | "Write shards" >> beam.Map(write_shard, words, rules, target.output)
     )
-    told = (AsList(files), AsList(inspected[REFUSED]), held_out, AsList(pieces), AsList(shards), words)
+    told = (AsList(files), AsList(refused), held_out, AsList(pieces), AsList(shards), words)
     _ = root | "Give rules" >> beam.Create([rules]) | "Write manifest" >> beam.Map(write_manifest, target.output, *told)
+
+
+def _inspect(root: beam.Pipeline, listing: str, rules: Rules) -> tuple[PCollection[TextFile], PCollection[Refusal]]:
+    """Returns the files that can be used, one of each content, and the others."""
+    inspected = (
+        root
+        | "Name list" >> beam.Create([listing])
+        | "List files" >> beam.FlatMap(read_listing)
+        | "Spread files" >> beam.Reshuffle()
+        | "Inspect files" >> beam.ParDo(Inspect(rules)).with_outputs(REFUSED, main=FILES)
+    )
+    files = (
+        inspected[FILES]
+        | "Key by content" >> beam.Map(key_by_content)
+        | "Group copies" >> beam.GroupByKey()
+        | "Keep one copy" >> beam.Map(keep_one_copy)
+    )
+    return files, inspected[REFUSED]
 
 
 def _cut(

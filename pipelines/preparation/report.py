@@ -90,6 +90,8 @@ def describe(manifest: dict[str, Any], output: str) -> str:
     lines = [f"{output}: a vocabulary of {manifest['vocabulary']['words']:,} words, and"]
     for kind, entry in manifest["kinds"].items():
         out = entry["left_out"]
+        if not entry["shards"]:
+            continue
         lines.append(
             f"  {kind}: {entry['texts']:,} texts, {entry['words']:,} words; left out {out['scraps']:,} scraps, "
             f"{out['repeated']:,} that are there already, {out['unknown']:,} for unknown words"

@@ -43,7 +43,7 @@ class ShardedTokens(Tokens):
 
 
 def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
-    """Returns the vocabulary and the texts of each kind, such as `books`, `captions`, `dev_books`, `dev_captions`.
+    """Returns the vocabulary, and the texts of each kind that has any (`books`, `captions`, `dev_books`, ...).
 
     Raises:
         ConfigError: there is no corpus, or one of its files is not as its manifest says.
@@ -62,7 +62,8 @@ def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
     if wrong:
         raise ConfigError(f"{folder}: missing or not of the size that {MANIFEST} says: {', '.join(wrong)}")
     vocabulary = Vocabulary(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
-    return vocabulary, {kind: _source(folder, entry["shards"]) for kind, entry in manifest["kinds"].items()}
+    kinds = {kind: entry["shards"] for kind, entry in manifest["kinds"].items() if entry["texts"]}
+    return vocabulary, {kind: _source(folder, own) for kind, own in kinds.items()}
 
 
 def _size(path: Path) -> int:
