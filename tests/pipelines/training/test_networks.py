@@ -42,7 +42,7 @@ FOLDERS = {"joint_embedding": "joint", "skip_thoughts": "thoughts", "caption_wri
 
 RECIPE_2015 = {"recipe": "2015", "batch_size": 8}
 LOOP_2015 = LOOP | {"steps": 4, "optimiser": "adam2015", "learning_rate": 0.0002, "precision": "float32"}
-CONFIGS_2015: dict[str, dict[str, object]] = {
+CONFIGS_2015: dict[str, dict[str, dict[str, object]]] = {
     "joint_embedding": {"network": RECIPE_2015 | {"dim_word": 8, "dim": 12}, "training": LOOP_2015},
     "skip_thoughts": {"network": RECIPE_2015 | {"dim_word": 8, "uni": 16, "vocabulary": 25}, "training": LOOP_2015},
     "decoder": {"network": RECIPE_2015 | {"dim_word": 8, "dim": 14, "style_words": 20}, "training": LOOP_2015},
@@ -184,3 +184,13 @@ def test_passages_too_short_for_a_style_are_told_before_training(
     assert run(data, "decoder", root / "decoder", config) == 2
     assert "network.style_words: no passage has more than 100 words" in capsys.readouterr().err
     assert not (root / "decoder" / "log.jsonl").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("recipe", [CONFIGS, CONFIGS_2015], ids=["ours", "2015"])
+def test_every_network_trains_on_a_gpu(data: Path, recipe: dict[str, dict[str, dict[str, object]]]) -> None:
+    root = data / f"gpu{len(recipe)}"
+    for network, config in recipe.items():
+        config = config | {"training": config["training"] | {"device": "cuda"}}
+        assert run(data, network, root / FOLDERS[network], config) == 0
