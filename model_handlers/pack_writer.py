@@ -61,7 +61,9 @@ class PackWriter:
         """Writes tensors as safetensors, in half precision where asked; whole numbers stay; returns the file's name."""
         kind = float16 if half else float32
         plain = {name: cast_floats(value.detach(), kind).contiguous().clone() for name, value in tensors.items()}
-        save_file(plain, self._replace(file))
+        path = self._replace(file)
+        save_file(plain, path)
+        path.chmod(0o644)  # safetensors leaves files that only their owner may read
         return file
 
     def add_array(self, file: str, array: np.ndarray) -> str:

@@ -48,19 +48,24 @@ class SentenceEncoder:
         """S, the width of a sentence vector."""
         return self.net.dim
 
-    def rows(self, text: str | bytes, use_eos: bool = False) -> list[int]:
-        """Returns the table rows of a text's tokens.
+    def words(self, text: str | bytes) -> list[str]:
+        """Returns a text's tokens as they are looked up in the word tables.
 
         A byte string's tokens that are not ASCII are unknown, as they were to the original (SPEC section 7).
         """
         if self._as_bytes and isinstance(text, str):
             text = text.encode("utf-8", "surrogateescape")
+        words = [token.lower() if self._lower else token for token in tokenise(text)]
+        return words if isinstance(text, str) else [word if word.isascii() else UNKNOWN_WORD for word in words]
+
+    def knows(self, word: str) -> bool:
+        """Tells whether the word tables have a row for a word of `words`."""
+        return word in self._rows
+
+    def rows(self, text: str | bytes, use_eos: bool = False) -> list[int]:
+        """Returns the table rows of a text's tokens."""
         unknown = self._rows[UNKNOWN_WORD]
-        rows = []
-        for token in tokenise(text):
-            word = token.lower() if self._lower else token
-            known = isinstance(text, str) or word.isascii()
-            rows.append(self._rows.get(word, unknown) if known else unknown)
+        rows = [self._rows.get(word, unknown) for word in self.words(text)]
         return rows + [self._rows.get(END_WORD, unknown)] * use_eos
 
     @torch.inference_mode()

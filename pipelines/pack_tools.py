@@ -23,6 +23,12 @@ def command_parser(command: str, description: str) -> StrictParser:
     return parser
 
 
+def name_problems(name: str) -> list[str]:
+    """Returns what is wrong with the name of a style or decoder, which becomes a file's."""
+    fits = name.replace("-", "").replace("_", "").isalnum()
+    return [] if fits else [f"--name {name!r}: letters, digits, - and _"]
+
+
 def run_command(job: Callable[[list[str]], str], argv: list[str], made: str = "pack") -> int:
     """Returns an exit code: 0, 2 where options, texts or pack are wrong, 1 where the pipeline failed.
 

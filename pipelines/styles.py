@@ -13,7 +13,7 @@ from configs.schema import ConfigError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
 from pipelines.options import parse_with_beam
-from pipelines.pack_tools import command_parser, open_pack, run_command
+from pipelines.pack_tools import command_parser, name_problems, open_pack, run_command
 from pipelines.spreads import caption_spread
 from transforms.spreading import shrink, transport
 from transforms.texts import AverageTexts, Mean
@@ -51,11 +51,7 @@ def fit_style(argv: list[str]) -> str:
         help="also measure how the passages differ, for --shift spread; it encodes captions of the pack's bank",
     )
     flags, options = parse_with_beam(parser, argv)
-    problems = (
-        []
-        if flags.name.replace("-", "").replace("_", "").isalnum()
-        else [f"--name {flags.name!r}: letters, digits, - and _"]
-    )
+    problems = name_problems(flags.name)
     files = sorted({uri for pattern in flags.texts for uri in expand_texts(pattern)})
     if flags.spread and flags.name == SOURCE_STYLE:
         problems.append(f"--spread: belongs to the styles that are put in; that of {SOURCE_STYLE!r} is the bank's own")

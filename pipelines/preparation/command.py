@@ -5,6 +5,8 @@ import json
 import posixpath
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -14,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from configs.schema import ConfigError
 from pipelines.options import StrictParser, parse_with_beam
 from pipelines.pack_tools import run_command
+from pipelines.preparation.given_words import NO_WORDS, read_words
 from pipelines.preparation.job import Target, build
 from pipelines.preparation.records import DEV, MANIFEST, Rules
 from pipelines.preparation.report import describe, describe_refused
@@ -25,6 +28,7 @@ DESCRIPTION = (
     "Turns books and captions into corpora to train on: texts cut, filtered, each kept once, as memory-mapped ids. "
     "PLACE is a folder, a file, a glob or a URI; a name before it (romantic=PLACE) makes a kind of its own."
 )
+RULES = ("vocabulary", "words", "caption_weight", "least", "most", "unknown", "held_out", "unit", "lower")
 NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 
 
@@ -49,6 +53,13 @@ def make_parser() -> StrictParser:
     )
     flag("--output", required=True, help="new folder or URI for the corpora")
     flag("--vocabulary", type=int, default=28000, metavar="N", help="ids of the vocabulary, two of them no words")
+    flag(
+        "--words",
+        default="",
+        metavar="PLACE",
+        help="words of the corpus, in place of the most frequent ones: those of a model pack's sentence encoder, which "
+        "a story decoder needs, or a JSON list such as a training's words.json",
+    )
     flag("--caption-weight", type=float, default=2.0, metavar="X", help="a caption's word against a book's, in counts")
     flag("--least", type=int, default=5, metavar="N", help="least words of a passage")
     flag("--most", type=int, default=64, metavar="N", help="most words of a passage or caption")
@@ -64,7 +75,7 @@ def make_parser() -> StrictParser:
     flag("--lower", action=argparse.BooleanOptionalAction, default=True, help="lower case")
     flag("--shard-words", type=int, default=1 << 24, metavar="N", help="words of a file, about")
     for action in parser._actions:
-        if action.default not in (None, [], argparse.SUPPRESS):
+        if action.default not in (None, "", [], argparse.SUPPRESS):
             action.help = f"{action.help} (default: {action.default})"
     return parser
 
@@ -81,18 +92,18 @@ def prepare_texts(argv: list[str]) -> str:
         ConfigError: options or inputs are wrong, or hold no text.
     """
     flags, options = parse_with_beam(make_parser(), argv)
-    files, rules = check(flags, options)
+    files, rules, words = check(flags, options)
     output = absolute(flags.output).rstrip("/")
     print(f"Preparing texts of {len(files):,} files", file=sys.stderr)
-    manifest = run(files, rules, Target(output, f"{output}/scratch", flags.shard_words), options)
+    manifest = run(files, rules, Target(output, f"{output}/scratch", flags.shard_words), options, words)
     held_out = sum(entry["kind"].startswith(DEV) for entry in manifest["inputs"])
     if rules.books and held_out < (rules.held_out if isinstance(rules.held_out, int) else bool(rules.held_out)):
         print(f"--held-out {rules.held_out}: {held_out} books are held out; there are too few", file=sys.stderr)
     return describe(manifest, flags.output)
 
 
-def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str, str], Rules]:
-    """Returns the kind of each file, by URI, and the rules.
+def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str, str], Rules, list[str]]:
+    """Returns the kind of each file, by URI, the rules, and the words that are given, none where they are counted.
 
     Raises:
         ConfigError: lists all that is wrong.
@@ -110,21 +121,25 @@ def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str
             if kind.startswith(DEV):
                 problems.append(f"{flag} {kind}=...: names that begin with {DEV} are those of held-out texts")
     problems += [f"{kind}: names books and captions" for kind in set(kinds["--books"]) & set(kinds["--captions"])]
-    rules = Rules(
-        kinds["--books"],
-        kinds["--captions"],
-        **{
-            name: getattr(flags, name)
-            for name in ("vocabulary", "caption_weight", "least", "most", "unknown", "held_out", "unit", "lower")
-        },
-    )
-    problems += [] if flags.books or flags.captions else ["--books or --captions is needed"]
+    rules = Rules(kinds["--books"], kinds["--captions"], **{name: getattr(flags, name) for name in RULES})
+    words, wrong = _given_words(flags.words)
+    if words:
+        rules = replace(rules, vocabulary=len(words) + NO_WORDS)
+    problems += wrong + ([] if flags.books or flags.captions else ["--books or --captions is needed"])
     problems += _rule_problems(rules, sum(rules.is_book(kind) for kind in files.values()))
     problems += [] if flags.shard_words > 0 else ["--shard-words: must be at least 1"]
     problems += place_problems(options, places) + container_problems(options) + _output_problems(flags.output)
     if problems:
         raise ConfigError(problems)
-    return files, rules
+    return files, rules, words
+
+
+def _given_words(place: str) -> tuple[list[str], list[str]]:
+    """Returns the words at a place, none where there is no place, and what is wrong with it."""
+    try:
+        return (read_words(place) if place else []), []
+    except ConfigError as error:
+        return [], error.problems
 
 
 def _named(pattern: str, kind: str) -> tuple[str, str]:
@@ -176,18 +191,29 @@ def _output_problems(output: str) -> list[str]:
     return [f"--output {output}: is not empty; a run that was stopped may have left it"] if left else []
 
 
-def run(files: dict[str, str], rules: Rules, target: Target, options: PipelineOptions) -> dict[str, Any]:
+def run(
+    files: dict[str, str], rules: Rules, target: Target, options: PipelineOptions, words: Sequence[str] = ()
+) -> dict[str, Any]:
     """Returns the manifest of the corpus that the pipeline made; one that fails leaves nothing.
+
+    Args:
+        files: the kind of each file, by URI.
+        rules: what can change the corpus.
+        target: where it is written.
+        options: Beam's.
+        words: of the corpus; without any the most frequent ones.
 
     Raises:
         ConfigError: there was no text to learn from.
     """
     filesystem, path = fsspec.core.url_to_fs(target.output)
-    listing = f"{target.scratch}/files.json"
+    listing, given = f"{target.scratch}/files.json", f"{target.scratch}/words.json" if words else ""
     try:
         write_whole(listing, json.dumps(sorted(files.items())).encode())
+        if given:
+            write_whole(given, json.dumps(words).encode())
         with beam.Pipeline(options=options) as root:
-            build(root, listing, rules, target)
+            build(root, listing, rules, target, given)
         manifest: dict[str, Any] = json.loads(filesystem.cat_file(f"{path}/{MANIFEST}"))
         if not sum(entry["texts"] for kind, entry in manifest["kinds"].items() if not kind.startswith(DEV)):
             reasons = [line.strip() for line in describe_refused(manifest)]

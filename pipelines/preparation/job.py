@@ -39,7 +39,7 @@ class Target:
     shard_words: int
 
 
-def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target) -> None:
+def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target, given: str = "") -> None:
     """Wires the pipeline; its last step writes the manifest.
 
     Args:
@@ -47,6 +47,7 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target) -> No
         listing: URI of a JSON list of (uri, kind), each uri once.
         rules: what can change the corpus.
         target: where it is written.
+        given: URI of a JSON list of the corpus' words; without it they are chosen by their counts.
     """
     files, refused = _inspect(root, listing, rules)
     held_out = AsSingleton(
@@ -56,12 +57,7 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target) -> No
         | "Hold books out" >> beam.Map(hold_out, rules.held_out)
     )
     pieces, kept = _cut(files, held_out, rules, target)
-    words = AsSingleton(
-        kept
-        | "Count words" >> beam.Map(count_words, rules)
-        | "Sum counts" >> beam.CombineGlobally(SumCounts())
-        | "Choose words" >> beam.Map(choose_words, rules)
-    )
+    words = AsSingleton(_take_words(root, given) if given else _choose_words(kept, rules))
     plan = AsSingleton(
         pieces
         | "Gather pieces" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
@@ -121,10 +117,31 @@ def _cut(
     return pieces, named | "Join repeated texts" >> beam.CoGroupByKey() | "Keep others" >> beam.Map(keep_others)
 
 
+def _take_words(root: beam.Pipeline, given: str) -> PCollection[list[str]]:
+    """Returns the words that are given, as one element."""
+    return root | "Name words" >> beam.Create([given]) | "Read words" >> beam.Map(read_json)
+
+
+def _choose_words(kept: PCollection[Kept], rules: Rules) -> PCollection[list[str]]:
+    """Returns the most frequent words, as one element."""
+    return (
+        kept
+        | "Count words" >> beam.Map(count_words, rules)
+        | "Sum counts" >> beam.CombineGlobally(SumCounts())
+        | "Choose words" >> beam.Map(choose_words, rules)
+    )
+
+
+def read_json(uri: str) -> list[Any]:
+    """Returns the list in a JSON file."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    content: list[Any] = json.loads(filesystem.cat_file(path))
+    return content
+
+
 def read_listing(uri: str) -> Iterator[TextFile]:
     """Yields the files of a list."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    for name, kind in json.loads(filesystem.cat_file(path)):
+    for name, kind in read_json(uri):
         yield TextFile(name, kind)
 
 

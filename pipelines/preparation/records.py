@@ -18,6 +18,7 @@ class Rules:
         books: kinds of books, by name.
         captions: kinds of captions, by name; where a text is of several kinds, the first keeps it, books before these.
         vocabulary: ids, V: the words' and two more.
+        words: the pack or file that gave the words; empty where they were counted in the texts.
         caption_weight: how often a caption's word counts for the vocabulary, against a book's.
         least: words of a passage.
         most: words of any text.
@@ -30,6 +31,7 @@ class Rules:
     books: tuple[str, ...]
     captions: tuple[str, ...]
     vocabulary: int = 28000
+    words: str = ""
     caption_weight: float = 2.0
     least: int = 5
     most: int = 64

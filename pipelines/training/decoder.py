@@ -12,65 +12,38 @@ from pipelines.training.arithmetic import autocast
 from pipelines.training.loop import Loss, Task
 from pipelines.training.passages import Source
 from pipelines.training.stories import StorySet
-from pipelines.training.texts import END, Tokens, padded
-from pipelines.training.thoughts import Autoencoder, Batches, decoder_states, drop_words, jitter, text_loss
+from pipelines.training.tables import TableEncoder
+from pipelines.training.texts import Tokens, padded
+from pipelines.training.thoughts import Batches, TextLengths, decoder_states, drop_words, jitter, text_loss
+
+DRAWN = 4
+"""Stories drawn for one that is learned, so that those of a batch are of nearly one length."""
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
-    """How the story decoder learns; it begins as the decoder that the sentence encoder learned with.
+class DecoderConfig(TextLengths):
+    """How the story decoder learns.
 
     Args:
+        pack: the pack among whose networks, captions and styles it will work.
+        start: training of a sentence encoder, or a pack, whose decoder it begins as; by default `pack`'s own.
         stories: share of batches that are stories, with shifted mean vectors as contexts.
         plain: share of batches that are captions, with mean vectors as they are.
         own: share of batches of texts with their own vectors.
+        least_strength: of the shift; what is drawn lies between it and its mirror image above 1.
         noise: largest length of the random vector added to a context.
-        end_margin: nats by which a new sentence must beat the end of the text inside a story. Beam search adds up costs
-            and would stop early otherwise.
-        end_weight: weight of that margin's loss.
     """
 
+    pack: str = ""
+    start: str = ""
     tokens: int = 3500
     negatives: int = 0
     stories: float = 0.55
     plain: float = 0.1
     own: float = 0.35
+    least_strength: float = 0.8
     noise: float = 0.12
     word_dropout: float = 0.1
-    end_margin: float = 30.0
-    end_weight: float = 0.02
-
-
-def sentence_starts(ids: Tensor, lengths: Tensor, ends: Tensor) -> Tensor:
-    """Returns where a text `[N, T]` goes on after the end of a sentence, as a mask `[N, T]`.
-
-    Args:
-        ids: texts with a closing 0.
-        lengths: words with the closing 0 `[N]`.
-        ends: ids of the marks that end a sentence.
-    """
-    inside = torch.arange(ids.shape[1]) < lengths[:, None] - 1  # [N, T]
-    after = torch.zeros_like(inside)  # [N, T]
-    after[:, 1:] = torch.isin(ids[:, :-1], ends)
-    return inside & after
-
-
-def early_end_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, starts: Tensor, margin: float) -> Tensor:
-    """Returns the mean shortfall of the margin, in nats, by which the next word beats the end of the text.
-
-    Args:
-        decoder: whose output layer counts.
-        states: of `decoder_states` `[N, T, W]`.
-        ids: the texts `[N, T]`.
-        starts: where it counts `[N, T]`.
-        margin: wanted difference of logits.
-    """
-    rows, words = states[starts], ids[starts]  # [R, W], [R]
-    if not len(rows):
-        return torch.zeros(())
-    weight, bias = decoder.logits.weight, decoder.logits.bias  # [V, W], [V]
-    lead = (rows * (weight[words] - weight[END])).sum(dim=1) + bias[words] - bias[END]  # [R]
-    return (margin - lead).clamp(min=0).mean()
 
 
 class DecoderTask(Task):
@@ -79,56 +52,67 @@ class DecoderTask(Task):
     def __init__(
         self,
         config: DecoderConfig,
-        encoder: Autoencoder,
+        encoder: TableEncoder,
+        model: StoryDecoder,
         sources: Mapping[str, Source],
         shares: Mapping[str, float],
         stories: StorySet,
-        plain: tuple[np.ndarray, Tokens],
-        shift: np.ndarray,
-        ends: list[int],
         held_out: Mapping[str, Tokens],
     ) -> None:
         """Makes the task.
 
         Args:
             config: how to learn.
-            encoder: the trained autoencoder; its decoder is trained on.
+            encoder: the sentence encoder.
+            model: the decoder to train on.
             sources: texts by kind.
             shares: how often each kind is drawn with its own vectors.
             stories: stories with their contexts.
-            plain: mean vectors `[P, S]`, and a caption for each.
-            shift: b - c `[S]`.
-            ends: ids of the marks that end a sentence.
             held_out: texts that judge.
         """
-        self.config, self.sources, self.stories, self.plain, self.held_out = config, sources, stories, plain, held_out
+        self.config, self.sources, self.stories, self.held_out = config, sources, stories, held_out
         self.encoder = encoder.eval().requires_grad_(False)
-        self.model: StoryDecoder = encoder.decoder.requires_grad_(True)
+        self.model: StoryDecoder = model
         self.batches = Batches(sources, shares, config.tokens)
-        self.shift = torch.as_tensor(shift.astype(np.float32))  # [S]
-        self.ends = torch.tensor(ends)
-        queries = np.random.default_rng(0).permutation(len(stories.contexts))
-        self.dev, self.train = queries[: len(queries) // 50], queries[len(queries) // 50 :]
+        queries = np.random.default_rng(0).permutation(len(stories.openings))
+        held = max(1, len(queries) // 50)
+        self.dev, self.train = queries[:held], queries[held:]
 
     def _draw(self, draw: np.random.Generator) -> tuple[str, list[np.ndarray], Tensor]:
         """Returns a batch's kind, its texts, and its contexts `[N, S]`."""
         config = self.config
         shares = np.asarray([config.stories, config.plain, config.own])
         kind = ("story", "plain", "own")[int(draw.choice(3, p=shares / shares.sum()))]
-        if kind == "story":
-            return kind, *self.composed(draw.choice(self.train, config.tokens // 32), draw)
+        if kind == "own":
+            name, places = self.batches.draw(draw)
+            texts = [self.sources[name].texts[place] for place in places]
+            return name, texts, self.own_vectors(texts)
+        drawn = draw.choice(self.train, DRAWN * config.tokens // 16)
         if kind == "plain":
-            contexts, captions = self.plain
-            places = draw.choice(len(captions), config.tokens // 16)
-            return kind, [captions[place] for place in places], torch.as_tensor(contexts[places].astype(np.float32))
-        name, places = self.batches.draw(draw)
-        texts = [self.sources[name].texts[place] for place in places]
-        return name, texts, self.own_vectors(texts)
+            texts = [self.stories.captions[query] for query in drawn]
+            rows = self._of_one_length(texts, draw)
+            return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw)
+        style = int(draw.integers(len(self.stories.styles)))
+        texts = [self.stories.compose(style, query, draw) for query in drawn]
+        rows = self._of_one_length(texts, draw)
+        strength = draw.uniform(config.least_strength, 2 - config.least_strength, (len(rows), 1))  # [N, 1]
+        shift = torch.as_tensor((strength * self.stories.styles[style]).astype(np.float32))  # [N, S]
+        return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw) + shift
 
-    def composed(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[list[np.ndarray], Tensor]:
-        """Returns a story for each query, and the shifted contexts `[N, S]`."""
-        contexts = torch.as_tensor(self.stories.contexts[queries].astype(np.float32)) + self.shift  # [N, S]
-        return [self.stories.compose(int(query), draw) for query in queries], contexts
+    def _of_one_length(self, texts: list[np.ndarray], draw: np.random.Generator) -> np.ndarray:
+        """Returns the places of texts of like length that fill a batch."""
+        lengths = np.asarray([len(text) + 1 for text in texts])  # [M]
+        order = np.argsort(lengths, kind="stable")  # [M]
+        wide = max(1, min(self.config.tokens // int(lengths.mean()), len(order)))
+        first = int(draw.integers(len(order) - wide + 1))
+        return order[first : first + wide]
+
+    def contexts(self, queries: np.ndarray, draw: np.random.Generator) -> Tensor:
+        """Returns mean vectors `[N, S]` of some or many captions near each opening's subject, before the shift."""
+        most = self.stories.near.shape[1]
+        counts = np.rint(most ** draw.random(len(queries))).astype(int)  # [N], from 1 to k
+        rows = [self.stories.context(int(query), count) for query, count in zip(queries, counts, strict=True)]
+        return torch.as_tensor(np.stack(rows))  # [N, S]
 
     def own_vectors(self, texts: list[np.ndarray]) -> Tensor:
         """Returns the texts' own sentence vectors `[N, S]`."""
@@ -137,24 +121,20 @@ class DecoderTask(Task):
             return self.encoder.encode(ids, lengths)
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
-        """Returns the loss of one batch: of its tokens, and in stories of the margin before an early end."""
+        """Returns the loss of one batch."""
         kind, texts, contexts = self._draw(draw)
         ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
         contexts = jitter(contexts, self.config.noise)  # [N, S]
         with autocast():
             states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
         value = text_loss(self.model, states, ids, lengths, self.config.negatives)
-        figures = {f"nll_{kind}": float(value.detach())}
-        if kind == "story":
-            starts = sentence_starts(ids, lengths, self.ends)  # [N, T]
-            early = early_end_loss(self.model, states.float(), ids, starts, self.config.end_margin)
-            figures["early"] = float(early.detach())
-            value = value + self.config.end_weight * early
-        return Loss(value, int(lengths.sum()), figures)
+        return Loss(value, int(lengths.sum()), {f"nll_{kind}": float(value.detach())})
 
     def evaluate(self) -> dict[str, float]:
         """Returns losses a token: on stories of held-out contexts, and on held-out texts with their own vectors."""
-        texts, contexts = self.composed(self.dev[:256], np.random.default_rng(0))
+        draw, dev = np.random.default_rng(0), self.dev[:256]
+        contexts = self.contexts(dev, draw) + torch.as_tensor(self.stories.styles[0].astype(np.float32))  # [N, S]
+        texts = [self.stories.compose(0, int(query), draw) for query in dev]
         figures = {"dev_stories_nll": self._nll(texts, contexts)}
         for name, held in self.held_out.items():
             rows = [held[place] for place in range(len(held))]

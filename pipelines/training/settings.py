@@ -25,10 +25,15 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path} must hold sections (such as network and training), each with keys and values")
     for override in overrides:
         name, found, value = override.partition("=")
-        section, dot, key = name.partition(".")
-        if not (found and dot and key):
+        *sections, key = name.split(".")
+        if not (found and sections and all((*sections, key))):
             raise ConfigError(f"--set {override}: write it as section.key=value")
-        settings.setdefault(section, {})[key] = yaml.safe_load(value)
+        place = settings
+        for part in sections:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {override}: {part} is a value and holds no keys")
+        place[key] = yaml.safe_load(value)
     return settings
 
 
@@ -38,7 +43,10 @@ def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Sect
     Raises:
         ConfigError: a key is unknown, a needed one is missing, or a value has another type than the field.
     """
-    values = dict(settings.get(name, {}))
+    found = settings.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{name} is {found!r}, but must hold keys and values")
+    values = dict(found)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     problems = [f"{name}.{key} is no option; known are {', '.join(known)}" for key in values if key not in known]
     for key, value in values.items():

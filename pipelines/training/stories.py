@@ -1,60 +1,88 @@
 """Stories to learn from, with the contexts that the decoder will be given in use.
 
-No corpus tells a photo's story in the manner of a novel. Each is put together here: an opening (a romantic caption
-about the same thing, or the caption itself where there is none near) and a passage of a novel about like things. Its
-context is made as the main job makes one: the mean of the sentence vectors of the nearest captions.
+No corpus tells a photo's story in the manner of a novel. Each is put together here: a caption in the past tense and a
+passage of a novel about like things and people. Its context is made as the main job makes one: the mean of the sentence
+vectors of the captions nearest in the bank, some or many.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from pipelines.training.lexicon import FEELINGS, FEMALE, FIRST_OR_SECOND, MALE, NO_START, SCENES, THIRD
-from pipelines.training.texts import Tokens, Vocabulary, passages_of
+from pipelines.training.files import save_arrays
+from pipelines.training.texts import Tokens
 
-_MARKS = (".", ",", ";", "!", "?", "'s", "n't", "--")
+HERO_ID = -1
+"""In a passage's ids, stands for whom the story is about."""
 
 
 @dataclass(frozen=True)
 class StorySet:
-    """Contexts `[Q, S]` before the shift, openings and passages, and which of them suit each context."""
+    """Openings, passages of each style, and captions near each opening's subject.
 
-    contexts: np.ndarray
+    Attributes:
+        bank: sentence vectors of the caption bank `[K, S]`, half precision.
+        near: places in the bank of the captions nearest to each opening's photo or caption, best first `[Q, k]`.
+        openings: ids of Q openings.
+        captions: ids of the captions that they were.
+        names: ids of what HERO_ID can become.
+        heroes: the place in `names` of each opening's man and woman `[Q, 2]`.
+        passages: ids with HERO_ID.
+        women: whether a passage's hero is a woman `[P]`.
+        rows: for each style the places of passages that suit each opening `[styles, Q, passages]`.
+        styles: style vectors less that of captions `[styles, S]`.
+    """
+
+    bank: np.ndarray
+    near: np.ndarray
     openings: Tokens
-    opening_rows: np.ndarray
+    captions: Tokens
+    names: Tokens
+    heroes: np.ndarray
     passages: Tokens
-    passage_rows: np.ndarray
+    women: np.ndarray
+    rows: np.ndarray
+    styles: np.ndarray
 
-    def compose(self, query: int, draw: np.random.Generator) -> np.ndarray:
-        """Returns the ids of one story of a context: an opening and a passage that suit it, drawn evenly."""
-        openings = self.opening_rows[query]
-        opening = draw.choice(openings[openings >= 0])
-        return np.concatenate([self.openings[opening], self.passages[draw.choice(self.passage_rows[query])]])
+    def compose(self, style: int, query: int, draw: np.random.Generator) -> np.ndarray:
+        """Returns the ids of one story: an opening and a passage in a style that suits it."""
+        place = draw.choice(self.rows[style, query])
+        passage = self.passages[place]
+        (blanks,) = np.nonzero(passage == HERO_ID)
+        name = self.names[self.heroes[query, int(self.women[place])]]
+        pieces = [self.openings[query]]
+        for first, last in zip([0, *(blanks + 1)], [*blanks, len(passage)], strict=True):
+            pieces += [passage[first:last], name]
+        return np.concatenate(pieces[:-1])
+
+    def context(self, query: int, count: int) -> np.ndarray:
+        """Returns the mean sentence vector `[S]` of the captions nearest to an opening's subject."""
+        return self.bank[self.near[query, :count]].mean(axis=0, dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Writes the arrays to one file."""
-        np.savez(
-            path,
-            contexts=self.contexts,
-            opening_ids=self.openings.ids,
-            opening_starts=self.openings.starts,
-            opening_rows=self.opening_rows,
-            passage_ids=self.passages.ids,
-            passage_starts=self.passages.starts,
-            passage_rows=self.passage_rows,
-        )
+        arrays: dict[str, np.ndarray] = {}
+        for name, value in vars(self).items():
+            arrays |= (
+                {f"{name}.ids": value.ids, f"{name}.starts": value.starts}
+                if isinstance(value, Tokens)
+                else {name: value}
+            )
+        save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> "StorySet":
         """Returns what `save` wrote."""
         with np.load(path) as arrays:
-            openings = Tokens(arrays["opening_ids"], arrays["opening_starts"])
-            passages = Tokens(arrays["passage_ids"], arrays["passage_starts"])
-            return cls(arrays["contexts"], openings, arrays["opening_rows"], passages, arrays["passage_rows"])
+            packed = [name.removesuffix(".ids") for name in arrays.files if name.endswith(".ids")]
+            values: dict[str, Any] = {name: Tokens(arrays[f"{name}.ids"], arrays[f"{name}.starts"]) for name in packed}
+            values |= {name: arrays[name] for name in arrays.files if "." not in name}
+            return cls(**values)
 
 
 def proper_names(books: Sequence[Sequence[str]]) -> frozenset[str]:
@@ -66,37 +94,6 @@ def proper_names(books: Sequence[Sequence[str]]) -> frozenset[str]:
             for word in paragraph.split()[1:]:
                 (plain if word[:1].islower() else capital)[word.lower()] += 1
     return frozenset(word for word, count in capital.items() if word[:1].isalpha() and count > 2 * plain[word])
-
-
-def romance_passages(
-    books: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Sequence[tuple[int, int]] = ((12, 32), (9, 20))
-) -> Iterator[np.ndarray]:
-    """Yields passages of books in the third person that tell of feelings, or of a scene in two words or more.
-
-    None has speech, names or unknown words in it, and none comes twice. Paragraphs are cut once for each of `limits`,
-    the least and the most words of a passage.
-    """
-    barred = (proper_names(books) - FIRST_OR_SECOND) | FIRST_OR_SECOND
-    draw = np.random.default_rng(0)
-    seen: set[str] = set()
-    for book in books:
-        for paragraph in book:
-            words = paragraph.lower().split()
-            for least, most in limits:
-                for passage in passages_of(words, least, most, draw):
-                    text = " ".join(passage)
-                    if text not in seen and _is_romance(passage, barred, vocabulary):
-                        seen.add(text)
-                        yield np.asarray([vocabulary.ids[word] for word in passage], np.int32)
-
-
-def _is_romance(passage: Sequence[str], barred: frozenset[str], vocabulary: Vocabulary) -> bool:
-    words = set(passage)
-    if passage[0] in NO_START or words & barred or not words & THIRD:
-        return False
-    if not words & FEELINGS and len(words & SCENES) < 2:
-        return False
-    return all(word in vocabulary.ids and (word[0].isalpha() or word in _MARKS) for word in passage)
 
 
 def topics(texts: Tokens, word_vectors: np.ndarray, rarity: np.ndarray, batch_size: int = 4096) -> np.ndarray:
@@ -113,19 +110,9 @@ def topics(texts: Tokens, word_vectors: np.ndarray, rarity: np.ndarray, batch_si
     for first in range(0, len(texts), batch_size):
         last = min(first + batch_size, len(texts))
         part = slice(texts.starts[first], texts.starts[last])
-        np.add.at(sums, rows[part], weighted[texts.ids[part]])
+        known = texts.ids[part] >= 0  # [r]
+        np.add.at(sums, rows[part][known], weighted[texts.ids[part][known]])
     return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)  # [K, W]
-
-
-def persons(texts: Tokens, vocabulary: Vocabulary) -> np.ndarray:
-    """Returns whether each text speaks of men and of women, `[K, 2]` as 0 and 1."""
-    flags = np.zeros((len(texts), 2), np.float32)  # [K, 2]
-    for column, words in enumerate((MALE, FEMALE)):
-        ids = [vocabulary.ids[word] for word in words if word in vocabulary.ids]
-        hits = np.isin(texts.ids, ids)  # [R]
-        rows = np.repeat(np.arange(len(texts)), texts.lengths)  # [R]
-        flags[np.unique(rows[hits]), column] = 1
-    return flags
 
 
 def match_passages(
@@ -138,7 +125,7 @@ def match_passages(
 
     Args:
         queries: topics `[Q, W]`.
-        people: men and women in each query `[Q, 2]`.
+        people: whether men and women suit each query `[Q, 2]`.
         passages: topics `[P, W]`.
         cast: men and women in each passage `[P, 2]`.
         count: passages a query gets.
@@ -150,13 +137,13 @@ def match_passages(
     some = torch.from_numpy(queries[draw.choice(len(queries), min(4096, len(queries)), replace=False)])  # [N, W]
     hub = (table @ some.T).topk(min(64, len(some)), dim=1).values.mean(dim=1)  # [P]
     rows = np.zeros((len(queries), count), np.int64)  # [Q, count]
-    wide = min(150 * count, len(passages))
+    wide = min(40 * count, len(passages))
     order = draw.permutation(len(queries))  # [Q]
     for first in range(0, len(queries), 512):
         part = order[first : first + 512]
         people_part = torch.from_numpy(people[part])  # [N, 2]
         fit = people_part @ sexes.T - (1 - people_part) @ sexes.T  # [N, P]
-        scores = torch.from_numpy(queries[part]) @ table.T - 0.5 * hub + 0.1 * fit  # [N, P]
+        scores = torch.from_numpy(queries[part]) @ table.T - 0.5 * hub + 0.15 * fit  # [N, P]
         for row, places in zip(part, scores.topk(wide, dim=1).indices.numpy(), strict=True):
             free = places[np.argsort(used[places] >= most, kind="stable")][:count]
             rows[row] = free

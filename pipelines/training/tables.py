@@ -12,17 +12,20 @@ from tqdm import tqdm
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from pipelines.training.corpus import Corpus
+from pipelines.training.files import save_arrays
 from pipelines.training.joint import embed_texts
 from pipelines.training.loop import best_weights
-from pipelines.training.passages import photo_captions
+from pipelines.training.passages import other_captions, photo_captions
 from pipelines.training.recurrence import encode_fast
 from pipelines.training.texts import Tokens, Vocabulary, padded
 from pipelines.training.thoughts import Autoencoder, ThoughtsConfig
 
+WORDS = "words.json"
+
 
 def load_words(folder: Path) -> Vocabulary:
     """Returns the vocabulary that a training left in its folder."""
-    return Vocabulary(json.loads((folder / "words.json").read_text()))
+    return Vocabulary(json.loads((folder / WORDS).read_text()))
 
 
 def load_joint(folder: Path) -> JointEmbedding:
@@ -49,6 +52,10 @@ class TableEncoder(nn.Module):
         self.table = nn.Embedding.from_pretrained(weights["table.weight"])
         self.encoder = SkipThoughts(self.table.embedding_dim, *widths)
         self.encoder.load_state_dict(own)
+
+    def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Returns sentence vectors `[N, S]` of ids `[N, T]`, without the closing 0."""
+        return encode_fast(self.encoder, self.table(ids), lengths)  # [N, S]
 
 
 def load_encoder(folder: Path) -> TableEncoder:
@@ -79,13 +86,13 @@ def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
         model, words = load_joint(folder), load_words(folder)
         texts = {
             "photos": photo_captions(corpus, "train", "extra")[0],
-            "captions": corpus.captions("flickr30k_train") + corpus.captions("coco_sample"),
+            "captions": other_captions(corpus),
             "romantic": corpus.captions("romantic"),
         }
         arrays = {"images": model.embed_images(torch.from_numpy(corpus.features)).half().numpy()}  # [N, J]
         for name, lines in texts.items():
             arrays[name] = embed_texts(model, Tokens.of(words.encode(line) for line in lines)).half().numpy()  # [K, J]
-        np.savez(path, **arrays)  # type: ignore[arg-type]
+        save_arrays(path, arrays)
     with np.load(path) as stored:
         return dict(stored)
 

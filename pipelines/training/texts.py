@@ -76,6 +76,7 @@ def tokenise_books(paths: Sequence[Path], output: Path, processes: int = 1) -> N
     """
     if output.exists():
         return
+    output.parent.mkdir(parents=True, exist_ok=True)
     scratch = output.with_suffix(".part")
     with ProcessPoolExecutor(processes) as pool, scratch.open("w", encoding="utf-8") as file:
         for paragraphs in tqdm(pool.map(_tokenise_book, paths), total=len(paths), desc="books", unit="book"):

@@ -23,9 +23,26 @@ from pipelines.training.recurrence import encode_fast, run_gru
 from pipelines.training.softmax import linear_cross_entropy
 from pipelines.training.texts import END, UNKNOWN, Tokens, padded
 
+TEMPERATURE = 0.1  # divides cosines of neighbours
+
 
 @dataclass(frozen=True)
-class ThoughtsConfig:
+class TextLengths:
+    """Which passages of books are learned.
+
+    Args:
+        least: words of a passage.
+        most: words of a passage.
+        unknown: largest share of unknown words in one.
+    """
+
+    least: int = 5
+    most: int = 60
+    unknown: float = 0.1
+
+
+@dataclass(frozen=True)
+class ThoughtsConfig(TextLengths):
     """Sizes of encoder and decoder, and how they learn.
 
     Args:
@@ -35,6 +52,10 @@ class ThoughtsConfig:
         noise: largest length of the random vector that is added to a sentence vector (of length 1).
         bag: weight of the bags of words beside the decoder's loss.
         common: most frequent words that no bag counts.
+        follow: weight of telling a text's neighbour from the other neighbours of the batch, by a linear map of its
+            vector.
+        followers: neighbours of a batch that are told apart.
+        start: folder of an earlier training, or a model pack, whose weights this one begins with; words are added.
     """
 
     dim_word: int = 160
@@ -48,9 +69,9 @@ class ThoughtsConfig:
     noise: float = 0.15
     bag: float = 0.3
     common: int = 60
-    least: int = 5
-    most: int = 32
-    unknown: float = 0.1
+    follow: float = 0.0
+    followers: int = 64
+    start: str = ""
 
 
 class Autoencoder(nn.Module):
@@ -63,6 +84,8 @@ class Autoencoder(nn.Module):
         self.decoder = StoryDecoder(self.encoder.dim, config.dim_word, config.dim, n_words, deep_output=True)
         self.own_bag = nn.Linear(self.encoder.dim, config.dim_word)
         self.next_bag = nn.Linear(self.encoder.dim, config.dim_word)
+        self.follower = nn.Linear(self.encoder.dim, self.encoder.dim, bias=False)
+        nn.init.eye_(self.follower.weight)
         nn.init.normal_(self.table.weight, std=0.3)
         nn.init.normal_(self.decoder.word_vectors.weight, std=0.3)
         for layer in (self.decoder.state, self.own_bag, self.next_bag):
@@ -138,7 +161,7 @@ class Batches:
         ends = self.ends[name]
         middle = int(np.searchsorted(ends, draw.integers(ends[-1])))
         order = self.orders[name]
-        wide = max(1, self.tokens // (int(self.sources[name].texts.lengths[order[middle]]) + 1))
+        wide = max(1, self.tokens // (len(self.sources[name].texts[order[middle]]) + 1))
         first = int(np.clip(middle - draw.integers(wide), 0, max(0, len(order) - wide)))
         return name, order[first : first + wide]
 
@@ -172,8 +195,27 @@ class ThoughtsTask(Task):
         words = text_loss(model.decoder, states, ids, lengths, self.config.negatives)
         near = [source.texts[next_] if (next_ := source.neighbours[place]) >= 0 else None for place in places]
         bag = self._bag_loss(model.own_bag, contexts, texts) + self._bag_loss(model.next_bag, contexts, near)
+        figures = {f"nll_{name}": float(words.detach()), "bag": float(bag.detach())}
         value = words + self.config.bag * bag
-        return Loss(value, int(lengths.sum()), {f"nll_{name}": float(words.detach()), "bag": float(bag.detach())})
+        if self.config.follow:
+            follow = self._follow_loss(contexts, near, draw)
+            figures["follow"] = float(follow.detach())
+            value = value + self.config.follow * follow
+        return Loss(value, int(lengths.sum()), figures)
+
+    def _follow_loss(self, contexts: Tensor, near: Sequence[np.ndarray | None], draw: np.random.Generator) -> Tensor:
+        """Returns the mean cross entropy of finding each text's neighbour among those of the batch's other texts."""
+        rows = np.asarray([row for row, text in enumerate(near) if text is not None], np.int64)  # [M]
+        rows = draw.permutation(rows)[: self.config.followers]  # [M]
+        if len(rows) < 2:
+            return torch.zeros(())
+        ids, lengths = (torch.as_tensor(array) for array in padded([near[row] for row in rows], closing=False))
+        with autocast():
+            neighbours = self.model.encode(ids, lengths)  # [M, S]
+            foretold = self.model.follower(contexts[torch.as_tensor(rows)])  # [M, S]
+        foretold, neighbours = (part.float() - part.float().mean(dim=0) for part in (foretold, neighbours))
+        cosines = nn.functional.normalize(foretold) @ nn.functional.normalize(neighbours).T  # [M, M]
+        return nn.functional.cross_entropy(cosines / TEMPERATURE, torch.arange(len(rows)))
 
     def _bag_loss(self, layer: nn.Linear, contexts: Tensor, texts: Sequence[np.ndarray | None]) -> Tensor:
         """Returns the mean negative log likelihood of the texts' less common words, each text counting as one."""

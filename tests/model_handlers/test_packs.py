@@ -119,6 +119,14 @@ def test_lines_are_kept_to_the_last_empty_one(tmp_path: Path, lines: list[str]) 
     assert small(tmp_path / "pack", edit).lines("captions.txt") == lines
 
 
+def test_everybody_may_read_a_pack(tmp_path: Path) -> None:
+    def edit(writer: PackWriter) -> None:
+        writer.components["features"] = {"weights": writer.add_tensors("f.safetensors", {"w": torch.zeros(1)})}
+
+    pack = small(tmp_path / "pack", edit)
+    assert {pack.path(file).stat().st_mode & 0o044 for file in pack.card["files"]} == {0o044}
+
+
 def test_half_precision_is_widened(tmp_path: Path) -> None:
     weights = {"w": torch.tensor([1.0, 1 / 3, 65504.0]), "count": torch.tensor(100_000)}
 

@@ -13,6 +13,7 @@ import fsspec
 import numpy as np
 import pytest
 
+from model_handlers.packs import Pack
 from pipelines.preparation import command, files, pieces
 from pipelines.preparation.command import main
 from pipelines.training.prepared import read_prepared
@@ -96,7 +97,7 @@ def test_texts_keep_their_order_and_neighbours(prepare: Prepare, shelve: Shelve,
     shelve(a=[f"{SEA} {TEA} {WALK}", f"{TEA} {RAIN} {SEA}"])
     assert prepare("--held-out=0", "--unit=sentence")[0] == 0
     assert texts_of(tmp_path / "output") == {"books": [words_of(text) for text in (SEA, TEA, WALK, RAIN)]}
-    assert read_prepared(tmp_path / "output")[1]["books"].neighbours.tolist() == [1, 2, -1, -1]
+    assert list(read_prepared(tmp_path / "output")[1]["books"].neighbours) == [1, 2, -1, -1]
 
 
 def test_passages_are_runs_of_sentences_cut_alike_everywhere(prepare: Prepare, shelve: Shelve, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_text_is_kept_once_and_what_is_held_out_is_never_learned(
 ) -> None:
     books = {"a": [SEA, RAIN, "The zeppelin rose above the trees and was gone."], "b": [RAIN, TEA], "c": [TEA, WALK]}
     shelve(**books)
-    assert prepare("--held-out=1", "--vocabulary=30")[0] == 0
+    assert prepare("--held-out=1", "--vocabulary=30", "--unknown=1")[0] == 0
     digests = {name: hashlib.sha256((tmp_path / "books" / f"{name}.txt").read_bytes()).hexdigest() for name in books}
     first, *others = sorted(books, key=digests.__getitem__)
     texts = texts_of(tmp_path / "output")
@@ -137,8 +138,7 @@ def test_a_text_is_kept_once_and_what_is_held_out_is_never_learned(
     vocabulary, _ = read_prepared(tmp_path / "output")
     assert set(vocabulary.words) == set(" ".join(texts["books"]).split())
     held_out = manifest_of(tmp_path / "output")["kinds"]["dev_books"]
-    assert held_out["texts"] + held_out["left_out"]["unknown"] == len(books[first])
-    assert len(texts["dev_books"]) == held_out["texts"] and texts["dev_books"][0] in map(words_of, books[first])
+    assert len(texts["dev_books"]) == held_out["texts"] == len(books[first])
     kinds = {Path(entry["uri"]).stem: entry["kind"] for entry in manifest_of(tmp_path / "output")["inputs"]}
     assert kinds == {first: "dev_books"} | dict.fromkeys(others, "books")
 
@@ -174,9 +174,9 @@ def test_tables_of_captions(prepare: Prepare, tmp_path: Path) -> None:
     first = texts["captions"].index("a dog runs fast .")
     assert texts["captions"][first : first + 3] == ["a dog runs fast .", "a brown dog runs .", "the dog ."]
     cats = texts["captions"].index("two cats sleep .")
-    neighbours = sources["captions"].neighbours.tolist()
+    neighbours = list(sources["captions"].neighbours)
     assert neighbours[first : first + 3] == [first + 1, first + 2, first] and neighbours[cats] == -1
-    assert len(texts["dev_captions"]) == 2 and sources["dev_captions"].neighbours.tolist() == [1, 0]
+    assert len(texts["dev_captions"]) == 2 and list(sources["dev_captions"].neighbours) == [1, 0]
     assert "secret" not in read_prepared(tmp_path / "output")[0].ids
 
 
@@ -184,7 +184,7 @@ def test_a_table_without_images(prepare: Prepare, tmp_path: Path) -> None:
     (tmp_path / "some.tsv").write_text("caption\na dog runs\n\na cat sleeps\n")
     assert prepare(f"--captions={tmp_path}/some.tsv")[0] == 0
     assert sorted(texts_of(tmp_path / "output")["captions"]) == ["a cat sleeps .", "a dog runs ."]
-    assert read_prepared(tmp_path / "output")[1]["captions"].neighbours.tolist() == [-1, -1]
+    assert list(read_prepared(tmp_path / "output")[1]["captions"].neighbours) == [-1, -1]
 
 
 def test_kinds_of_their_own(prepare: Prepare, shelve: Shelve, tmp_path: Path) -> None:
@@ -198,6 +198,22 @@ def test_kinds_of_their_own(prepare: Prepare, shelve: Shelve, tmp_path: Path) ->
         "austen": [words_of(TEA)],
         "plain": ["a dog runs ."],
     }
+
+
+def test_words_that_are_given(prepare: Prepare, shelve: Shelve, story_pack: Pack, tmp_path: Path) -> None:
+    shelve(a=[SEA, RAIN])
+    (tmp_path / "words.json").write_text(json.dumps(["zebra", "the", "sea"]))
+    code, printed, _ = prepare(f"--words={tmp_path}/words.json", "--held-out=0", "--unknown=0.8", "--vocabulary=99")
+    assert code == 0 and "a vocabulary of 3 words" in printed
+    assert texts_of(tmp_path / "output") == {"books": ["the UNK UNK UNK UNK the sea UNK UNK UNK UNK UNK UNK"]}
+    settings = manifest_of(tmp_path / "output")["settings"]
+    assert (settings["words"], settings["vocabulary"]) == (f"{tmp_path}/words.json", 5)
+    again = f"--words={tmp_path}/output/vocabulary.json"
+    assert prepare(again, "--held-out=0", "--unknown=0.8", output="again")[0] == 0
+    assert texts_of(tmp_path / "again") == texts_of(tmp_path / "output")
+    assert prepare(f"--words={story_pack.location}", "--held-out=0", "--unknown=1", output="pack")[0] == 0
+    words = story_pack.json(story_pack.component("sentence_encoder")["words"])
+    assert read_prepared(tmp_path / "pack")[0].words == words[2:]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -331,12 +347,16 @@ def test_what_is_wrong_comes_at_once(prepare: Prepare, shelve: Shelve, tmp_path:
         (["--books={folder}/a.txt", "--book={folder}"], "neither this job nor Apache Beam knows this option"),
         (["--books=x={folder}/a.txt", "--captions=x={folder}/a.txt"], "x: names books and captions"),
         (["--books={folder}/a.txt", "--runner=DataflowRunner"], "a local path, which the workers"),
+        (["--books={folder}/a.txt", "--words={folder}"], "--words {folder}: no model pack there"),
+        (["--books={folder}/a.txt", "--words={folder}/none.json"], "--words {folder}/none.json: cannot be read"),
+        (["--books={folder}/a.txt", "--words={folder}/a.json"], "--words {folder}/a.json: is no JSON list of words"),
     ],
 )
 def test_wrong_flags(prepare: Prepare, tmp_path: Path, argv: list[str], part: str) -> None:
     (tmp_path / "a.txt").write_text(SEA)
+    (tmp_path / "a.json").write_text('["sea", "sea"]')
     code, printed, errors = prepare(*(word.format(folder=tmp_path) for word in argv))
-    assert code == 2 and printed == "" and part in errors
+    assert code == 2 and printed == "" and part.format(folder=tmp_path) in errors
     assert not (tmp_path / "output").exists()
 
 

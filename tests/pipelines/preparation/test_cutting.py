@@ -54,8 +54,9 @@ def test_books_are_cut_within_paragraphs() -> None:
 
 
 def test_a_paragraph_is_cut_by_its_own_words() -> None:
-    rules = Rules(("books",), (), most=30)
-    sentences = [f"The {word} dog ran over the wide and empty field." for word in "one two three four five six".split()]
+    rules = Rules(("books",), (), most=33)
+    numbers = ("one", "two", "three", "four", "five", "six")
+    sentences = [f"The {word} dog ran over the wide and empty field." for word in numbers]
     paragraph = " ".join(sentences * 4)
     alone = [words for _, words in book_texts([paragraph], rules, Counter())]
     later = [words for number, words in book_texts([sentences[0], "\n", paragraph], rules, Counter()) if number]

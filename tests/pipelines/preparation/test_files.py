@@ -83,11 +83,11 @@ def test_tables_are_told_by_their_first_line(tmp_path: Path, name: str, first: s
     [
         ("a.txt", "abc é".encode()[:-1], "is not UTF-8: unexpected end of data near byte"),
         ("a.txt", b"abc\xe9 def", "is not UTF-8: invalid continuation byte near byte 3"),
-        ("a.txt", "text".encode("utf-16"), "is not UTF-8"),
+        ("a.txt", "text".encode("utf-16"), "is no text: byte 3 is zero"),
         ("a.txt", b"a\0b", "is no text: byte 1 is zero"),
         ("a.txt", b"x" * 200 + b"\n", "has a line of more than"),
         ("a.txt.gz", b"plain", "is no whole gzip file"),
-        ("a.txt.gz", gzip.compress(b"text" * 100)[:-9], "is no whole gzip file"),
+        ("a.txt.gz", gzip.compress(b"text\n" * 100)[:-9], "is no whole gzip file"),
         ("a.pdf", b"text", "does not end in .txt or .txt.gz"),
         ("a.tsv", b"text", "does not end in .txt or .txt.gz"),
     ],
@@ -96,6 +96,7 @@ def test_what_is_no_text_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes, reason: str
 ) -> None:
     monkeypatch.setattr(files, "LONGEST_LINE", 99)
+    monkeypatch.setattr(files, "BLOCK", 64)
     found = look(tmp_path / name, data)
     assert isinstance(found, Refusal) and found.reason.startswith(reason.split(":")[0]) and reason in found.reason
 

@@ -1,4 +1,4 @@
-"""Vocabulary expansion: an exact map is found, few words still give one, and wordllama's own vectors are read."""
+"""Vocabulary expansion: an exact map is found, few words still give one, wordllama's vectors are read and cut down."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from pipelines.training.expansion import expand, outside_vectors
+from pipelines.training.expansion import cut_down, expand, outside_vectors
 
 
 def test_finds_a_linear_map_with_an_offset() -> None:
@@ -35,3 +35,20 @@ def test_wordllamas_vectors_as_the_package_gives_them() -> None:
     tokeniser = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
     theirs = inference.WordLlamaInference(table, tokeniser).embed(words)  # [N, D]
     np.testing.assert_allclose(outside_vectors(words), theirs, atol=1e-6)
+
+
+def test_cut_down_keeps_the_axis_along_which_words_differ_most() -> None:
+    vectors = np.asarray([[5, 1], [5, 2], [5, 9]], np.float32)  # [N, D]; less their mean: -3, -2 and 5 along one axis
+    cut = cut_down(vectors, 1)
+    assert cut.shape == (3, 1) and cut.dtype == np.float32
+    np.testing.assert_allclose(np.abs(cut[:, 0]), 0.06 * np.asarray([3, 2, 5]) / np.sqrt(38 / 3), rtol=1e-4)
+    assert np.sign(cut[0, 0]) == np.sign(cut[1, 0]) == -np.sign(cut[2, 0])
+
+
+def test_cut_down_to_all_axes_keeps_distances() -> None:
+    vectors = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)  # [N, D]
+    cut = cut_down(vectors, 4, deviation=1.0)
+    assert cut.std() == pytest.approx(1, abs=1e-5)
+    ratios = np.linalg.norm(cut[:-1] - cut[1:], axis=1) / np.linalg.norm(vectors[:-1] - vectors[1:], axis=1)  # [N - 1]
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-4)
+    assert (np.diff(cut.var(axis=0)) <= 0).all()

@@ -1,42 +1,27 @@
-"""Configurations of trainings: overrides, unknown keys, the files that ship; weights under other names."""
+"""Configurations of trainings: overrides, unknown keys, and the files that ship."""
 
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
-from pipelines.training.decoder import DecoderConfig
-from pipelines.training.features import in_timm_names
-from pipelines.training.joint import JointConfig
 from pipelines.training.loop import LoopConfig
 from pipelines.training.original_decoder import OriginalDecoderConfig
 from pipelines.training.original_joint import OriginalJointConfig
 from pipelines.training.original_skip_thoughts import OriginalThoughtsConfig
 from pipelines.training.settings import ConfigError, read_settings, section
-from pipelines.training.story_material import StoriesConfig
-from pipelines.training.thoughts import ThoughtsConfig
-from pipelines.training.writer import BankConfig, WriterConfig
+from pipelines.training.whole_pack import PARTS, STAGES, PackConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "training"
 
 
-@pytest.mark.parametrize(
-    ("name", "kinds"),
-    [
-        ("joint_embedding", {"network": JointConfig}),
-        ("skip_thoughts", {"network": ThoughtsConfig}),
-        ("caption_writer", {"network": WriterConfig, "bank": BankConfig}),
-        ("decoder", {"network": DecoderConfig, "stories": StoriesConfig}),
-        ("original/joint_embedding", {"network": OriginalJointConfig}),
-        ("original/skip_thoughts", {"network": OriginalThoughtsConfig}),
-        ("original/decoder", {"network": OriginalDecoderConfig}),
-    ],
-)
-def test_the_configurations_that_ship_are_valid(name: str, kinds: dict[str, type]) -> None:
-    settings = read_settings(CONFIGS / f"{name}.yaml")
-    for part, kind in (kinds | {"training": LoopConfig}).items():
-        assert section(settings, part, kind)
+def test_the_configuration_of_the_pocket_pack_is_valid() -> None:
+    settings = read_settings(CONFIGS / "pocket.yaml")
+    assert settings and settings.keys() <= {*STAGES, "pack"}
+    for name in settings.keys() - {"pack"}:
+        for part, kind in (PARTS[name] | {"training": LoopConfig}).items():
+            assert section(settings[name], part, kind)
+        assert settings[name].keys() <= {*PARTS[name], "training", "shares"}
+    assert section(settings, "pack", PackConfig)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +45,41 @@ def test_overrides_win_and_whole_numbers_count_as_fractions(tmp_path: Path) -> N
     file.write_text("training: {steps: 5, clip: 3}\n")
     config = section(read_settings(file, ["training.steps=7", "training.seed=2"]), "training", LoopConfig)
     assert (config.steps, config.seed, config.clip) == (7, 2, 3.0)
-    with pytest.raises(ConfigError, match="section.key=value"):
-        read_settings(file, ["steps=7"])
+
+
+def test_overrides_reach_into_sections_of_sections(tmp_path: Path) -> None:
+    file = tmp_path / "some.yaml"
+    file.write_text("decoder: {training: {steps: 5, clip: 3}, shares: {books: 1}}\n")
+    changes = ["decoder.training.steps=7", "decoder.network.pack=some/pack", "pack.styles.tales=[Grimm, '']"]
+    assert read_settings(file, changes) == {
+        "decoder": {"training": {"steps": 7, "clip": 3}, "shares": {"books": 1}, "network": {"pack": "some/pack"}},
+        "pack": {"styles": {"tales": ["Grimm", ""]}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("steps=7", "section.key=value"),
+        ("training.steps", "section.key=value"),
+        ("training..steps=7", "section.key=value"),
+        ("training.=7", "section.key=value"),
+        (".steps=7", "section.key=value"),
+        ("training.steps.more=7", "steps is a value and holds no keys"),
+    ],
+)
+def test_an_override_that_names_no_key_is_refused(tmp_path: Path, override: str, message: str) -> None:
+    file = tmp_path / "some.yaml"
+    file.write_text("training: {steps: 5}\n")
+    with pytest.raises(ConfigError, match=message):
+        read_settings(file, [override])
+
+
+@pytest.mark.parametrize("content", ["5", "[training]", "training: 5", "training:"])
+def test_a_file_without_sections_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "some.yaml").write_text(content)
+    with pytest.raises(ConfigError, match="must hold sections"):
+        read_settings(tmp_path / "some.yaml")
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
@@ -69,13 +87,5 @@ def test_every_wrong_key_is_named_at_once() -> None:
         section({"training": {"speed": 1, "steps": "five"}}, "training", LoopConfig)
     with pytest.raises(ConfigError, match="steps"):
         section({}, "training", LoopConfig)
-
-
-def test_weights_take_the_backbones_names_in_order_and_must_fit() -> None:
-    net = nn.Linear(2, 3)
-    weights = {"a": torch.ones(3, 2), "b": torch.zeros(3)}
-    assert list(in_timm_names(weights, net)) == ["weight", "bias"]
-    with pytest.raises(ValueError, match="differ in the shape of weight"):
-        in_timm_names(weights | {"a": torch.ones(2, 3)}, net)
-    with pytest.raises(ValueError, match="1 tensors and the backbone 2"):
-        in_timm_names({"a": torch.ones(3, 2)}, net)
+    with pytest.raises(ConfigError, match="training is 5, but must hold keys and values"):
+        section({"training": 5}, "training", LoopConfig)

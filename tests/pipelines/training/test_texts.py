@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.training.passages import book_source, cached, caption_source, read_cached
-from pipelines.training.stories import match_passages, persons, proper_names, romance_passages, topics
 from pipelines.training.texts import (
-    Tokens,
     Vocabulary,
     book_paragraphs,
     normalise_caption,
@@ -80,34 +78,6 @@ def test_sources_survive_the_disk(tmp_path: Path) -> None:
     assert again["photos"].neighbours.tolist() == [1, 2, 0]
     ids, lengths = padded([again["photos"].texts[0], again["photos"].texts[1]])
     assert ids.tolist() == [[2, 3, 4, 0], [3, 4, 0, 0]] and lengths.tolist() == [4, 3]
-
-
-def test_romance_passages_have_feeling_and_no_names_speech_or_me() -> None:
-    good = "she smiled at him with tears in her soft grey eyes and her heart was glad ."
-    books = [
-        [
-            good,
-            "she smiled at Henry with tears in her soft grey eyes and her heart was glad .",
-            "she smiled at me with tears in her soft grey eyes and her heart was glad .",
-            "`` she smiled at him with tears in her soft grey eyes and was glad . ''",
-            "she counted the spoons and she put them in the box and went to the next room .",
-            "he saw Henry and he saw Henry .",
-        ]
-    ]
-    words = sorted({word.lower() for paragraph in books[0] for word in paragraph.split()})
-    assert proper_names(books) == {"henry"}
-    assert [Vocabulary(words).decode(ids) for ids in romance_passages(books, Vocabulary(words))] == [good]
-
-
-def test_passages_match_by_topic_and_person_and_are_spread() -> None:
-    vocabulary = Vocabulary(["sea", "dog", "he", "she"])
-    vectors = np.asarray([[0, 0], [0, 0], [1, 0], [0, 1], [0, 0], [0, 0]], np.float32)  # [6, 2]
-    texts = Tokens.of(vocabulary.encode(text) for text in ("sea he", "sea she", "dog he", "dog she"))
-    about, who = topics(texts, vectors, np.ones(6)), persons(texts, vocabulary)
-    assert match_passages(about, who, about, who, 1, 9).ravel().tolist() == [0, 1, 2, 3]
-    same = np.zeros(4, int)
-    spread = match_passages(about[same], who[same], about, who, 1, 2).ravel().tolist()
-    assert Counter(spread).most_common(1)[0][1] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Story decoders that were trained, in a new pack."""
+
+from pathlib import Path
+from typing import Any
+
+from configs.schema import ConfigError
+from model_handlers.packs import Pack
+from pipelines.options import StrictParser
+from pipelines.pack_tools import name_problems, run_command
+from pipelines.training.loop import WEIGHTS, read_best
+from pipelines.training.pack import add_decoder
+from pipelines.training.settings import ConfigError as TrainingError
+from pipelines.training.tables import WORDS
+
+TOLD_BY_DECODER = ("decoder", "reconstruction", "stories")
+"""Tasks of `pipelines.evaluate` whose figures are those of a pack's decoder."""
+
+OF_THE_MACHINE = ("time", "tokens_per_s")
+"""Figures of a training that say nothing of the network."""
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code of `pipelines.add_decoder`."""
+    return run_command(add_trained, argv)
+
+
+def add_trained(argv: list[str]) -> str:
+    """Returns a sentence on the pack that was made, with a trained story decoder as its default.
+
+    Raises:
+        ConfigError: a flag is wrong, or the training is not there or does not fit the pack.
+        PackError: the old pack is wrong, or the new one exists.
+    """
+    flags = make_parser().parse_args(argv)
+    problems = name_problems(flags.name) + training_problems(Path(flags.trained))
+    if problems:
+        raise ConfigError(problems)
+    try:
+        card = card_entries(Pack.open(flags.pack), flags.name, Path(flags.trained))
+        made = add_decoder(flags.pack, Path(flags.trained), flags.output, flags.name, card)
+    except TrainingError as error:
+        raise ConfigError([f"--trained {error}"]) from error
+    words = made.components["decoders"][flags.name]["n_words"] - 2
+    return f"{made.location}: story decoder {flags.name} of {words:,} words, the default (digest {made.digest[:12]})"
+
+
+def make_parser() -> StrictParser:
+    """Returns the parser of the command's flags."""
+    parser = StrictParser(
+        prog="python -m pipelines.add_decoder",
+        description="Adds a story decoder that pipelines.train left to a model pack, and makes it the default.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
+    parser.add_argument("--output", required=True, help="new folder for the new pack")
+    parser.add_argument("--name", required=True, help="the decoder's name; one of the pack's own is replaced")
+    parser.add_argument("--trained", required=True, metavar="DIR", help="output folder of the training")
+    return parser
+
+
+def training_problems(trained: Path) -> list[str]:
+    """Returns which files a training's folder lacks."""
+    missing = [file for file in (WEIGHTS, WORDS) if not (trained / file).is_file()]
+    if not missing:
+        return []
+    return [f"--trained {trained}: has no {' and no '.join(missing)}; name the output of pipelines.train decoder"]
+
+
+def card_entries(pack: Pack, name: str, trained: Path) -> dict[str, Any]:
+    """Returns what the new pack's card says anew: figures of the training, none that the old decoder was measured by.
+
+    Args:
+        pack: the old one.
+        name: the decoder's.
+        trained: the training's folder.
+    """
+    figures = {key: value for key, value in read_best(trained).items() if key not in OF_THE_MACHINE}
+    quality = {task: told for task, told in pack.card.get("quality", {}).items() if task not in TOLD_BY_DECODER}
+    return {"trained_decoders": pack.card.get("trained_decoders", {}) | {name: figures}, "quality": quality}

@@ -1,0 +1,9 @@
+"""More words for a sentence encoder: `python -m pipelines.expand_vocabulary --pack OLD --output NEW --texts GLOB`."""
+
+import sys
+
+from pipelines.ending import end_process
+from pipelines.new_words import main
+
+if __name__ == "__main__":
+    end_process(main(sys.argv[1:]))

@@ -1,0 +1,196 @@
+"""A whole pack from one configuration: every network in order, the styles, the decoder, and what it is worth."""
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.evaluate import main as evaluate
+from pipelines.training.corpus import Corpus
+from pipelines.training.decoder import DecoderConfig
+from pipelines.training.joint import JointConfig
+from pipelines.training.loop import LoopConfig
+from pipelines.training.networks import NETWORKS
+from pipelines.training.pack import LICENCE, PROVENANCE, TRAINING_DATA, add_decoder, add_styles, assemble_base
+from pipelines.training.settings import ConfigError, section
+from pipelines.training.story_material import StoriesConfig, books_of_styles
+from pipelines.training.thoughts import ThoughtsConfig
+from pipelines.training.writer import BankConfig, WriterConfig
+
+Settings = Mapping[str, Any]
+
+DECODER = "romance"
+STAGES = {
+    "joint_embedding": "joint",
+    "first_thoughts": "first",
+    "skip_thoughts": "thoughts",
+    "caption_writer": "writer",
+    "decoder": "decoder",
+}
+"""The trainings of a whole pack in order, and their folders; the sentence encoder may learn few words first."""
+
+OPTIONAL = "first_thoughts"
+PARTS: dict[str, dict[str, type]] = {
+    "joint_embedding": {"network": JointConfig},
+    "first_thoughts": {"network": ThoughtsConfig},
+    "skip_thoughts": {"network": ThoughtsConfig},
+    "caption_writer": {"network": WriterConfig, "bank": BankConfig},
+    "decoder": {"network": DecoderConfig, "stories": StoriesConfig},
+}
+"""The sections of each training beside `training` and `shares`."""
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """The new pack.
+
+    Args:
+        name: of the pack.
+        version: of the pack.
+        styles: for each style the beginnings of the names of its books' files.
+        defaults: what the pack chooses for its stories where the user says nothing.
+    """
+
+    name: str = "pocket"
+    version: str = "1"
+    styles: dict[str, list[str]] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any]:
+    """Returns the figures of a pack that is written to `output`, with all that is on the way in `output.training`.
+
+    A second call goes on where the first one was broken off.
+
+    Raises:
+        ConfigError: sections are missing or wrong, or there is a pack already.
+    """
+    problems = [f"{output}: exists already; name a new folder"] if output.exists() else []
+    problems += problems_of(settings, corpus)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    config, work = section(settings, "pack", PackConfig), output.with_name(f"{output.name}.training")
+    stages = [name for name in STAGES if name in settings]
+    base, styled, unmeasured = (work / name for name in ("base", "styled", "unmeasured"))
+    if not base.exists():
+        for name in stages[:-1]:
+            run_stage(name, settings, corpus, work)
+        assemble_base(work, base)
+    add_styles(base, config.styles, corpus.data, styled)
+    run_stage("decoder", settings, corpus, work)
+    card = {
+        "name": config.name,
+        "version": config.version,
+        "licence": LICENCE,
+        "provenance": PROVENANCE,
+        "training_data": TRAINING_DATA,
+        "recipe": dict(settings),
+        "defaults": config.defaults,
+    }
+    shutil.rmtree(unmeasured, ignore_errors=True)
+    add_decoder(str(styled), work / STAGES["decoder"], unmeasured, DECODER, card)
+    figures = measure(unmeasured, corpus)
+    add_decoder(str(styled), work / STAGES["decoder"], output, DECODER, card | {"quality": figures})
+    return figures
+
+
+def problems_of(settings: Settings, corpus: Corpus) -> list[str]:
+    """Returns what can be known to be wrong before the first network is trained."""
+    needed = [name for name in (*STAGES, "pack") if name != OPTIONAL]
+    problems = [f"section {name} is missing" for name in needed if name not in settings]
+    for name in [name for name in STAGES if name in settings]:
+        kinds, own = PARTS[name] | {"training": LoopConfig}, settings[name]
+        known = [*kinds, "shares"]
+        problems += [f"{name}.{part} is no section; known are {', '.join(known)}" for part in own if part not in known]
+        problems += [f"{name}: {problem}" for part, kind in kinds.items() for problem in _wrong(own, part, kind)]
+    problems += _wrong(settings, "pack", PackConfig)
+    return problems or style_problems(settings, corpus)
+
+
+def _wrong(settings: Settings, name: str, kind: type) -> list[str]:
+    try:
+        section(settings, name, kind)
+    except ConfigError as error:
+        return [str(error)]
+    return []
+
+
+def style_problems(settings: Settings, corpus: Corpus) -> list[str]:
+    """Returns what is wrong with the styles of a pack and of its stories."""
+    styles = section(settings, "pack", PackConfig).styles
+    if not styles or not all(isinstance(starts, list) for starts in styles.values()):
+        return ["pack.styles: must hold styles, each with a list of beginnings of its books' names"]
+    names = corpus.book_names
+    problems = [
+        f"pack.styles.{name}: no book's name begins so"
+        for name, starts in styles.items()
+        if not any(book.startswith(tuple(starts)) for book in names)
+    ]
+    try:
+        books_of_styles(section(settings["decoder"], "stories", StoriesConfig), corpus, list(styles))
+    except ConfigError as error:
+        problems.append(f"decoder: {error}")
+    return problems
+
+
+def run_stage(name: str, settings: Settings, corpus: Corpus, work: Path) -> None:
+    """Trains one network of a whole pack in its folder, from what the stages before it left."""
+    own = {part: dict(values or {}) for part, values in settings[name].items()}
+    network = own.setdefault("network", {})
+    if name == "skip_thoughts" and OPTIONAL in settings:
+        network["start"] = str(work / STAGES[OPTIONAL])
+    if name == "decoder":
+        network |= {"pack": str(work / "styled"), "start": str(work / STAGES["skip_thoughts"])}
+    train = NETWORKS["skip_thoughts" if name == OPTIONAL else name]
+    train(own, corpus, work / STAGES[name])
+
+
+def measure(pack: Path, corpus: Corpus) -> dict[str, Any]:
+    """Returns for each task of `pipelines.evaluate` its figures and the command that they came from.
+
+    Photos are Flickr8k's dev split, books those that no training saw. In a command DATA stands for the data folder and
+    HELD_OUT for a folder of these books.
+    """
+    held_out = corpus.prepared / "held_out_books"
+    held_out.mkdir(parents=True, exist_ok=True)
+    for path in corpus.held_out_files:
+        shutil.copyfile(path, held_out / path.name)
+    photos = ["--photos", "DATA/flickr8k/images"]
+    captions, books = ["--captions", "DATA/flickr8k/captions.tsv"], ["--texts", "HELD_OUT/*.txt"]
+    tasks = {
+        "retrieval": [*photos, *captions],
+        "captions": [*photos, *captions],
+        "sentences": [*books, *captions],
+        "decoder": books,
+        "reconstruction": [*books, *captions],
+        "stories": [*photos, *captions, *books],
+    }
+    quality = {}
+    for task, words in tasks.items():
+        places = [word.replace("DATA", str(corpus.data), 1).replace("HELD_OUT", str(held_out), 1) for word in words]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = evaluate([task, "--pack", str(pack), *places, "--json"])
+        if code:
+            raise RuntimeError(f"measuring {task} of {pack} failed")
+        quality[task] = {
+            **rounded(json.loads(printed.getvalue())),
+            "command": " ".join(["pipelines.evaluate", task, *words]),
+        }
+    return quality
+
+
+def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns figures with four significant digits."""
+    return {
+        name: rounded(value)
+        if isinstance(value, dict)
+        else float(f"{value:.4g}")
+        if isinstance(value, float)
+        else value
+        for name, value in figures.items()
+    }
