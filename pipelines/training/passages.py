@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipelines.training.corpus import Corpus
-from pipelines.training.lexicon import LIKE
 from pipelines.training.files import save_arrays
+from pipelines.training.lexicon import LIKE
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, passages_of
 
 

@@ -196,7 +196,7 @@ def _rows(
     rarity[[words.ids[word] for word in FEELINGS if word in words.ids]] = 0
     about, told = (topics(texts, meanings, rarity) for texts in (openings, ids))  # [Q, D], [P, D]
     casts = np.asarray([cast(text) for text in passages.texts], np.float32)  # [P, 2]
-    moving = np.asarray([_is_moving(set(text)) for text in passages.texts])  # [P]
+    moving = np.asarray([_is_moving(set(text)) for text in passages.texts], bool)  # [P]
     rows = []
     for name, books in styles.items():
         (places,) = np.nonzero(np.isin(passages.books, books) & moving)

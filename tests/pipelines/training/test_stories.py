@@ -15,7 +15,7 @@ from pipelines.training.decoder import DecoderConfig, DecoderTask
 from pipelines.training.passages import Source
 from pipelines.training.settings import ConfigError
 from pipelines.training.stories import HERO_ID, StorySet, match_passages, proper_names, topics
-from pipelines.training.story_material import StoriesConfig, books_of_styles
+from pipelines.training.story_material import StoriesConfig, _is_moving, books_of_styles
 from pipelines.training.texts import Tokens
 
 BOTH_STYLES = np.asarray([[10, 0], [0, 10]], np.float32)  # [styles, S]
@@ -111,6 +111,20 @@ def test_a_passage_that_is_near_to_everything_gives_way() -> None:
     passages = np.asarray([[0.7, 0.7], [0.6, 0]], np.float32)  # [P, W]
     found = match_passages(queries, nobody, passages, nobody, 1, 9)
     assert found.tolist() == [[1], [0]]  # 0.7 - 0.35 is less than 0.6 - 0.15
+
+
+@pytest.mark.parametrize(
+    ("passage", "moving"),
+    [
+        ("her heart was glad", True),  # a feeling
+        ("he walked home", True),  # a scene
+        ("he counted the spoons", False),
+        ("her eyes were soft", True),
+        ("her eyes and lips were soft", False),  # faces
+    ],
+)
+def test_passages_tell_of_feelings_or_scenes_and_not_of_faces(passage: str, moving: bool) -> None:
+    assert _is_moving(set(passage.split())) == moving
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.training.passages import book_source, cached, caption_source, read_cached
+from pipelines.training.passages import book_source, cached, caption_source, read_cached, swapped
 from pipelines.training.texts import (
     Vocabulary,
     book_paragraphs,
@@ -78,6 +78,13 @@ def test_sources_survive_the_disk(tmp_path: Path) -> None:
     assert again["photos"].neighbours.tolist() == [1, 2, 0]
     ids, lengths = padded([again["photos"].texts[0], again["photos"].texts[1]])
     assert ids.tolist() == [[2, 3, 4, 0], [3, 4, 0, 0]] and lengths.tolist() == [4, 3]
+
+
+def test_a_thing_that_captions_hardly_name_takes_the_place_of_one_like_it() -> None:
+    captions = ["a plane stands on a runway .", "a dog runs .", "a tower at night .", "a jet and a plane fly ."]
+    made = ["a rocket stands on a runway .", "a rocket at night ."]
+    assert swapped([*captions, "a plane " + "and a bird " * 4 + "."]) == made, "one thing, in a short caption"
+    assert swapped(captions, most=1) == made[:1]
 
 
 @pytest.mark.parametrize(
