@@ -58,7 +58,9 @@ def test_the_command_scores_the_first_caption(photo_pack: Pack, photo_data: Any,
     writer.components["captions"] = {"texts": "captions.txt"}
     flags = [*photo_data(dev=5).flags, f"--pack={writer.finish().location}", "--device=cpu"]
     found = evaluate("captions", *flags)
-    assert list(found)[:5] == ["CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+    scores = ["CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+    assert list(found) == [*scores, "captions", "retrieved", "photos"]
+    assert found["captions"] == "retrieved" and found["retrieved"] == {name: found[name] for name in scores}
     assert found["photos"] == 5 and 0.2 < found["BLEU-1"] < 0.6
     # Photos 0 and 1 have the very caption: half of each one's similarity to its two captions is at least 5.
     assert 2 <= found["CIDEr"] < 3
