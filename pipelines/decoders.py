@@ -6,7 +6,7 @@ from typing import Any
 from configs.schema import ConfigError
 from model_handlers.packs import Pack
 from pipelines.options import StrictParser
-from pipelines.pack_tools import name_problems, run_command
+from pipelines.pack_tools import command_parser, name_problems, quality_without, run_command
 from pipelines.training.loop import WEIGHTS, read_best
 from pipelines.training.pack import add_decoder
 from pipelines.training.settings import ConfigError as TrainingError
@@ -46,13 +46,8 @@ def add_trained(argv: list[str]) -> str:
 
 def make_parser() -> StrictParser:
     """Returns the parser of the command's flags."""
-    parser = StrictParser(
-        prog="python -m pipelines.add_decoder",
-        description="Adds a story decoder that pipelines.train left to a model pack, and makes it the default.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
-    parser.add_argument("--output", required=True, help="new folder for the new pack")
+    description = "Adds a story decoder that pipelines.train left to a model pack, and makes it the default."
+    parser = command_parser("add_decoder", description, runs_networks=False)
     parser.add_argument("--name", required=True, help="the decoder's name; one of the pack's own is replaced")
     parser.add_argument("--trained", required=True, metavar="DIR", help="output folder of the training")
     return parser
@@ -75,5 +70,5 @@ def card_entries(pack: Pack, name: str, trained: Path) -> dict[str, Any]:
         trained: the training's folder.
     """
     figures = {key: value for key, value in read_best(trained).items() if key not in OF_THE_MACHINE}
-    quality = {task: told for task, told in pack.card.get("quality", {}).items() if task not in TOLD_BY_DECODER}
-    return {"trained_decoders": pack.card.get("trained_decoders", {}) | {name: figures}, "quality": quality}
+    decoders = pack.card.get("trained_decoders", {}) | {name: figures}
+    return {"trained_decoders": decoders, "quality": quality_without(pack, TOLD_BY_DECODER)}

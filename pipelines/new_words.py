@@ -20,7 +20,7 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from model_handlers.sentences import END_WORD, UNKNOWN_WORD, SentenceEncoder
 from pipelines.options import StrictParser
-from pipelines.pack_tools import run_command
+from pipelines.pack_tools import command_parser, quality_without, run_command
 from pipelines.styles import expand_texts
 from pipelines.training.expansion import expand, outside_vectors
 from pipelines.training.texts import Vocabulary
@@ -42,10 +42,8 @@ def make_parser() -> StrictParser:
     description = (
         "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
     )
-    parser = StrictParser(prog="python -m pipelines.expand_vocabulary", description=description, allow_abbrev=False)
+    parser = command_parser("expand_vocabulary", description, runs_networks=False)
     flag = parser.add_argument
-    flag("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
-    flag("--output", required=True, help="new folder for the new pack")
     flag("--texts", required=True, action="append", metavar="GLOB", help="UTF-8 text files; repeatable")
     flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
     return parser
@@ -70,8 +68,7 @@ def expand_vocabulary(argv: list[str]) -> str:
             raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
         share = add_words(writer, pack, new)
         writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}
-        quality = pack.card.get("quality", {})
-        writer.card["quality"] = {task: figures for task, figures in quality.items() if task not in MEASURED}
+        writer.card["quality"] = quality_without(pack, MEASURED)
         made = writer.finish()
     finally:
         writer.discard()

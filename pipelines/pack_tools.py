@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -14,12 +15,13 @@ from pipelines.options import StrictParser
 from pipelines.runners import sees_local_files
 
 
-def command_parser(command: str, description: str) -> StrictParser:
-    """Returns a parser of the flags that all commands on packs share."""
+def command_parser(command: str, description: str, runs_networks: bool = True) -> StrictParser:
+    """Returns a parser of the flags that all commands on packs share; `--device` where they run networks."""
     parser = StrictParser(prog=f"python -m pipelines.{command}", description=description, allow_abbrev=False)
     parser.add_argument("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
     parser.add_argument("--output", required=True, help="new folder for the new pack")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs (default: auto)")
+    if runs_networks:
+        parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs (default: auto)")
     return parser
 
 
@@ -27,6 +29,11 @@ def name_problems(name: str) -> list[str]:
     """Returns what is wrong with the name of a style or decoder, which becomes a file's."""
     fits = name.replace("-", "").replace("_", "").isalnum()
     return [] if fits else [f"--name {name!r}: letters, digits, - and _"]
+
+
+def quality_without(pack: Pack, tasks: Collection[str]) -> dict[str, Any]:
+    """Returns the card's measured quality without that of some tasks, which a change of the pack made untrue."""
+    return {task: figures for task, figures in pack.card.get("quality", {}).items() if task not in tasks}
 
 
 def run_command(job: Callable[[list[str]], str], argv: list[str], made: str = "pack") -> int:

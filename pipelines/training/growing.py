@@ -1,6 +1,5 @@
 """Weights of an earlier training, or of a model pack, for a network with other words."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from model_handlers.packs import Pack
 from pipelines.training.expansion import expand, outside_vectors
 from pipelines.training.loop import best_weights
 from pipelines.training.settings import ConfigError
+from pipelines.training.tables import load_words
 from pipelines.training.texts import UNKNOWN, Vocabulary
 
 WORD_TABLES = ("table.weight", "decoder.word_vectors.weight", "decoder.logits.weight")
@@ -32,7 +32,7 @@ def read_start(location: str) -> tuple[dict[str, Tensor], Vocabulary]:
         ConfigError: they do not.
     """
     if not (Path(location) / CARD).exists():
-        words = Vocabulary(json.loads((Path(location) / "words.json").read_text()))
+        words = load_words(Path(location))
         return best_weights(Path(location)), words
     pack = Pack.open(location)
     weights, known = pack_encoder(pack)
@@ -82,15 +82,19 @@ def grow(weights: Mapping[str, Tensor], old: Vocabulary, new: Vocabulary) -> dic
     return grown
 
 
+def _of_decoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the weights of an autoencoder's decoder, under the decoder's own names."""
+    return {name.removeprefix("decoder."): weight for name, weight in weights.items() if name.startswith("decoder.")}
+
+
 def without_start(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns the weights of an autoencoder's decoder, less those that turn a vector into its first state."""
-    decoder = {name.removeprefix("decoder."): weight for name, weight in weights.items() if name.startswith("decoder.")}
-    return {name: weight for name, weight in decoder.items() if not name.startswith("state.")}
+    return {name: weight for name, weight in _of_decoder(weights).items() if not name.startswith("state.")}
 
 
 def decoder_of(weights: Mapping[str, Tensor]) -> StoryDecoder:
     """Returns the decoder of an autoencoder's weights."""
-    own = {name.removeprefix("decoder."): weight for name, weight in weights.items() if name.startswith("decoder.")}
+    own = _of_decoder(weights)
     dim, dim_context = own["state.weight"].shape
     n_words, dim_word = own["word_vectors.weight"].shape
     decoder = StoryDecoder(dim_context, dim_word, dim, n_words, "hidden.weight" in own)

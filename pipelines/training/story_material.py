@@ -81,8 +81,9 @@ def books_of_styles(config: StoriesConfig, corpus: Corpus, styles: Sequence[str]
     """
     wanted = config.styles or dict.fromkeys(styles, [""])
     problems = [f"stories.styles.{name}: the pack has {', '.join(styles)}" for name in wanted if name not in styles]
+    names = corpus.book_names
     books = {
-        name: [place for place, book in enumerate(corpus.book_names) if book.startswith(tuple(prefixes))]
+        name: [place for place, book in enumerate(names) if book.startswith(tuple(prefixes))]
         for name, prefixes in wanted.items()
     }
     problems += [f"stories.styles.{name}: no book's name begins so" for name, places in books.items() if not places]

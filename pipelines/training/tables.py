@@ -18,7 +18,6 @@ from pipelines.training.loop import best_weights
 from pipelines.training.passages import other_captions, photo_captions
 from pipelines.training.recurrence import encode_fast
 from pipelines.training.texts import Tokens, Vocabulary, padded
-from pipelines.training.thoughts import Autoencoder, ThoughtsConfig
 
 WORDS = "words.json"
 
@@ -63,18 +62,6 @@ def load_encoder(folder: Path) -> TableEncoder:
     return TableEncoder(best_weights(folder)).eval().requires_grad_(False)
 
 
-def load_autoencoder(folder: Path) -> Autoencoder:
-    """Returns the sentence encoder with its decoder that a training left in its folder."""
-    weights = best_weights(folder)
-    n_words, dim_word = weights["table.weight"].shape
-    uni = weights["encoder.uni.weight_hh_l0"].shape[1] if "encoder.uni.weight_hh_l0" in weights else 0
-    bi = weights["encoder.bi_forward.weight_hh_l0"].shape[1] if "encoder.bi_forward.weight_hh_l0" in weights else 0
-    dim = weights["decoder.cell.weight_hh"].shape[1]
-    model = Autoencoder(ThoughtsConfig(dim_word=dim_word, uni=uni, bi=bi, dim=dim), n_words)
-    model.load_state_dict(weights)
-    return model.eval()
-
-
 @torch.inference_mode()
 def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
     """Returns joint embeddings `[.., J]`, half precision, kept in `folder`.
@@ -98,9 +85,7 @@ def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
 
 
 @torch.inference_mode()
-def sentence_vectors(
-    model: Autoencoder | TableEncoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256
-) -> np.ndarray:
+def sentence_vectors(model: TableEncoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256) -> np.ndarray:
     """Returns sentence vectors `[K, S]`, half precision, of texts in their order."""
     lengths = np.asarray([len(texts[place]) for place in range(len(texts))])
     order = np.argsort(lengths, kind="stable")

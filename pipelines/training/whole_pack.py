@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_handlers.pack_writer import PackWriter
 from pipelines.evaluate import main as evaluate
 from pipelines.training.corpus import Corpus
 from pipelines.training.decoder import DecoderConfig
@@ -92,10 +93,13 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
         "defaults": config.defaults,
     }
     shutil.rmtree(unmeasured, ignore_errors=True)
-    add_decoder(str(styled), work / STAGES["decoder"], unmeasured, DECODER, card)
-    figures = measure(unmeasured, corpus)
-    add_decoder(str(styled), work / STAGES["decoder"], output, DECODER, card | {"quality": figures})
-    return figures
+    made = add_decoder(str(styled), work / STAGES["decoder"], unmeasured, DECODER, card)
+    writer = PackWriter(str(output), made)
+    try:
+        writer.card["quality"] = measure(unmeasured, corpus)
+        return dict(writer.finish().card["quality"])
+    finally:
+        writer.discard()
 
 
 def problems_of(settings: Settings, corpus: Corpus) -> list[str]:
