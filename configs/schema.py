@@ -12,6 +12,7 @@ CaptionCount = Annotated[int, Field(ge=1, le=10_000)]
 WrittenCount = Annotated[int, Field(ge=1, le=100)]
 BeamWidth = Annotated[int, Field(ge=1, le=1000)]
 Captioning = Literal["retrieved", "written", "both"]
+Shift = Literal["mean", "spread", "nearest"]
 WordCount = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -34,7 +35,7 @@ class Choices(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     style_strength: Strength = 1.0
-    shift: Literal["mean", "spread"] = "mean"
+    shift: Shift = "mean"
     captions: Captioning = "retrieved"
     captions_per_photo: CaptionCount = 100
     written_captions: WrittenCount = 5
@@ -75,8 +76,10 @@ class RunConfig(BaseModel):
     style_strength: Strength | None = Field(
         None, description="how far to shift from captions to the style; 0 is not at all"
     )
-    shift: Literal["mean", "spread"] | None = Field(
-        None, description="how to shift: mean moves a photo's vector, spread also stretches it to how the style differs"
+    shift: Shift | None = Field(
+        None,
+        description="how to shift: mean moves a photo's vector to the style's mean, spread also stretches it as the "
+        "style is spread, nearest moves it to the style's passage that is nearest to the photo",
     )
     captions: Captioning | None = Field(
         None, description="where captions come from: the caption bank, the pack's caption writer, or both"

@@ -80,7 +80,8 @@ DECODER_FILE_KEYS = ("weights", "vocabulary")
 
 def _shape_problems(components: Mapping[str, Any], location: str) -> list[str]:
     """Returns which of a card's components are not written as they must be."""
-    known = {name: components[name] for name in (*FILE_KEYS, "decoders", "styles", "spreads") if name in components}
+    groups = ("decoders", "styles", "spreads", "passages")
+    known = {name: components[name] for name in (*FILE_KEYS, *groups) if name in components}
     wrong = [name for name, entry in known.items() if not isinstance(entry, dict)]
     decoders = {} if "decoders" in wrong else components.get("decoders", {})
     wrong += [f"decoder {name}" for name, entry in decoders.items() if not isinstance(entry, dict)]
@@ -94,5 +95,5 @@ def component_files(components: Mapping[str, Any]) -> list[str]:
     files = [components[name].get(key) for name, keys in FILE_KEYS.items() if name in components for key in keys]
     files += [entry.get(key) for entry in components.get("decoders", {}).values() for key in DECODER_FILE_KEYS]
     files += [*components.get("styles", {}).values(), components.get("source_style")]
-    files += components.get("spreads", {}).values()
+    files += [*components.get("spreads", {}).values(), *components.get("passages", {}).values()]
     return [file for file in files if file is not None]

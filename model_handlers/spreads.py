@@ -1,4 +1,4 @@
-"""The maps of a pack's styles that the shift `spread` applies."""
+"""What the shifts `spread` and `nearest` take from a pack: maps of styles, and vectors of their passages."""
 
 import numpy as np
 
@@ -26,3 +26,28 @@ class ReadySpread:
         pack = open_once(self._placement.location, self._placement.digest)
         maps = [pack.array(file).astype(np.float32) for file in self._files]
         return maps[0] if len(maps) == 1 else np.stack(maps).mean(axis=0, dtype=np.float32)  # [S, S]
+
+
+class ReadyPassages:
+    """The sentence vectors of a style's passages, or of those of several styles, read where they are first needed.
+
+    Args:
+        placement: which pack.
+        files: of the vectors.
+    """
+
+    def __init__(self, placement: Placement, files: tuple[str, ...]) -> None:
+        self._placement = placement
+        self._files = files
+
+    def nearest(self, direction: np.ndarray) -> np.ndarray:
+        """Returns the vector `[S]` of the passage that differs from their mean nearest to a direction `[S]`."""
+        vectors, apart = LazyModel(("ReadyPassages", self._placement.digest, self._files), self._read).get()
+        return vectors[int(np.argmax(apart @ direction))]
+
+    def _read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the vectors `[P, S]`, and as unit vectors how they differ from their mean `[P, S]`."""
+        pack = open_once(self._placement.location, self._placement.digest)
+        vectors = np.concatenate([pack.array(file).astype(np.float32) for file in self._files])  # [P, S]
+        apart = vectors - vectors.mean(axis=0)  # [P, S]
+        return vectors, apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)

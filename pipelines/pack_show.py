@@ -14,6 +14,7 @@ GROUPS = {
     "decoders": "decoder",
     "styles": "style",
     "spreads": "spread",
+    "passages": "passages of",
 }  # components of several members, and what one is called
 SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data"}
 

@@ -119,6 +119,8 @@ def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield name, partial(_load_style, pack, file)
     for name, file in pack.components.get("spreads", {}).items():
         yield f"spread {name}", partial(_load_spread, pack, file)
+    for name, file in pack.components.get("passages", {}).items():
+        yield f"passages of {name}", partial(_load_passages, pack, file)
 
 
 def _place(pack: Pack) -> Placement:
@@ -163,6 +165,12 @@ def _load_style(pack: Pack, file: str) -> None:
 def _load_spread(pack: Pack, file: str) -> None:
     matrix = pack.array(file)  # [S, S]
     _check_numbers(pack, file, matrix, (_sentence_width(pack, len(matrix)),) * 2)
+
+
+def _load_passages(pack: Pack, file: str) -> None:
+    vectors = pack.array(file)  # [P, S]
+    width = vectors.shape[-1] if vectors.ndim else 0
+    _check_numbers(pack, file, vectors, (len(vectors) if width else 0, _sentence_width(pack, width)))
 
 
 def _sentence_width(pack: Pack, width: int) -> int:

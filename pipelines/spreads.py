@@ -1,6 +1,4 @@
-"""How much the captions of photos differ: the covariance that a style's spread starts from."""
-
-import tempfile
+"""What the sentence vectors of photos' captions are like, by which a style's spread and passages are made."""
 
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,11 +15,17 @@ PHOTOS = 2000  # captions of the bank that stand for photos
 BLOCK = 64  # of them compared with the bank at once
 
 
-def caption_spread(pack: Pack, where: Placement, options: PipelineOptions) -> tuple[np.ndarray, int]:
-    """Returns the covariance `[S, S]` of photos' mean sentence vectors, and of how many photos.
+def photo_means(pack: Pack, where: Placement, options: PipelineOptions, flag: str) -> np.ndarray:
+    """Returns photos' mean sentence vectors `[N, S]`.
 
     A pack holds no photos: captions of its bank, evenly chosen, stand for them, and each gets its nearest captions, as
     many as the pack chooses for a photo.
+
+    Args:
+        pack: whose captions.
+        where: the pack's place.
+        options: of the pipeline that encodes them.
+        flag: what needs the means, for the error.
 
     Raises:
         PackError: the bank holds no more captions than a photo gets, so that all means are one.
@@ -30,7 +34,7 @@ def caption_spread(pack: Pack, where: Placement, options: PipelineOptions) -> tu
     count = pack_choices(pack).captions_per_photo
     if len(captions) <= count:
         raise PackError(
-            [f"--spread {pack.location}: {len(captions)} captions, and a photo gets {count}; nothing differs"]
+            [f"{flag} {pack.location}: {len(captions)} captions, and a photo gets {count}; nothing differs"]
         )
     embedder = CaptionEmbedder(pack, resolve_device(where.device))
     nearest = nearest_captions(np.asarray(caption_embeddings(pack, embedder, captions), np.float32), count)  # [N, k]
@@ -38,15 +42,17 @@ def caption_spread(pack: Pack, where: Placement, options: PipelineOptions) -> tu
     texts = [captions[place] for place in used]
     if "sentence_vectors" in pack.component("captions"):
         table = ReadyVectors(where)
-        means = [table.look_up([captions[place] for place in row]).mean(axis=0) for row in nearest]
-        return np.cov(np.stack(means).T, bias=True), len(means)
-    with tempfile.TemporaryFile() as file:
-        encoder = pack.component("sentence_encoder")
-        shape = (len(texts), encoder["uni"] + 2 * encoder["bi"])
-        vectors = np.memmap(file, np.float32, "w+", shape=shape)  # [U, S]
-        fill(vectors, texts, SentenceHandler(where), options)
-        means = [vectors[row].mean(axis=0) for row in places.reshape(nearest.shape)]
-        return np.cov(np.stack(means).T, bias=True), len(means)
+        return np.stack([table.look_up([captions[place] for place in row]).mean(axis=0) for row in nearest])
+    vectors = encoded(texts, pack, where, options)  # [U, S]
+    return np.stack([vectors[row].mean(axis=0) for row in places.reshape(nearest.shape)])
+
+
+def encoded(texts: list[str], pack: Pack, where: Placement, options: PipelineOptions) -> np.ndarray:
+    """Returns the sentence vectors `[U, S]` of texts, by a pipeline."""
+    encoder = pack.component("sentence_encoder")
+    vectors = np.zeros((len(texts), encoder["uni"] + 2 * encoder["bi"]), np.float32)  # [U, S]
+    fill(vectors, texts, SentenceHandler(where), options)
+    return vectors
 
 
 def nearest_captions(embeddings: np.ndarray, count: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Styles from anybody's texts: the mean of the sentence vectors of passages (SPEC section 8)."""
 
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
 import apache_beam as beam
@@ -10,15 +11,21 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
+from model_handlers.handler import Placement
 from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
 from pipelines.options import parse_with_beam
 from pipelines.pack_tools import command_parser, name_problems, open_pack, run_command
-from pipelines.spreads import caption_spread
+from pipelines.settings import pack_choices
+from pipelines.spreads import encoded, photo_means
+from pipelines.story_passages import choose, passages_to_keep, read_books
 from transforms.spreading import shrink, transport
 from transforms.texts import AverageTexts, Mean
 
 SOURCE_STYLE = "caption"
+PASSAGES = 2000
+"""Passages that a style keeps where its pack chooses the shift `nearest` and the user says nothing."""
 
 
 def main(argv: list[str]) -> int:
@@ -50,8 +57,19 @@ def fit_style(argv: list[str]) -> str:
         action="store_true",
         help="also measure how the passages differ, for --shift spread; it encodes captions of the pack's bank",
     )
+    parser.add_argument(
+        "--passages",
+        type=int,
+        metavar="N",
+        help=f"keep up to N short passages of the texts, those nearest to the pack's captions, for --shift nearest "
+        f"(default: {PASSAGES} where the pack chooses this shift, else none)",
+    )
     flags, options = parse_with_beam(parser, argv)
     problems = name_problems(flags.name)
+    if flags.passages is not None and flags.passages < 0:
+        problems.append(f"--passages {flags.passages}: 0 or more")
+    if flags.passages and flags.name == SOURCE_STYLE:
+        problems.append(f"--passages: belongs to the styles that are put in, not to {SOURCE_STYLE!r}")
     files = sorted({uri for pattern in flags.texts for uri in expand_texts(pattern)})
     if flags.spread and flags.name == SOURCE_STYLE:
         problems.append(f"--spread: belongs to the styles that are put in; that of {SOURCE_STYLE!r} is the bank's own")
@@ -73,19 +91,61 @@ def fit_style(argv: list[str]) -> str:
             writer.components["source_style"] = file
         else:
             writer.components.setdefault("styles", {})[flags.name] = file
-            writer.components.get("spreads", {}).pop(flags.name, None)
+            for group in ("spreads", "passages"):
+                writer.components.get(group, {}).pop(flags.name, None)
         if mean.covariance is not None:
-            source = shrink(*caption_spread(pack, placement, options))  # [S, S]
+            means = photo_means(pack, placement, options, "--spread")  # [N, S]
+            source = shrink(np.cov(means.T, bias=True), len(means))  # [S, S]
             spread = transport(source, shrink(mean.covariance, mean.count))  # [S, S]
             file = writer.add_array(f"spreads/{flags.name}.npy", spread.astype(np.float16))
             writer.components.setdefault("spreads", {})[flags.name] = file
         made_from = {"passages": mean.count, "files": len(files), "min_words": flags.min_words}
+        count = _passages_wanted(pack, flags)
+        if count:
+            kept = kept_passages(pack, placement, files, flags.min_words == 0, count, options)
+            file = writer.add_array(f"passages/{flags.name}.npy", kept.astype(np.float16))
+            writer.components.setdefault("passages", {})[flags.name] = file
+            made_from["kept"] = len(kept)
         writer.card.setdefault("style_texts", {})[flags.name] = made_from
         made = writer.finish()
     finally:
         writer.discard()
     texts = f"{mean.count:,} passages in {len(files):,} files"
     return f"{made.location}: style {flags.name} from {texts} (digest {made.digest[:12]})"
+
+
+def _passages_wanted(pack: Pack, flags: Namespace) -> int:
+    if flags.name == SOURCE_STYLE:
+        return 0
+    if flags.passages is not None:
+        return int(flags.passages)
+    return PASSAGES if pack_choices(pack).shift == "nearest" else 0
+
+
+def kept_passages(
+    pack: Pack, where: Placement, files: list[str], by_line: bool, count: int, options: PipelineOptions
+) -> np.ndarray:
+    """Returns the sentence vectors `[P, S]` of the passages of text files that are nearest to the pack's captions.
+
+    Args:
+        pack: encodes them, and has a source style.
+        where: the pack's place.
+        files: URIs of UTF-8 texts.
+        by_line: each line is a paragraph; otherwise blank lines part them.
+        count: most passages.
+        options: of the pipelines.
+
+    Raises:
+        ConfigError: the files hold no passage.
+        PackError: the pack has no source style, or too few captions.
+    """
+    passages = passages_to_keep(read_books(files, by_line))
+    if not passages:
+        raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
+    vectors = encoded(passages, pack, where, options)  # [P, S]
+    source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
+    photos = photo_means(pack, where, options, "--passages") - source  # [N, S]
+    return vectors[choose(vectors, photos, count)]
 
 
 def expand_texts(pattern: str) -> list[str]:

@@ -76,6 +76,13 @@ class Spread(Protocol):
         """Returns the map `[S, S]` float32."""
 
 
+class Passages(Protocol):
+    """The sentence vectors of a style's passages, read where they are first needed."""
+
+    def nearest(self, direction: np.ndarray) -> np.ndarray:
+        """Returns the vector `[S]` of the passage that differs from their mean nearest to a direction `[S]`."""
+
+
 @dataclass(frozen=True, eq=False)
 class StyleVectors:
     """The shift to a style.
@@ -84,11 +91,13 @@ class StyleVectors:
         source: the style that is taken out, c `[S]` float32.
         target: the style that is put in, b `[S]` float32.
         spread: what differs from c is mapped by it, A; None where it stays as it is.
+        passages: the passage nearest to what differs from c takes b's place; None where b is for all photos.
     """
 
     source: np.ndarray
     target: np.ndarray
     spread: Spread | None = None
+    passages: Passages | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The photo's way through the networks: features, captions, style shift and stories."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -50,12 +50,15 @@ def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float) -> np.ndarray:
-    """Returns F(x) = x - c + b `[S]` (SPEC section 8), or A (x - c) + b where the style has a spread A.
+    """Returns F(x) = x - c + b `[S]` (SPEC section 8); A (x - c) + b where the style has a spread A; x - c + p where it
+    has passages, with the vector p of the one nearest to x - c.
 
-    A strength s other than 1 gives (1 - s) x + s F(x), which without a spread scales both c and b.
+    A strength s other than 1 gives (1 - s) x + s F(x), which by the mean scales both c and b.
     """
-    if shift.spread is not None:
-        shifted = shift.spread.matrix() @ (vector - shift.source) + shift.target  # [S]
+    if shift.spread is not None or shift.passages is not None:
+        apart = vector - shift.source  # [S]
+        moved = shift.spread.matrix() @ apart if shift.spread is not None else apart  # [S]
+        shifted = moved + (shift.passages.nearest(apart) if shift.passages is not None else shift.target)  # [S]
         return shifted if strength == 1.0 else vector + np.float32(strength) * (shifted - vector)
     if strength == 1.0:
         return vector - shift.source + shift.target
@@ -67,13 +70,14 @@ def shift_each_style(
     element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
 ) -> Iterator[tuple[Telling, np.ndarray]]:
     """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
-    second is the style's own, F(c), which knows nothing of the photo."""
+    second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
     for style in matched.photo.styles:
         shift = styles[style]
         shifted = shift_style(vector, shift, strength)  # [S]
         if alone:
-            shifted = np.stack([shifted, shift_style(shift.source, shift, strength)])  # [2, S]
+            own = shift_style(shift.source, replace(shift, passages=None), strength)  # [S]
+            shifted = np.stack([shifted, own])  # [2, S]
         yield Telling(matched.photo, matched.captions, style), shifted
 
 

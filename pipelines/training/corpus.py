@@ -130,7 +130,12 @@ class Corpus:
     @property
     def book_names(self) -> list[str]:
         """The names of the files of `books`."""
-        return [path.stem for path in self._parted(self._book_files)[0]]
+        return [path.stem for path in self.book_files]
+
+    @property
+    def book_files(self) -> list[Path]:
+        """The files of `books`."""
+        return self._parted(self._book_files)[0]
 
     @property
     def held_out_files(self) -> list[Path]:

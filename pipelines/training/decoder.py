@@ -28,6 +28,9 @@ class DecoderConfig(TextLengths):
         pack: the pack among whose networks, captions and styles it will work.
         start: training of a sentence encoder, or a pack, whose decoder it begins as; by default `pack`'s own.
         stories: share of batches that are stories, with shifted mean vectors as contexts.
+        near: share of the stories whose passage is one of those nearest to the opening, as in use.
+        vague: share of the stories whose context has the style's mean vector instead of the passage's own; what is left
+            of the stories have any passage of the books.
         plain: share of batches that are captions, with mean vectors as they are.
         own: share of batches of texts with their own vectors.
         least_strength: of the shift; what is drawn lies between it and its mirror image above 1.
@@ -39,6 +42,8 @@ class DecoderConfig(TextLengths):
     tokens: int = 3500
     negatives: int = 0
     stories: float = 0.55
+    near: float = 0.5
+    vague: float = 0.15
     plain: float = 0.1
     own: float = 0.35
     least_strength: float = 0.8
@@ -92,12 +97,23 @@ class DecoderTask(Task):
             texts = [self.stories.captions[query] for query in drawn]
             rows = self._of_one_length(texts, draw)
             return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw)
-        style = int(draw.integers(len(self.stories.styles)))
-        texts = [self.stories.compose(style, query, draw) for query in drawn]
+        passages, targets = self._passages(drawn, draw)  # [M], [M, S]
+        texts = [self.stories.compose(query, place) for query, place in zip(drawn, passages, strict=True)]
         rows = self._of_one_length(texts, draw)
         strength = draw.uniform(config.least_strength, 2 - config.least_strength, (len(rows), 1))  # [N, 1]
-        shift = torch.as_tensor((strength * self.stories.styles[style]).astype(np.float32))  # [N, S]
+        shift = torch.as_tensor((strength * (targets[rows] - self.stories.source)).astype(np.float32))  # [N, S]
         return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw) + shift
+
+    def _passages(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the place of a passage for each opening `[M]`, and what takes the caption style's place `[M, S]`."""
+        stories, config = self.stories, self.config
+        style = draw.integers(len(stories.styles), size=len(queries))  # [M]
+        near = stories.rows[style, queries, draw.integers(stories.rows.shape[2], size=len(queries))]  # [M]
+        kind = draw.random(len(queries))  # [M]
+        vague = kind < config.vague  # [M]
+        far = kind >= config.vague + config.near  # [M]
+        places = np.where(far, draw.integers(len(stories.passages), size=len(queries)), near)  # [M]
+        return places, np.where(vague[:, None], stories.styles[style], stories.vectors[places].astype(np.float32))
 
     def _of_one_length(self, texts: list[np.ndarray], draw: np.random.Generator) -> np.ndarray:
         """Returns the places of texts of like length that fill a batch."""
@@ -132,9 +148,11 @@ class DecoderTask(Task):
 
     def evaluate(self) -> dict[str, float]:
         """Returns losses a token: on stories of held-out contexts, and on held-out texts with their own vectors."""
-        draw, dev = np.random.default_rng(0), self.dev[:256]
-        contexts = self.contexts(dev, draw) + torch.as_tensor(self.stories.styles[0].astype(np.float32))  # [N, S]
-        texts = [self.stories.compose(0, int(query), draw) for query in dev]
+        draw, dev, stories = np.random.default_rng(0), self.dev[:256], self.stories
+        places = stories.rows[np.arange(len(dev)) % len(stories.styles), dev, 0]  # [N]
+        shift = torch.as_tensor(stories.vectors[places].astype(np.float32) - stories.source)  # [N, S]
+        contexts = self.contexts(dev, draw) + shift  # [N, S]
+        texts = [stories.compose(query, place) for query, place in zip(dev, places, strict=True)]
         figures = {"dev_stories_nll": self._nll(texts, contexts)}
         for name, held in self.held_out.items():
             rows = [held[place] for place in range(len(held))]

@@ -14,7 +14,7 @@ from pipelines.training.settings import ConfigError
 from pipelines.training.tables import TableEncoder, sentence_vectors
 from pipelines.training.texts import Tokens, Vocabulary
 
-NEEDED = ("joint_embedding", "sentence_encoder", "captions", "source_style", "styles")
+NEEDED = ("joint_embedding", "sentence_encoder", "captions", "source_style", "styles", "passages")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Surroundings:
         joint: the joint embedding.
         bank: the captions of the caption bank, tokenised.
         source_style: `[S]`.
-        styles: `[S]` by name.
+        styles: `[S]` by name, those that keep passages.
+        passages: sentence vectors of the passages that each style keeps `[P, S]`.
     """
 
     words: Vocabulary
@@ -38,6 +39,7 @@ class Surroundings:
     bank: list[str]
     source_style: np.ndarray
     styles: dict[str, np.ndarray]
+    passages: dict[str, np.ndarray]
 
     @classmethod
     def of_pack(cls, location: str) -> "Surroundings":
@@ -50,10 +52,12 @@ class Surroundings:
         pack = Pack.open(location)
         missing = [name for name in NEEDED if name not in pack.components]
         if missing:
-            raise ConfigError(f"network.pack {location}: has no {', '.join(missing)}")
+            hint = "; pipelines.fit_style --passages makes passages" if "passages" in missing else ""
+            raise ConfigError(f"network.pack {location}: has no {', '.join(missing)}{hint}")
         weights, words = pack_encoder(pack)
         pairs = pack.json(pack.component("joint_embedding")["vocabulary"])
-        styles = {name: pack.array(file).reshape(-1) for name, file in pack.components["styles"].items()}
+        kept = {name: np.array(pack.array(file), np.float32) for name, file in pack.components["passages"].items()}
+        styles = {name: np.array(pack.array(pack.components["styles"][name]), np.float32).reshape(-1) for name in kept}
         return cls(
             words=words,
             encoder=TableEncoder(weights).eval().requires_grad_(False),
@@ -61,7 +65,8 @@ class Surroundings:
             joint=build_joint_embedding(pack, torch.device("cpu")),
             bank=pack.lines(pack.component("captions")["texts"]),
             source_style=pack.array(pack.components["source_style"]).reshape(-1),
-            styles={name: np.array(vector, np.float32) for name, vector in styles.items()},
+            styles=styles,
+            passages=kept,
         )
 
     def bank_vectors(self) -> np.ndarray:

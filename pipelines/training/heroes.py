@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pipelines.training.lexicon import (
     AFTER_NO_HERO,
     BEFORE_HERO,
-    FEMALE,
     FIRST_OR_SECOND,
     HER,
     HEROES,
     HEROINES,
     HIS,
-    MALE,
     NO_START,
     PAST,
     PERSONS,
@@ -71,15 +69,8 @@ def _stands_alone(words: Sequence[str]) -> bool:
     return words.count(HERO) <= 3 and not both and (after in _VERBS or after.endswith("ed"))
 
 
-def cast(words: Sequence[str]) -> tuple[bool, bool]:
-    """Returns whether a text speaks of men, and of women."""
-    told = set(words)
-    return bool(told & (HIS | MALE)), bool(told & (HER | FEMALE))
-
-
-def heroes(caption: str) -> tuple[tuple[str, str], tuple[bool, bool]]:
-    """Returns what HERO becomes in a story about a caption, where the passage has a man and where it has a woman; and
-    whether passages about men and about women suit it.
+def heroes(caption: str) -> tuple[str, str]:
+    """Returns what HERO becomes in a story about a caption: where the passage has a man, and where it has a woman.
 
     Args:
         caption: normalised.
@@ -89,11 +80,11 @@ def heroes(caption: str) -> tuple[tuple[str, str], tuple[bool, bool]]:
     kinds = (HEROES.keys() | HEROINES.keys(), PERSONS)  # a woman surfer is a woman
     noun = next((word for kind in kinds for word in reversed(who) if word in kind), "")
     if is_plural(words[:-1]):
-        return ("one of them", "one of them"), cast(words) if any(cast(words)) else (bool(noun), bool(noun))
+        return "one of them", "one of them"
     if noun in HEROES:
-        return (f"the {HEROES[noun]}", "the woman"), (True, False)
+        return f"the {HEROES[noun]}", "the woman"
     if noun in HEROINES:
-        return ("the man", f"the {HEROINES[noun]}"), (False, True)
+        return "the man", f"the {HEROINES[noun]}"
     if noun:
-        return (f"the {noun}", f"the {noun}"), (True, True)
-    return ("the man", "the woman"), cast(words)
+        return f"the {noun}", f"the {noun}"
+    return "the man", "the woman"

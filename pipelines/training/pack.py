@@ -10,6 +10,7 @@ from configs.schema import ConfigError as TextsError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from pipelines.styles import fit_style
+from pipelines.training.corpus import Corpus
 from pipelines.training.features import BACKBONE, PREPROCESSING, lite_backbone
 from pipelines.training.loop import best_weights
 from pipelines.training.settings import ConfigError
@@ -105,8 +106,9 @@ def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any
     }
 
 
-def assemble_base(trained: Path, output: Path) -> Pack:
-    """Returns a new pack at `output` without styles and story decoder, of `joint`, `thoughts` and `writer`."""
+def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | None = None) -> Pack:
+    """Returns a new pack at `output` without styles and story decoder, of `joint`, `thoughts` and `writer`, with what it
+    chooses for its stories."""
     writer = PackWriter(str(output))
     _add_features(writer)
     _add_joint_embedding(writer, trained / "joint")
@@ -114,29 +116,34 @@ def assemble_base(trained: Path, output: Path) -> Pack:
     writer.components["caption_writer"] = _decoder_entry(writer, trained / "writer", "caption_writer")
     bank = (trained / "writer" / "bank.txt").read_text().splitlines()
     writer.components["captions"] = {"texts": writer.add_lines("captions.txt", bank)}
+    writer.card["defaults"] = dict(defaults or {})
     return writer.finish()
 
 
-def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], data: Path, output: Path) -> Pack:
+def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, corpus: Corpus, output: Path) -> Pack:
     """Returns a pack with the caption style and some others, each made by `fit_style`; `output` is its folder.
 
     Args:
         pack: to start from.
-        styles: for each style the beginnings of the names of its books' files.
-        data: the folder of captions and novels.
+        styles: for each style the beginnings of the names of its books' files; held-out books are in none.
+        passages: that a style keeps, at most.
+        corpus: captions and novels.
         output: of the last pack; those on the way lie beside it.
 
     Raises:
         ConfigError: texts are missing.
     """
-    texts = {"caption": [str(data / "captions" / "flickr30k_train.txt")]}
-    texts |= {name: [str(data / "novels" / f"{start}*.txt") for start in starts] for name, starts in styles.items()}
+    texts = {"caption": [corpus.data / "captions" / "flickr30k_train.txt"]}
+    texts |= {
+        name: [file for file in corpus.book_files if file.stem.startswith(tuple(starts))]
+        for name, starts in styles.items()
+    }
     for name, files in texts.items():
         last = name == list(texts)[-1]
         step = output if last else output.with_name(f"{output.name}-{name}")
         if not step.exists():
-            chosen = [part for file in files for part in ("--texts", file)]
-            cut = [] if name == "caption" else ["--min-words", str(STYLE_WORDS)]
+            chosen = [part for file in files for part in ("--texts", str(file))]
+            cut = [] if name == "caption" else ["--min-words", str(STYLE_WORDS), "--passages", str(passages)]
             try:
                 print(fit_style(["--pack", str(pack), "--output", str(step), "--name", name, *chosen, *cut]))
             except TextsError as error:

@@ -18,7 +18,7 @@ from pipelines.training.loop import LoopConfig
 from pipelines.training.networks import NETWORKS
 from pipelines.training.pack import LICENCE, PROVENANCE, TRAINING_DATA, add_decoder, add_styles, assemble_base
 from pipelines.training.settings import ConfigError, section
-from pipelines.training.story_material import StoriesConfig, books_of_styles
+from pipelines.training.story_material import StoriesConfig
 from pipelines.training.thoughts import ThoughtsConfig
 from pipelines.training.writer import BankConfig, WriterConfig
 
@@ -53,12 +53,14 @@ class PackConfig:
         name: of the pack.
         version: of the pack.
         styles: for each style the beginnings of the names of its books' files.
+        passages: passages that a style keeps, at most.
         defaults: what the pack chooses for its stories where the user says nothing.
     """
 
     name: str = "pocket"
     version: str = "1"
     styles: dict[str, list[str]] = field(default_factory=dict)
+    passages: int = 2000
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,8 +82,8 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     if not base.exists():
         for name in stages[:-1]:
             run_stage(name, settings, corpus, work)
-        assemble_base(work, base)
-    add_styles(base, config.styles, corpus.data, styled)
+        assemble_base(work, base, config.defaults)
+    add_styles(base, config.styles, config.passages, corpus, styled)
     run_stage("decoder", settings, corpus, work)
     card = {
         "name": config.name,
@@ -124,21 +126,16 @@ def _wrong(settings: Settings, name: str, kind: type) -> list[str]:
 
 
 def style_problems(settings: Settings, corpus: Corpus) -> list[str]:
-    """Returns what is wrong with the styles of a pack and of its stories."""
+    """Returns what is wrong with the styles of a pack."""
     styles = section(settings, "pack", PackConfig).styles
     if not styles or not all(isinstance(starts, list) for starts in styles.values()):
         return ["pack.styles: must hold styles, each with a list of beginnings of its books' names"]
     names = corpus.book_names
-    problems = [
+    return [
         f"pack.styles.{name}: no book's name begins so"
         for name, starts in styles.items()
         if not any(book.startswith(tuple(starts)) for book in names)
     ]
-    try:
-        books_of_styles(section(settings["decoder"], "stories", StoriesConfig), corpus, list(styles))
-    except ConfigError as error:
-        problems.append(f"decoder: {error}")
-    return problems
 
 
 def run_stage(name: str, settings: Settings, corpus: Corpus, work: Path) -> None:

@@ -1,4 +1,4 @@
-"""Maps of styles: read from the pack at first use, and averaged for mixtures."""
+"""Maps and passages of styles: read from the pack at first use, averaged or put together for mixtures."""
 
 import pickle
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 from model_handlers.handler import Placement
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
-from model_handlers.spreads import ReadySpread
+from model_handlers.spreads import ReadyPassages, ReadySpread
 
 
 def test_maps_and_their_mean(tiny_pack: Callable[..., Pack], place: Callable[..., Placement]) -> None:
@@ -23,3 +23,20 @@ def test_maps_and_their_mean(tiny_pack: Callable[..., Pack], place: Callable[...
     mixed = ReadySpread(where, ("sea.map.npy", "sky.map.npy")).matrix()
     np.testing.assert_array_equal(mixed, [[2, 0.5], [0.5, 0.5]])
     assert one.matrix().dtype == mixed.dtype == np.float32
+
+
+def test_the_nearest_passage_is_seen_from_their_mean(
+    tiny_pack: Callable[..., Pack], place: Callable[..., Placement]
+) -> None:
+    sea, sky = np.array([[10, 1], [10, 0], [10, -1]], "f2"), np.array([[90, 0]], "f2")
+
+    def edit(writer: PackWriter) -> None:
+        writer.components["passages"] = {"sea": writer.add_array("a.npy", sea), "sky": writer.add_array("b.npy", sky)}
+
+    where = place(tiny_pack("passages", edit))
+    passages = ReadyPassages(where, ("a.npy",))
+    assert len(pickle.dumps(passages)) < 1000  # the vectors themselves do not travel
+    for direction, wanted in (([1, 2], [10, 1]), ([9, -1], [10, -1])):  # though all are nearest to [9, 0] itself
+        found = passages.nearest(np.array(direction, "f4"))
+        assert found.tolist() == wanted and found.dtype == np.float32
+    assert ReadyPassages(where, ("a.npy", "b.npy")).nearest(np.array([1, 0], "f4")).tolist() == [90, 0]

@@ -95,7 +95,29 @@ def test_spreads_of_styles_and_mixtures(story_pack: Pack, tmp_path: Path) -> Non
     found = problems(pack, features="f.parquet", device="cpu", style="plain+romance,narrow", shift="spread")
     assert len(found) == 2
     assert found[0].startswith("--style 'plain': the pack has no spread of it, which --shift spread needs; it has")
-    assert "narrow: a spread has shape (3, 3), the decoder wants (48, 48)" in found[1]
+    assert "narrow: spread of shape (3, 3), but the decoder wants vectors 48 wide" in found[1]
+
+
+def test_passages_of_styles_and_mixtures(story_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "passages"), story_pack)
+    kept = {"romance": np.eye(48, dtype="f2")[:3], "swift": -np.eye(48, dtype="f2"), "narrow": np.eye(3, dtype="f2")}
+    writer.components["passages"] = {name: writer.add_array(f"{name}.kept.npy", one) for name, one in kept.items()}
+    writer.components["styles"] |= dict.fromkeys(("narrow", "plain"), writer.components["styles"]["swift"])
+    pack = writer.finish()
+    settings = settings_of(pack, style="romance,romance+swift", shift="nearest")
+    romance, both = (shift.passages for shift in settings.styles.values())
+    assert romance and both
+    direction = np.eye(48, dtype="f4")[1]
+    np.testing.assert_array_equal(romance.nearest(direction), direction)
+    np.testing.assert_array_equal(romance.nearest(-direction).nonzero(), [[0]])  # the first of two that are as far
+    np.testing.assert_array_equal(both.nearest(-direction), -direction)
+    assert all(shift.passages is None for shift in settings_of(pack, style="romance,plain").styles.values())
+    found = problems(pack, features="f.parquet", device="cpu", style="plain+romance,narrow", shift="nearest")
+    assert found == [
+        "--style 'plain': the pack has no passages of it, which --shift nearest needs; it has narrow, romance, swift. "
+        "pipelines.fit_style --passages 2000 makes them",
+        "--style narrow: passages of shape (3, 3), but the decoder wants vectors 48 wide",
+    ]
 
 
 def test_every_problem_of_a_pack_is_listed(story_pack: Pack) -> None:

@@ -12,8 +12,9 @@ from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceEncoder
+from pipelines import story_passages
 from pipelines.options import beam_options
-from pipelines.spreads import caption_spread
+from pipelines.spreads import photo_means
 from pipelines.styles import expand_texts, main
 from transforms.spreading import shrink, transport
 
@@ -73,8 +74,8 @@ def test_a_style_with_its_spread(
     pack = Pack.open(f"{tmp_path}/new")
     spread = np.asarray(pack.array(pack.components["spreads"]["mine"]), np.float64)  # [48, 48]
     vectors = SentenceEncoder(base, resolve_device("cpu")).encode(PASSAGES)  # [5, 48]
-    source, count = caption_spread(base, Placement(base.location, base.digest, "cpu"), beam_options([]))
-    wanted = transport(shrink(source, count), shrink(np.cov(vectors.T, bias=True), 5))
+    means = photo_means(base, Placement(base.location, base.digest, "cpu"), beam_options([]), "--spread")  # [N, 48]
+    wanted = transport(shrink(np.cov(means.T, bias=True), len(means)), shrink(np.cov(vectors.T, bias=True), 5))
     np.testing.assert_allclose(spread, wanted, atol=5e-3)
     features = write_features([("a", np.ones(4096))])
     tell = (f"--features={features}", f"--pack={tmp_path}/new", "--beam-width=3", "--style=mine")
@@ -87,6 +88,64 @@ def test_a_style_with_its_spread(
     assert rows[0]["cost"] != rows[1]["cost"] and rows[0]["settings_digest"] != rows[1]["settings_digest"]
     code, _, errors = run_job(*tell, "--shift=spread", "--style=romance", f"--output={tmp_path}/none")
     assert code == 2 and "'romance': the pack has no spread of it, which --shift spread needs; it has mine" in errors
+
+
+LINES = [
+    f"The {thing} was calm that day and the boats lay still below the town , and all the people of the harbour walked "
+    f"along the {thing} until the {other} had gone down behind the hills and it was dark ."
+    for thing, other in (("sea", "sun"), ("river", "moon"), ("lake", "wind"), ("bay", "rain"))
+]
+
+
+def choosing_nearest(story_pack: Pack, folder: Path) -> Pack:
+    """Returns a pack that chooses the shift `nearest`, with two captions for a photo."""
+    writer = PackWriter(str(folder), story_pack)
+    writer.card["defaults"] |= {"captions_per_photo": 2, "shift": "nearest"}
+    return writer.finish()
+
+
+def test_a_style_keeps_passages_where_its_pack_wants_them(
+    fit: Fit,
+    run_job: Fit,
+    write_features: Callable[..., str],
+    story_pack: Pack,
+    output_at: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(story_passages, "FEW", 1)
+    base = choosing_nearest(story_pack, tmp_path / "base")
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(LINES))
+    code, _, errors = fit("--name=mine", pack=base.location)
+    assert code == 0, errors
+    pack = Pack.open(f"{tmp_path}/new")
+    kept = np.asarray(pack.array(pack.components["passages"]["mine"]), np.float64)  # [4, 48]
+    texts = [" ".join(line.lower().split()) for line in LINES]
+    wanted = SentenceEncoder(base, resolve_device("cpu")).encode(texts)  # [4, 48]
+    np.testing.assert_allclose(kept, wanted, atol=1e-3)
+    assert pack.card["style_texts"]["mine"]["kept"] == 4
+    features = write_features([("a", np.ones(4096))])
+    tell = (f"--features={features}", f"--pack={tmp_path}/new", "--beam-width=3")
+    rows = []
+    for shift in ((), ("--shift=mean",)):
+        places = output_at(f"{tmp_path}/{len(shift)}")
+        assert run_job(*tell, *shift, "--style=mine", f"--output={places.location}")[0] == 0
+        rows += places.rows("stories")
+        assert places.manifests[0]["settings"]["shift"] == ("mean" if shift else "nearest")
+    assert rows[0]["cost"] != rows[1]["cost"] and rows[0]["settings_digest"] != rows[1]["settings_digest"]
+    code, _, errors = run_job(*tell, "--style=romance", f"--output={tmp_path}/none")
+    assert code == 2 and "'romance': the pack has no passages of it, which --shift nearest needs; it has mine" in errors
+
+
+def test_how_many_passages_a_style_keeps(fit: Fit, story_pack: Pack, tmp_path: Path) -> None:
+    base = choosing_nearest(story_pack, tmp_path / "base")
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(LINES))
+    assert fit("--name=mine", "--passages=3", pack=base.location)[0] == 0
+    first = Pack.open(f"{tmp_path}/new")
+    assert first.array(first.components["passages"]["mine"]).shape == (3, 48)
+    (tmp_path / "new").rename(tmp_path / "three")
+    assert fit("--name=mine", "--passages=0", pack=f"{tmp_path}/three")[0] == 0
+    assert Pack.open(f"{tmp_path}/new").components["passages"] == {}
 
 
 def test_a_style_made_anew_drops_its_old_spread(fit: Fit, story_pack: Pack, tmp_path: Path) -> None:
@@ -130,6 +189,8 @@ def test_texts_that_are_not_utf_8(fit: Fit, tmp_path: Path) -> None:
         (["--name=mine", "--runner=DaskRunner"], ["--runner"]),
         (["--name=caption", "--spread"], ["--spread: belongs to the styles that are put in"]),
         (["--name=mine", "--spread"], ["--spread: one passage does not say how passages differ"]),
+        (["--name=caption", "--passages=5"], ["--passages: belongs to the styles that are put in, not to 'caption'"]),
+        (["--name=a/b", "--passages=-5"], ["--passages -5: 0 or more", "--name 'a/b'"]),
         ([], ["--name"]),
     ],
 )

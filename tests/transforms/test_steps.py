@@ -100,6 +100,33 @@ def test_shift_with_a_spread_by_hand(strength: float, expected: list[float]) -> 
     np.testing.assert_array_equal(own, shift_style(SHIFT.source, SHIFT, strength))  # F(c) is b, whatever the spread
 
 
+class Compass:
+    """Passages to the east and to the north."""
+
+    def nearest(self, direction: np.ndarray) -> np.ndarray:
+        return np.array([7, 0] if direction[0] > direction[1] else [0, 7], "f4")
+
+
+@pytest.mark.parametrize(
+    ("vector", "strength", "expected"),
+    [
+        ([100, 200], 1.0, [99, 205]),  # x - c is [99, 198]: north
+        ([100, 101], 0.0, [100, 101]),
+        ([100, 100], 1.0, [106, 98]),  # [99, 98]: east, though x is neither
+        ([100, 100], 0.5, [103, 99]),
+    ],
+)
+def test_shift_to_the_nearest_passage_by_hand(vector: list[float], strength: float, expected: list[float]) -> None:
+    shift = StyleVectors(SHIFT.source, SHIFT.target, passages=Compass())
+    shifted = shift_style(np.array(vector, "f4"), shift, strength)
+    assert shifted.dtype == np.float32
+    np.testing.assert_array_equal(shifted, expected)
+    telling = Matched(photo("a", "romance"), ()), np.array(vector, "f4")
+    ((_, pair),) = shift_each_style(telling, {"romance": shift}, strength, alone=True)
+    np.testing.assert_array_equal(pair[0], expected)
+    np.testing.assert_array_equal(pair[1], shift_style(SHIFT.source, SHIFT, strength))  # b, whatever the passages
+
+
 def test_shift_is_taken_out_before_it_is_put_in() -> None:
     """In float32 the order of the original, x - c + b, shows: b and c alone would cancel 1 away."""
     big = StyleVectors(source=np.array([1e8], "f4"), target=np.array([1e8 + 8], "f4"))

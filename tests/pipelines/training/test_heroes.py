@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.training.heroes import cast, heroes, with_hero
+from pipelines.training.heroes import heroes, with_hero
 
 NAMES = frozenset(["bruff", "henry", "mary", "london", "may"])
 
@@ -48,32 +48,19 @@ def test_other_passages_are_left_out(passage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "men", "women"),
+    ("caption", "names"),
     [
-        ("he sat by the sea", True, False),
-        ("her eyes were soft", False, True),
-        ("the boys and the girls", True, True),
-        ("the sea", False, False),
+        ("a boy runs on the beach .", ("the boy", "the woman")),
+        ("a young lady in a red dress .", ("the man", "the lady")),
+        ("a surfer rides a wave .", ("the surfer", "the surfer")),
+        ("a woman surfer rides a wave .", ("the man", "the woman")),
+        ("two girls sit on a bench .", ("one of them", "one of them")),
+        ("a man and a woman sit on a bench .", ("one of them", "one of them")),
+        ("two dogs run .", ("one of them", "one of them")),
+        ("two surfers and a child wait .", ("one of them", "one of them")),
+        ("a dog runs to a man .", ("the man", "the woman")),
+        ("a red bus on a road .", ("the man", "the woman")),
     ],
 )
-def test_a_text_speaks_of_men_and_of_women(text: str, men: bool, women: bool) -> None:
-    assert cast(text.split()) == (men, women)
-
-
-@pytest.mark.parametrize(
-    ("caption", "names", "suits"),
-    [
-        ("a boy runs on the beach .", ("the boy", "the woman"), (True, False)),
-        ("a young lady in a red dress .", ("the man", "the lady"), (False, True)),
-        ("a surfer rides a wave .", ("the surfer", "the surfer"), (True, True)),
-        ("a woman surfer rides a wave .", ("the man", "the woman"), (False, True)),
-        ("two girls sit on a bench .", ("one of them", "one of them"), (False, True)),
-        ("a man and a woman sit on a bench .", ("one of them", "one of them"), (True, True)),
-        ("two dogs run .", ("one of them", "one of them"), (False, False)),
-        ("two surfers and a child wait .", ("one of them", "one of them"), (True, True)),
-        ("a dog runs to a man .", ("the man", "the woman"), (True, False)),
-        ("a red bus on a road .", ("the man", "the woman"), (False, False)),
-    ],
-)
-def test_whom_a_caption_puts_into_a_passage(caption: str, names: tuple[str, str], suits: tuple[bool, bool]) -> None:
-    assert heroes(caption) == (names, suits)
+def test_whom_a_caption_puts_into_a_passage(caption: str, names: tuple[str, str]) -> None:
+    assert heroes(caption) == names

@@ -1,6 +1,5 @@
 """Stories to learn from: openings with passages that suit them, and contexts as the main job makes them."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from model_handlers.nets.story_decoder import StoryDecoder
-from pipelines.training.corpus import Corpus
 from pipelines.training.decoder import DecoderConfig, DecoderTask
 from pipelines.training.passages import Source
-from pipelines.training.settings import ConfigError
-from pipelines.training.stories import HERO_ID, StorySet, match_passages, proper_names, topics
-from pipelines.training.story_material import StoriesConfig, _is_moving, books_of_styles
+from pipelines.training.stories import HERO_ID, StorySet
 from pipelines.training.texts import Tokens
 
 BOTH_STYLES = np.asarray([[10, 0], [0, 10]], np.float32)  # [styles, S]
+PASSAGES = np.asarray([[40, 0], [0, 40], [80, 80], [160, 0]], np.float16)  # [P, S]
+CAPTION_STYLE = np.asarray([0, 1], np.float32)  # [S]
 
 
 @pytest.fixture
 def stories() -> StorySet:
-    """Returns two openings and three passages in two styles, among three captions of a bank."""
+    """Returns two openings and four passages, three of them in two styles, among three captions of a bank."""
     return StorySet(
         bank=np.asarray([[1, 0], [3, 0], [0, 6]], np.float16),
         near=np.asarray([[0, 1], [2, 0]], np.int32),
@@ -31,26 +29,28 @@ def stories() -> StorySet:
         captions=Tokens.of([[8], [9, 9]]),
         names=Tokens.of([[20], [21, 22]]),
         heroes=np.asarray([[0, 1], [1, 0]], np.int32),
-        passages=Tokens.of([[HERO_ID, 10], [11, HERO_ID, 12, HERO_ID], [13]]),
-        women=np.asarray([False, True, False]),
+        passages=Tokens.of([[HERO_ID, 10], [11, HERO_ID, 12, HERO_ID], [13], [14]]),
+        women=np.asarray([False, True, False, False]),
+        vectors=PASSAGES,
         rows=np.asarray([[[0], [1]], [[2], [0]]]),
         styles=BOTH_STYLES,
+        source=CAPTION_STYLE,
     )
 
 
 @pytest.mark.parametrize(
-    ("style", "query", "story"),
+    ("query", "place", "story"),
     [
         (0, 0, [5, 6, 20, 10]),  # a man: the first of the opening's two names
-        (0, 1, [7, 11, 20, 12, 20]),  # a woman, twice: the second
-        (1, 0, [5, 6, 13]),  # nobody
-        (1, 1, [7, 21, 22, 10]),  # a name of two words
+        (1, 1, [7, 11, 20, 12, 20]),  # a woman, twice: the second
+        (0, 2, [5, 6, 13]),  # nobody
+        (1, 0, [7, 21, 22, 10]),  # a name of two words
     ],
 )
 def test_a_story_is_an_opening_and_a_passage_about_the_same_person(
-    stories: StorySet, style: int, query: int, story: list[int]
+    stories: StorySet, query: int, place: int, story: list[int]
 ) -> None:
-    assert stories.compose(style, query, np.random.default_rng(0)).tolist() == story
+    assert stories.compose(query, place).tolist() == story
 
 
 @pytest.mark.parametrize(
@@ -73,82 +73,6 @@ def test_stories_survive_the_disk(stories: StorySet, tmp_path: Path) -> None:
         else:
             assert np.array_equal(found, value) and found.dtype == value.dtype, name
     assert [file.name for file in tmp_path.iterdir()] == ["stories.npz"]
-
-
-def test_names_are_written_with_a_capital() -> None:
-    books = [["The old Henry saw Henry and May .", "In May the Sea was calm , the sea and the sea ."]]
-    assert proper_names(books) == {"henry", "may"}
-    assert proper_names([["Henry saw . Henry may", "Henry may go , may he ?"]]) == {"henry"}
-
-
-def test_topics_are_mean_word_vectors_in_which_rare_words_count_more() -> None:
-    vectors = np.asarray([[9, 9], [9, 9], [1, 0], [0, 1]], np.float32)  # [V, W]
-    rarity = np.asarray([0, 0, 3, 4])  # [V]
-    texts = Tokens.of([[2, 3], [HERO_ID, 3, HERO_ID], [1, HERO_ID], [], [2, 2]])
-    wanted = [[0.6, 0.8], [0, 1], [0, 0], [0, 0], [1, 0]]
-    for batch_size in (1, 2, 99):
-        np.testing.assert_allclose(topics(texts, vectors, rarity, batch_size), wanted, atol=1e-6)
-
-
-SEA_AND_DOG = np.asarray([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)  # [4, W]
-HE_AND_SHE = np.asarray([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)  # [4, 2]
-
-
-def test_passages_match_by_topic_and_by_person() -> None:
-    found = match_passages(SEA_AND_DOG, HE_AND_SHE, SEA_AND_DOG, HE_AND_SHE, 2, 9)
-    assert found.tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
-
-
-def test_a_passage_gives_way_when_many_stories_have_it() -> None:
-    same = np.zeros(6, int)
-    for most, wanted in ((6, {0: 6}), (4, {0: 4, 1: 2}), (2, {0: 2, 1: 2, 2: 2})):
-        found = match_passages(SEA_AND_DOG[same], HE_AND_SHE[same], SEA_AND_DOG, HE_AND_SHE, 1, most)
-        assert Counter(found.ravel().tolist()) == wanted
-
-
-def test_a_passage_that_is_near_to_everything_gives_way() -> None:
-    queries, nobody = np.eye(2, dtype=np.float32), np.zeros((2, 2), np.float32)  # [Q, W], [Q, 2]
-    passages = np.asarray([[0.7, 0.7], [0.6, 0]], np.float32)  # [P, W]
-    found = match_passages(queries, nobody, passages, nobody, 1, 9)
-    assert found.tolist() == [[1], [0]]  # 0.7 - 0.35 is less than 0.6 - 0.15
-
-
-@pytest.mark.parametrize(
-    ("passage", "moving"),
-    [
-        ("her heart was glad", True),  # a feeling
-        ("he walked home", True),  # a scene
-        ("he counted the spoons", False),
-        ("her eyes were soft", True),
-        ("her eyes and lips were soft", False),  # faces
-    ],
-)
-def test_passages_tell_of_feelings_or_scenes_and_not_of_faces(passage: str, moving: bool) -> None:
-    assert _is_moving(set(passage.split())) == moving
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    """Returns a corpus of four books, the last of which is held out."""
-    (tmp_path / "novels").mkdir()
-    for name in ("Bower_Hills", "Bower_Range", "Grimm_Tales", "Zola_Nana"):
-        (tmp_path / "novels" / f"{name}.txt").write_text("A short book.\n")
-    return Corpus(tmp_path, tmp_path / "prepared")
-
-
-def test_styles_are_the_beginnings_of_book_names(corpus: Corpus) -> None:
-    wanted = {"western": ["Bower"], "tale": ["Grimm", "Andersen"], "any": [""]}
-    found = books_of_styles(StoriesConfig(styles=wanted), corpus, ["western", "tale", "any"])
-    assert found == {"western": [0, 1], "tale": [2], "any": [0, 1, 2]}
-    assert books_of_styles(StoriesConfig(), corpus, ["one", "two"]) == {"one": [0, 1, 2], "two": [0, 1, 2]}
-
-
-def test_unknown_styles_and_styles_without_books_are_named_at_once(corpus: Corpus) -> None:
-    wanted = {"western": ["Bower"], "naturalist": ["Zola"]}  # Zola's is held out
-    with pytest.raises(ConfigError) as error:
-        books_of_styles(StoriesConfig(styles=wanted), corpus, ["naturalist"])
-    assert "stories.styles.western: the pack has naturalist" in str(error.value)
-    assert "stories.styles.naturalist: no book's name begins so" in str(error.value)
 
 
 class Lengths(nn.Module):
@@ -182,25 +106,44 @@ def many(stories: StorySet) -> StorySet:
     return StorySet(**(vars(stories) | changes))
 
 
-def test_stories_have_the_mean_of_some_captions_shifted_to_their_style(many: StorySet) -> None:
-    task = make_task(many, stories=1.0, plain=0.0, own=0.0, least_strength=1.0)
-    tails = {(5, 10): 0, (5, 13): 1, (7, 20): 0, (7, 10): 1}  # style by first and last word
-    means = {5: [[1, 0], [2, 0]], 7: [[0, 6], [0.5, 3]]}  # of the nearest caption, and of both, by the first word
-    seen = set()
+MEANS = {5: [[1, 0], [2, 0]], 7: [[0, 6], [0.5, 3]]}  # of the nearest caption, and of both, by the opening's first word
+TAILS = {(5, 10): 0, (5, 13): 2, (7, 20): 1, (7, 10): 0}  # the passages near to each opening, by the story's ends
+
+
+def drawn(task: DecoderTask) -> list[tuple[tuple[int, int], list[float]]]:
+    """Returns the ends and the contexts of the stories of some batches."""
+    found = []
     for seed in range(8):
         kind, texts, contexts = task._draw(np.random.default_rng(seed))
         assert kind == "story" and len(texts) == len(contexts)
-        for text, context in zip(texts, contexts, strict=True):
-            style = tails[int(text[0]), int(text[-1])]
-            before = (context.numpy() - BOTH_STYLES[style]).tolist()
-            seen.add((style, int(text[0]), means[int(text[0])].index(before)))
-    assert len(seen) == 8, "two styles, two openings, one caption or both"
+        found += [((int(t[0]), int(t[-1])), c) for t, c in zip(texts, contexts.tolist(), strict=True)]
+    return found
+
+
+def test_stories_have_the_mean_of_some_captions_shifted_to_a_near_passage(many: StorySet) -> None:
+    task = make_task(many, stories=1.0, plain=0.0, own=0.0, near=1.0, vague=0.0, least_strength=1.0)
+    seen = set()
+    for ends, context in drawn(task):
+        before = (np.asarray(context) - PASSAGES[TAILS[ends]] + CAPTION_STYLE).tolist()
+        seen.add((ends, MEANS[ends[0]].index(before)))
+    assert len(seen) == 8, "four passages of openings, one caption or both"
+
+
+def test_some_stories_have_the_style_alone_and_some_any_passage(many: StorySet) -> None:
+    task = make_task(many, stories=1.0, plain=0.0, own=0.0, near=0.0, vague=1.0, least_strength=1.0)
+    for ends, context in drawn(task):
+        style = {(5, 10): 0, (5, 13): 1, (7, 20): 0, (7, 10): 1}[ends]
+        assert (np.asarray(context) - BOTH_STYLES[style] + CAPTION_STYLE).tolist() in MEANS[ends[0]]
+    task = make_task(many, stories=1.0, plain=0.0, own=0.0, near=0.0, vague=0.0, least_strength=1.0)
+    far = [(ends, context) for ends, context in drawn(task) if ends[1] == 14]  # near to no opening
+    assert {ends[0] for ends, _ in far} == {5, 7}
+    assert all((np.asarray(c) - PASSAGES[3] + CAPTION_STYLE).tolist() in MEANS[ends[0]] for ends, c in far)
 
 
 def test_the_shift_lies_around_its_full_strength(many: StorySet) -> None:
-    task = make_task(many, stories=1.0, plain=0.0, own=0.0, least_strength=0.8)
+    task = make_task(many, stories=1.0, plain=0.0, own=0.0, near=0.0, vague=1.0, least_strength=0.8)
     task.contexts = lambda queries, draw: torch.zeros(len(queries), 2)  # type: ignore[method-assign]
-    shifts = [task._draw(np.random.default_rng(seed))[2].sum(dim=1) / 10 for seed in range(30)]
+    shifts = [task._draw(np.random.default_rng(seed))[2].sum(dim=1) / 9 for seed in range(30)]
     strengths = torch.cat(shifts)  # [N]
     assert 0.8 <= strengths.min() < 0.85 and 1.15 < strengths.max() <= 1.2
 
