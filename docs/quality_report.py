@@ -54,6 +54,7 @@ ABLATION = {
     "as the pack chooses": [],
     "no shift": ["style_strength=0"],
     **{f"strength {strength}": [f"style_strength={strength}"] for strength in (0.5, 0.75, 1.25, 1.5)},
+    "shift by the mean": ["shift=mean"],
     "shift by spread": ["shift=spread"],
     **{f"k = {count}": [f"captions_per_photo={count}"] for count in (1, 3, 10, 30, 100)},
     **{f"width {width}": [f"beam_width={width}"] for width in (1, 5, 20, 50)},

@@ -71,6 +71,25 @@ class Prototypes:
     captions: Tokens
     rows: Sequence[Sequence[int]]
 
+    def draw(
+        self, count: int, photos: np.ndarray, draw: np.random.Generator, replace: bool = False
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Returns pseudo photos of some classes, those with many captions more often: feature vectors `[n, F]`, and a
+        caption of each.
+
+        Args:
+            count: how many.
+            photos: feature vectors of photos `[N, F]`, around whose mean they lie, as far from it as these.
+            draw: of all choices.
+            replace: a class may come more than once.
+        """
+        sizes, centre = np.sqrt([len(rows) for rows in self.rows]), photos.mean(axis=0)  # [C], [F]
+        classes = draw.choice(len(self.rows), count, replace=replace, p=sizes / sizes.sum())  # [n]
+        others = draw.choice(len(photos), count)  # [n]
+        spread = draw.uniform(0.3, 0.9, (count, 1)) * (photos[others] - centre)  # [n, F]
+        reach = draw.uniform(0.75, 1.25, (count, 1)) * (self.features[classes] - centre)  # [n, F]
+        return centre + reach + spread, [self.captions[draw.choice(self.rows[place])] for place in classes]
+
 
 def embed_texts(model: JointEmbedding, texts: Tokens, batch_size: int = 512) -> Tensor:
     """Returns joint embeddings `[K, J]` of texts in their order."""
@@ -120,10 +139,7 @@ class JointTask(Task):
         nn.init.uniform_(self.model.word_vectors.weight, -0.1, 0.1)
         if word_vectors is not None:
             self.model.word_vectors.weight.data[2:] = torch.from_numpy(word_vectors)  # [V - 2, W]
-        sizes = np.sqrt([len(rows) for rows in prototypes.rows] if prototypes else [1])  # [P]
-        self.popularity = sizes / sizes.sum()  # [P]
-        self.centre = train.features.mean(axis=0)  # [F]
-        self.distance = float(np.linalg.norm(train.features - self.centre, axis=1).mean())
+        self.distance = float(np.linalg.norm(train.features - train.features.mean(axis=0), axis=1).mean())
         unit = train.features / np.linalg.norm(train.features, axis=1, keepdims=True)  # [N, F]
         projection = self.model.image_projection
         projection.bias.data = -projection.weight.data @ torch.as_tensor(unit.mean(axis=0))  # [J]
@@ -135,12 +151,9 @@ class JointTask(Task):
         features = [self.photos.draw(photos, draw)]  # [N, F]
         captions = [self.photos.captions[draw.choice(self.photos.rows[photo])] for photo in photos]
         if pseudo and self.prototypes:
-            classes = draw.choice(len(self.prototypes.rows), pseudo, replace=False, p=self.popularity)
-            others = draw.choice(len(self.photos.features), pseudo)
-            spread = draw.uniform(0.3, 0.9, (pseudo, 1)) * (self.photos.features[others] - self.centre)  # [N, F]
-            reach = draw.uniform(0.75, 1.25, (pseudo, 1)) * (self.prototypes.features[classes] - self.centre)  # [N, F]
-            features.append(self.centre + reach + spread)  # [N, F]
-            captions += [self.prototypes.captions[draw.choice(self.prototypes.rows[place])] for place in classes]
+            more, about = self.prototypes.draw(pseudo, self.photos.features, draw)
+            features.append(more)  # [N, F]
+            captions += about
         rows = np.concatenate(features).astype(np.float32)  # [N, F]
         if self.config.noise:
             away = draw.standard_normal(rows.shape, np.float32)  # [N, F]

@@ -1,7 +1,7 @@
 """The networks that can be trained, by name: each entry reads its configuration, makes its task and trains it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pipelines.training.expansion import cut_down, outside_vectors
 from pipelines.training.features import lite_backbone
 from pipelines.training.from_pack import Surroundings
 from pipelines.training.growing import decoder_of, grow, read_start, without_start
-from pipelines.training.joint import JointConfig, JointTask, PhotoSet
+from pipelines.training.joint import JointConfig, JointTask, PhotoSet, embed_texts
 from pipelines.training.loop import CHECKPOINT, LoopConfig, best_weights, train
 from pipelines.training.passages import (
     Source,
@@ -30,7 +30,7 @@ from pipelines.training.prepared import read_to_learn, share_problems
 from pipelines.training.prototypes import prototypes
 from pipelines.training.settings import ConfigError, section
 from pipelines.training.story_material import StoriesConfig, prepare_stories
-from pipelines.training.tables import WORDS, joint_embeddings, load_words
+from pipelines.training.tables import WORDS, joint_embeddings, load_joint, load_words
 from pipelines.training.texts import Tokens, Vocabulary
 from pipelines.training.thoughts import TextLengths, ThoughtsConfig, ThoughtsTask
 from pipelines.training.writer import BankConfig, WriterConfig, WriterTask, write_bank
@@ -187,16 +187,41 @@ def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dic
     return train(task, loop, output)
 
 
+def pseudo_photos(
+    count: int, features: np.ndarray, texts: Sequence[str], words: Vocabulary
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Returns feature vectors `[M, F]` of pseudo photos of ImageNet's classes, and the ids of a caption of each.
+
+    Args:
+        count: how many, M.
+        features: of photos `[N, F]`.
+        texts: captions, among them some about the classes.
+        words: of the ids.
+    """
+    if not count:
+        return np.zeros((0, features.shape[1]), np.float32), []
+    classes = prototypes(lite_backbone()[1].numpy(), features, texts, words)
+    shown, about = classes.draw(count, features, np.random.default_rng(0), replace=True)  # [M, F]
+    return np.maximum(shown, 0).astype(np.float32), about
+
+
 def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
     """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank."""
     network, loop = section(settings, "network", WriterConfig), section(settings, "training", LoopConfig)
     joint, thoughts = output.parent / "joint", output.parent / "thoughts"
     words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
-    captions = photo_captions(corpus, "train", "extra")[0] + other_captions(corpus)
-    texts = Tokens.of(words.encode(text) for text in captions)
-    own = np.concatenate([embeddings["photos"], embeddings["captions"]])  # [K, J]
-    places = corpus.photos_of("train", "extra")
-    photos = np.repeat(embeddings["images"][places], [len(corpus.photos[place].captions) for place in places], axis=0)
+    model, places = load_joint(joint), corpus.photos_of("train", "extra")
+    seen = corpus.features[places]  # [N, F]
+    shown, about = pseudo_photos(network.pseudo, seen, other_captions(corpus), words)  # [M, F]
+    captions = photo_captions(corpus, "train", "extra")[0], other_captions(corpus)
+    pictured, plain = ([words.encode(text) for text in some] for some in captions)
+    texts = Tokens.of([*pictured, *about, *plain])
+    with torch.inference_mode():
+        pseudo_images = model.embed_images(torch.from_numpy(shown)).numpy()  # [M, J]
+        pseudo_own = embed_texts(model, Tokens.of(about)).numpy()  # [M, J]
+    own = np.concatenate([embeddings["photos"], pseudo_own, embeddings["captions"]])  # [K, J]
+    counts = [len(corpus.photos[place].captions) for place in places]
+    photos = np.concatenate([np.repeat(embeddings["images"][places], counts, axis=0), pseudo_images])  # [P, J]
     torch.manual_seed(loop.seed)
     task = WriterTask(network, words.size, texts, own, photos)
     if not (output / CHECKPOINT).exists():

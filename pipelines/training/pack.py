@@ -107,8 +107,13 @@ def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any
 
 
 def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | None = None) -> Pack:
-    """Returns a new pack at `output` without styles and story decoder, of `joint`, `thoughts` and `writer`, with what it
-    chooses for its stories."""
+    """Returns a new pack at `output`, without styles and story decoder, of trainings `joint`, `thoughts` and `writer`.
+
+    Args:
+        trained: their folder.
+        output: a new folder.
+        defaults: what the pack chooses for its stories.
+    """
     writer = PackWriter(str(output))
     _add_features(writer)
     _add_joint_embedding(writer, trained / "joint")

@@ -39,6 +39,9 @@ class StoriesConfig:
     passages: int = 4
 
 
+Rows = dict[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class _Told:
     """What stories are about: openings with their captions, and the joint embeddings `[Q, J]` that find captions."""
@@ -52,7 +55,7 @@ def prepare_stories(config: StoriesConfig, corpus: Corpus, around: Surroundings,
     """Returns the stories, made once and kept in `output`.
 
     Raises:
-        ConfigError: the pack's styles keep no passages of the books, or no caption can be told.
+        ConfigError: no style of the pack keeps passages of the books, or no caption can be told.
     """
     path = output / "stories.npz"
     if not path.exists():
@@ -70,6 +73,7 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
     vectors = sentence_vectors(around.encoder, Tokens.of(words.encode(passage.said()) for passage in passages))
     bank = around.bank_vectors()
     usual = np.stack([bank[places].mean(axis=0, dtype=np.float32) for places in near[:, : config.usual]])  # [Q, S]
+    rows = _near_passages(config, around, usual - around.source_style, vectors)
     names, places = _heroes(told.captions)
     openings, captions = (Tokens.of(words.encode(text) for text in part) for part in (told.openings, told.captions))
     return StorySet(
@@ -84,15 +88,15 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
         ),
         women=np.asarray([passage.about_a_woman for passage in passages]),
         vectors=vectors,
-        rows=_rows(config, around, usual - around.source_style, vectors),
-        styles=np.stack(list(around.styles.values())),
+        rows=np.stack(list(rows.values())),
+        styles=np.stack([around.styles[name] for name in rows]),
         source=around.source_style,
     )
 
 
-def _rows(config: StoriesConfig, around: Surroundings, apart: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Returns the places of the passages nearest to each opening among those that each style keeps
-    `[styles, Q, passages]`.
+def _near_passages(config: StoriesConfig, around: Surroundings, apart: np.ndarray, vectors: np.ndarray) -> Rows:
+    """Returns the places of the passages nearest to each opening among those that a style keeps `[Q, passages]`, for
+    each style of the books at hand.
 
     Args:
         config: how many.
@@ -101,22 +105,23 @@ def _rows(config: StoriesConfig, around: Surroundings, apart: np.ndarray, vector
         vectors: of all passages `[P, S]`.
 
     Raises:
-        ConfigError: fewer of a style's passages are among them.
+        ConfigError: no style keeps passages of these books.
     """
     table = torch.from_numpy(vectors.astype(np.float32))  # [P, S], of unit length
-    rows = []
+    rows = {}
     for name, kept in around.passages.items():
         likeness, places = (torch.from_numpy(kept) @ table.T).max(dim=1)  # [K]
         same = torch.unique(places[likeness >= SAME])  # [k]
-        if len(same) < config.passages:
-            raise ConfigError(
-                f"network.pack: of the {len(kept)} passages of style {name} {len(same)} are in the books here; "
-                "make the style of these books by pipelines.fit_style --passages"
-            )
-        own = table[same] - torch.from_numpy(kept).mean(dim=0)  # [k, S]
-        unit = (own / own.norm(dim=1, keepdim=True)).numpy()  # [k, S]
-        rows.append(same.numpy()[nearest(apart.astype(np.float32), unit, config.passages)])
-    return np.stack(rows)  # [styles, Q, passages]
+        if len(same) >= config.passages:
+            own = table[same] - torch.from_numpy(kept).mean(dim=0)  # [k, S]
+            unit = (own / own.norm(dim=1, keepdim=True)).numpy()  # [k, S]
+            rows[name] = same.numpy()[nearest(apart.astype(np.float32), unit, config.passages)]  # [Q, passages]
+    if not rows:
+        raise ConfigError(
+            f"network.pack: no style keeps {config.passages} passages or more of the books here (it has "
+            f"{', '.join(around.passages)}); make a style of these books by pipelines.fit_style --passages"
+        )
+    return rows
 
 
 def _told(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Told:

@@ -24,6 +24,7 @@ class WriterConfig:
 
     Args:
         photo_share: share of a batch's captions that start from their photo, the rest from their own joint embedding.
+        pseudo: pseudo photos of classes that photos do not show, with captions about these, beside the photos.
         noise: largest length of the random vector added to a joint embedding (of length 1).
     """
 
@@ -32,6 +33,7 @@ class WriterConfig:
     tokens: int = 3500
     negatives: int = 0
     photo_share: float = 0.4
+    pseudo: int = 0
     noise: float = 0.5
     word_dropout: float = 0.1
 

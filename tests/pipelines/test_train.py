@@ -118,7 +118,7 @@ def test_the_configuration_of_a_decoder_of_ones_own_is_right() -> None:
     settings = read_settings(CONFIG.with_name("own_decoder.yaml"))["decoder"]
     kinds = {"network": DecoderConfig, "stories": StoriesConfig, "training": LoopConfig}
     network, *_ = (section(settings, name, kind) for name, kind in kinds.items())
-    assert network.pack == "packs/pocket" and set(settings) == {*kinds, "shares"}
+    assert network.pack == "packs/mine-style" and set(settings) == {*kinds, "shares"}
     assert set(settings["shares"]) <= set(KINDS)
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 
-from pipelines.training.joint import JointConfig, JointTask, PhotoSet
+from pipelines.training.joint import JointConfig, JointTask, PhotoSet, Prototypes
 from pipelines.training.texts import Tokens, Vocabulary
 
 CAPTIONS, ROWS = Tokens.of([[2], [3], [2, 3]]), [[0], [1], [2]]
@@ -40,3 +41,17 @@ def test_word_vectors_from_elsewhere_are_where_training_starts() -> None:
     config = JointConfig(dim_word=2, dim=4)
     table = JointTask(config, Vocabulary(["a", "b"]), photos(0), photos(0), None, vectors).model.word_vectors.weight
     assert table[2:].tolist() == vectors.tolist() and table[:2].abs().max() <= 0.1
+
+
+def test_pseudo_photos_lie_beyond_the_photos_mean_towards_their_class() -> None:
+    photos = np.asarray([[9, 10, 10], [11, 10, 10]], np.float32)  # [N, F], their mean is [10, 10, 10]
+    captions = Tokens.of([[2], [3], [4]])
+    classes = Prototypes(np.asarray([[10, 20, 10], [10, 10, 20]], np.float32), captions, [[0, 1], [2]])
+    features, about = classes.draw(400, photos, np.random.default_rng(0), replace=True)  # [n, F]
+    first = np.asarray([int(text[0]) != 4 for text in about])  # [n]
+    for chosen, place in ((first, 1), (~first, 2)):
+        away = features[chosen] - 10  # [n, F]
+        assert 7.5 <= away[:, place].min() < 8 and 12 < away[:, place].max() <= 12.5
+        assert np.abs(away[:, 0]).min() >= 0.3 and np.abs(away[:, 0]).max() <= 0.9 and not away[:, 3 - place].any()
+    assert {int(text[0]) for text in about} == {2, 3, 4}
+    assert first.mean() == pytest.approx(np.sqrt(2) / (1 + np.sqrt(2)), abs=0.06)

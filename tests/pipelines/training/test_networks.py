@@ -93,7 +93,8 @@ def _book(draw: np.random.Generator, hero: str) -> str:
         who = f"Then {hero}" if number % 2 else "She"
         lines.append(
             f"{who} loved the {draw.choice(PLACES)} with all the heart and ran to the {draw.choice(THINGS)} there . "
-            f"The {draw.choice(['hand', 'wind', 'light'])} was soft in the garden by the sea and over the hills that evening ."
+            f"The {draw.choice(['hand', 'wind', 'light'])} was soft in the garden by the sea and over the hills that "
+            "evening ."
         )
     return "\n\n".join(lines) + "\n"
 
@@ -385,7 +386,10 @@ def test_a_decoder_learns_on_a_pack_from_novels_alone(data: Path, packed: Path, 
         ),
         (["decoder.network.start=nowhere"], "nowhere/words.json: not there"),
         (["decoder.network.start={work}/styled"], "the pack has no decoders"),
-        (["decoder.stories.passages=500"], "in the books here; make the style of these books by pipelines.fit_style"),
+        (
+            ["decoder.stories.passages=500"],
+            "no style keeps 500 passages or more of the books here (it has romance, tale)",
+        ),
         (["decoder.shares.letters=2"], "shares: no texts of letters"),
         (["decoder.network.dim=3"], "network.dim is no option"),
     ],
@@ -426,7 +430,9 @@ def test_a_pack_is_measured_on_photos_and_books_that_no_training_saw(
         colours = Image.fromarray(draw.integers(0, 255, (4, 5, 3)).astype("u1")).resize((224, 224))
         colours.save(tmp_path / f"data/flickr8k/images/{photo}.jpg")
     (tmp_path / "data/novels/Zola_7.txt").write_text(_varied_book(draw))
-    config = changed(joint_embedding={"network": {"views": 1, "pseudo_share": 0.25}})
+    config = changed(
+        joint_embedding={"network": {"views": 1, "pseudo_share": 0.25}}, caption_writer={"network": {"pseudo": 20}}
+    )
     assert run(tmp_path, "pack", tmp_path / "packed", config) == 0
     assert np.load(tmp_path / "prepared" / "features_1.npy").shape == (40, WIDTH)
     quality = Pack.open(str(tmp_path / "packed")).card["quality"]
