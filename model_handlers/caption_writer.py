@@ -11,12 +11,15 @@ from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, chec
 from model_handlers.components import build_caption_writer
 from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.search import FORBIDDEN, Hypothesis, beam_search
-from model_handlers.nets.story_decoder import END, StoryDecoder
+from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary
 
 BEAM_WIDTH = 5  # at least; more captions widen the beam
 MOST_WORDS = 24  # of a written caption, its end counted
+NEAREST = 12  # captions of the index, at least, that are ranked with the written ones
+UNWRITTEN = START  # in place of words behind the end
+FLUENCY = 0.1  # similarity that one nat a word costs a caption
 
 
 @dataclass
@@ -29,7 +32,7 @@ class CaptionWriter:
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int) -> list[Matches]:
-        """Returns each photo's written captions, none twice, best first by their similarity.
+        """Returns each photo's written captions, none twice, best first; see `rank`.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length, in float64.
@@ -43,26 +46,44 @@ class CaptionWriter:
         written = []
         for row, photo in zip(texts, photos, strict=True):
             similarities = embeddings[[places[text] for text in row]] @ photo  # [K]
-            written.append(best(zip(row, similarities.tolist(), strict=True), count))
+            written.append(self.rank(photo, zip(row, similarities.tolist(), strict=True), count))
         return written
+
+    @torch.inference_mode()
+    def rank(self, photo: torch.Tensor, matches: Iterable[tuple[str, float]], count: int) -> Matches:
+        """Returns the `count` best matches, each caption once, the first of equals first.
+
+        Best is a high similarity, less a little for what the writer finds unlikely of this photo: similarity alone
+        chooses odd sentences that happen to lie near, likelihood alone those that fit any photo.
+
+        Args:
+            photo: its joint embedding `[J]` of unit length, in float64.
+            matches: captions with their similarities.
+            count: matches wanted.
+        """
+        similarities: dict[str, float] = {}
+        for caption, similarity in matches:
+            similarities.setdefault(caption, similarity)
+        costs = dict(zip(similarities, self._costs(photo, list(similarities)), strict=True))
+        order = sorted(similarities, key=lambda caption: FLUENCY * costs[caption] - similarities[caption])
+        return Matches((caption, similarities[caption]) for caption in order[:count])
+
+    def _costs(self, photo: torch.Tensor, texts: Sequence[str]) -> list[float]:
+        """Returns the cost a word of each caption, its end counted; a photo's are computed apart from other photos'."""
+        if not texts:
+            return []
+        rows = [torch.tensor(self.vocabulary.encode(text), device=photo.device) for text in texts]
+        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNWRITTEN)  # [K, T]
+        written = words != UNWRITTEN  # [K, T]
+        logits = self.net(photo.float().expand(len(rows), -1), words)  # [K, T, V]
+        likely = logits.log_softmax(dim=2).gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [K, T]
+        return (-(likely * written).sum(dim=1) / written.sum(dim=1)).tolist()
 
     def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
         """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
         words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
         ended = [some[:-1] for some in words if some[-1] == END]
         return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
-
-
-def best(matches: Iterable[tuple[str, float]], count: int) -> Matches:
-    """Returns the `count` matches of highest similarity, each caption once, the first of equals first."""
-    similarities: dict[str, float] = {}
-    for caption, similarity in matches:
-        similarities.setdefault(caption, similarity)
-    return Matches(sorted(similarities.items(), key=_similarity, reverse=True)[:count])
-
-
-def _similarity(match: tuple[str, float]) -> float:
-    return match[1]
 
 
 @dataclass
@@ -101,7 +122,11 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
         features = check_features(batch, model.writer.embedder)  # [N, F]
-        written = model.writer.write(model.writer.embedder.embed_photos(features), self.written)
-        nearest = model.index.search(features, self.count) if model.index else [Matches() for _ in batch]
-        merged = [best([*near, *own], self.count) for near, own in zip(nearest, written, strict=True)]
+        photos = model.writer.embedder.embed_photos(features)  # [N, J]
+        written = model.writer.write(photos, self.written)
+        merged = [Matches(own[: self.count]) for own in written]
+        if model.index:
+            nearest = model.index.search(features, max(self.count, NEAREST))
+            both = zip(photos, nearest, written, strict=True)
+            merged = [model.writer.rank(photo, [*near, *own], self.count) for photo, near, own in both]
         return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]

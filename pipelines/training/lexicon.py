@@ -17,7 +17,7 @@ NO_START = _words("""
 
 PLAIN_NAMES = {
     "coffee": _words("espresso coffeepot"),
-    "rocket": _words("missile projectile shuttle"),
+    "rocket": _words("missile projectile rig shuttle"),  # on its pad it looks like a drilling rig
     "flower": _words("daisy rapeseed slipper hip"),
     "flowers": _words("daisy vase pot"),
     "mountain": _words("alp volcano cliff"),

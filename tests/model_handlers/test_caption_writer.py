@@ -1,5 +1,6 @@
 """Written captions: what the beam search finds, ranked by the joint embedding, alone or beside the nearest ones."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.caption_writer import CaptionWriter, WriterHandler, best
+from model_handlers import caption_writer
+from model_handlers.caption_writer import CaptionWriter, WriterHandler
 from model_handlers.captions import CaptionEmbedder, CaptionHandler
 from model_handlers.components import build_caption_writer
 from model_handlers.handler import Placement
@@ -70,26 +72,43 @@ class Chain:
     def initial_state(self, photos: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(photos), 1)  # [N, 1]
 
+    def __call__(self, context: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        before = torch.nn.functional.pad(words[:, :-1], (1, 0), value=-1)  # [N, T]
+        rows = [[self.TABLE.get(word, self.TABLE[-1]) for word in row] for row in before.tolist()]
+        return torch.tensor(rows).clamp(min=1e-30).log()  # [N, T, V]
+
     def step(self, words: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]), states
 
 
-def test_captions_are_those_of_the_chain_by_similarity(pack: Pack) -> None:
+CHAIN_SHARES = {
+    "a dog": 0.4 * 0.75,
+    "cats": 0.3 * 0.5,
+    "a dog dog": 0.4 * 0.25 * 0.75,
+    "a dog dog dog": 0.4 * 0.75 / 16,
+}
+
+
+def test_captions_are_those_of_the_chain_by_similarity_and_likelihood(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedder = CaptionEmbedder(pack, CPU)
     writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
     photos = embedder.embed_photos(torch.from_numpy(np.stack(features(6))))  # [6, J]
     texts = ["a dog", "cats", "a dog dog", "a dog dog dog"]
     scores = photos @ torch.from_numpy(embedder.embed(texts)).double().T  # [6, 4]
-    firsts = set()
-    for row, found in zip(scores.tolist(), writer.write(photos, 5), strict=True):
-        expected = sorted(zip(texts, row, strict=True), key=lambda match: -match[1])
-        assert [text for text, _ in found] == [text for text, _ in expected]
-        assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-6)
-        firsts.add(found[0][0])
-    assert len(firsts) > 1
-    assert [[text for text, _ in row] for row in writer.write(photos, 2)] == [
-        [text for text, _ in row[:2]] for row in writer.write(photos, 5)
-    ]
+    costs = {text: -math.log(share) / (len(text.split()) + 1) for text, share in CHAIN_SHARES.items()}
+    orders = {}
+    for fluency in (0, 0.1, 100):
+        monkeypatch.setattr(caption_writer, "FLUENCY", fluency)
+        orders[fluency] = [[text for text, _ in found] for found in writer.write(photos, 5)]
+        for row, found in zip(scores.tolist(), writer.write(photos, 5), strict=True):
+            similarities = dict(zip(texts, row, strict=True))
+            expected = sorted(texts, key=lambda text: fluency * costs[text] - similarities[text])
+            assert [text for text, _ in found] == expected
+            assert [score for _, score in found] == pytest.approx([similarities[t] for t in expected], abs=1e-6)
+        assert [[text for text, _ in row] for row in writer.write(photos, 2)] == [row[:2] for row in orders[fluency]]
+    assert len({row[0] for row in orders[0]}) > 1 and {row[0] for row in orders[100]} == {"a dog"}
 
 
 def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +126,7 @@ def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
     batch = features(4)
     net, embedder = build_caption_writer(pack, CPU), CaptionEmbedder(pack, CPU)
     vocabulary = Vocabulary(WORDS, 7)
+    writer = CaptionWriter(net, vocabulary, embedder)
     for found, feature in zip(infer(WriterHandler(place(pack), 100, 8, False), batch), batch, strict=True):
         photo = embedder.embed_photos(torch.from_numpy(feature)[None])  # [1, J]
         (hypotheses,) = beam_search(net.step, net.initial_state(photo.float()), 8, 24)
@@ -115,7 +135,12 @@ def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
         assert len(found) > 1 and sorted(text for text, _ in found) == sorted(texts)
         scores = [float(embedder.embed([text])[0].astype(np.float64) @ photo[0].numpy()) for text, _ in found]
         assert [score for _, score in found] == pytest.approx(scores, abs=1e-6)
-        assert scores == sorted(scores, reverse=True)
+        costs = writer._costs(photo[0], [text for text, _ in found])
+        for (text, _), cost in zip(found, costs, strict=True):
+            (one,) = (one for one in hypotheses if vocabulary.decode(one.words[:-1]) == text and one.words[-1] == 0)
+            assert cost == pytest.approx(one.cost / len(one.words), abs=1e-5)
+        ranked = [0.1 * cost - score for score, cost in zip(scores, costs, strict=True)]
+        assert ranked == sorted(ranked)
 
 
 @pytest.mark.parametrize("retrieve", [False, True])
@@ -128,30 +153,38 @@ def test_any_batch_gives_each_photo_what_it_gets_alone(pack: Pack, place: Place,
             assert [score for _, score in found] == pytest.approx([score for _, score in alone[number]], abs=1e-6)
 
 
-def test_written_and_nearest_captions_are_one_ranking(pack: Pack, place: Place) -> None:
+def test_written_and_nearest_captions_are_one_ranking(
+    pack: Pack, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = features(8)
-    nearest, written = (
-        infer(CaptionHandler(place(pack), 5), batch),
-        infer(WriterHandler(place(pack), 9, 4, False), batch),
-    )
+    nearest = infer(CaptionHandler(place(pack), 6), batch)
+    written = infer(WriterHandler(place(pack), 9, 4, False), batch)
+    monkeypatch.setattr(caption_writer, "NEAREST", 6)
     both, few = (infer(WriterHandler(place(pack), count, 4, True), batch) for count in (5, 2))
+    embedder = CaptionEmbedder(pack, CPU)
+    writer = CaptionWriter(build_caption_writer(pack, CPU), Vocabulary(WORDS, 7), embedder)
+    photos = embedder.embed_photos(torch.from_numpy(np.stack(batch)))  # [8, J]
     mixed = False
-    for near, own, merged, two in zip(nearest, written, both, few, strict=True):
+    for photo, near, own, merged, two in zip(photos, nearest, written, both, few, strict=True):
         texts = [text for text, _ in merged]
         similarities = dict([*own, *near])
-        ranked = sorted(similarities, key=lambda text: -similarities[text])
+        costs = dict(zip(similarities, writer._costs(photo, list(similarities)), strict=True))
+        ranked = sorted(similarities, key=lambda text: 0.1 * costs[text] - similarities[text])
         assert texts == ranked[:5] and len(set(texts)) == len(texts)
         assert [score for _, score in merged] == pytest.approx([similarities[text] for text in texts], abs=1e-6)
-        assert [text for text, _ in two] == texts[:2] or len({text for text, _ in near[:2]}) < 2
+        assert [text for text, _ in two] == texts[:2]
         mixed = mixed or bool(set(texts) & dict(own).keys() and set(texts) & dict(near).keys())
     assert mixed
 
 
-def test_the_best_are_each_once_in_order() -> None:
-    matches = [("b", 0.5), ("a", 0.7), ("b", 0.9), ("c", 0.5), ("d", 0.1)]
-    assert best(matches, 3) == [("a", 0.7), ("b", 0.5), ("c", 0.5)]
-    assert best(matches, 9)[3:] == [("d", 0.1)]
-    assert best([], 3) == []
+def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> None:
+    embedder = CaptionEmbedder(pack, CPU)
+    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    photo = torch.ones(2, dtype=torch.float64)
+    matches = [("cats", 0.5), ("a dog", 0.4), ("cats", 0.9)]
+    assert writer.rank(photo, matches, 5) == [("cats", 0.5), ("a dog", 0.4)]
+    assert writer.rank(photo, [*matches, ("cats", 0.0)], 1) == [("cats", 0.5)]
+    assert writer.rank(photo, [], 5) == []
 
 
 def test_no_caption_bank_is_needed_to_write(tiny_pack: Any, place: Place) -> None:

@@ -80,17 +80,16 @@ def captions_of(row: dict[str, Any]) -> list[str]:
 
 def test_rows_hold_retrieved_or_written_captions_or_both(pack: Pack, told: Any) -> None:
     rows = {mode: told(pack, mode) for mode in MODES}
-    handler = WriterHandler(Placement(pack.location, pack.digest, "cpu"), 8, 5, retrieve=False)
-    expected = handler.run_inference([feature for _, feature in vectors(4)], handler.load_model())
+    handlers = [WriterHandler(Placement(pack.location, pack.digest, "cpu"), 8, 5, both) for both in (False, True)]
+    batch = [feature for _, feature in vectors(4)]
+    expected = [handler.run_inference(batch, handler.load_model()) for handler in handlers]
     merged = False
-    for retrieved, written, both, matches in zip(*rows.values(), expected, strict=True):
-        assert captions_of(written) == [caption for caption, _ in matches]
+    for retrieved, written, both, own, ranked in zip(*rows.values(), *expected, strict=True):
+        assert captions_of(written) == [caption for caption, _ in own]
+        assert captions_of(both) == [caption for caption, _ in ranked]
         assert 1 < len(written["captions"]) <= 5 and len(retrieved["captions"]) == 8
         assert captions_of(retrieved) != captions_of(written)
-        similarities = {match["caption"]: match["similarity"] for match in retrieved["captions"] + written["captions"]}
-        ranked = sorted(similarities.values(), reverse=True)[:8]
-        assert [match["similarity"] for match in both["captions"]] == pytest.approx(ranked, abs=1e-6)
-        assert all(similarities[match["caption"]] == pytest.approx(match["similarity"]) for match in both["captions"])
+        assert [match["similarity"] for match in both["captions"]] == pytest.approx([s for _, s in ranked], abs=1e-6)
         assert len(set(captions_of(both))) == len(captions_of(both)) == 8
         merged = merged or bool(set(captions_of(both)) & set(captions_of(written)))
         assert all(row["words"] > 0 for row in (retrieved, written, both))
