@@ -20,6 +20,7 @@ from pipelines.training.pack import LICENCE, PROVENANCE, TRAINING_DATA, add_deco
 from pipelines.training.settings import ConfigError, section
 from pipelines.training.story_material import StoriesConfig
 from pipelines.training.thoughts import ThoughtsConfig
+from pipelines.training.told_passages import keep_told
 from pipelines.training.writer import BankConfig, WriterConfig
 
 Settings = Mapping[str, Any]
@@ -54,6 +55,7 @@ class PackConfig:
         version: of the pack.
         styles: for each style the beginnings of the names of its books' files.
         passages: passages that a style keeps, at most.
+        dearest: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
         defaults: what the pack chooses for its stories where the user says nothing.
     """
 
@@ -61,6 +63,7 @@ class PackConfig:
     version: str = "1"
     styles: dict[str, list[str]] = field(default_factory=dict)
     passages: int = 2000
+    dearest: float = 0.6
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,7 +81,7 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
         raise ConfigError("; ".join(problems))
     config, work = section(settings, "pack", PackConfig), output.with_name(f"{output.name}.training")
     stages = [name for name in STAGES if name in settings]
-    base, styled, unmeasured = (work / name for name in ("base", "styled", "unmeasured"))
+    base, styled, untold, unmeasured = (work / name for name in ("base", "styled", "untold", "unmeasured"))
     if not base.exists():
         for name in stages[:-1]:
             run_stage(name, settings, corpus, work)
@@ -94,8 +97,11 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
         "recipe": dict(settings),
         "defaults": config.defaults,
     }
-    shutil.rmtree(unmeasured, ignore_errors=True)
-    made = add_decoder(str(styled), work / STAGES["decoder"], unmeasured, DECODER, card)
+    for folder in (untold, unmeasured):
+        shutil.rmtree(folder, ignore_errors=True)
+    made = keep_told(
+        add_decoder(str(styled), work / STAGES["decoder"], untold, DECODER, card), config.dearest, unmeasured
+    )
     writer = PackWriter(str(output), made)
     try:
         writer.card["quality"] = measure(unmeasured, corpus)

@@ -347,7 +347,10 @@ def changed(**sections: Any) -> Config:
                 "decoder: training.steps is 'many', but must be of type int",
             ],
         ),
-        (changed(pack={"colour": "red"}), ["pack.colour is no option; known are name, version, styles, passages, d"]),
+        (
+            changed(pack={"colour": "red"}),
+            ["pack.colour is no option; known are name, version, styles, passages, dearest, d"],
+        ),
         (changed(pack={"styles": {"tale": "Grimm"}}), ["pack.styles: must hold styles, each with a list"]),
         (
             changed(pack={"styles": {"naturalist": ["Zola"]}}),

@@ -1,0 +1,67 @@
+"""Passages that a story decoder knows well enough to tell; the styles of its pack keep no others."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model_handlers.handler import Placement
+from model_handlers.nets.search_rules import SearchRules
+from model_handlers.pack_writer import PackWriter
+from model_handlers.packs import Pack
+from model_handlers.stories import Passage, StoryHandler
+from pipelines.options import beam_options
+from pipelines.settings import pack_choices
+from pipelines.spreads import photo_means
+
+BATCH = 64  # passages told at once
+LEAST = 100
+"""Passages that a style keeps, however badly they are told."""
+
+
+def keep_told(pack: Pack, dearest: float, output: Path) -> Pack:
+    """Returns a new pack at `output` whose styles keep those passages that the default decoder tells well.
+
+    What a decoder has not learned it tells in words that hardly hang together, and at a high cost.
+
+    Args:
+        pack: with a default decoder, and styles that keep passages.
+        dearest: the highest cost a word, in nats, of a passage that is told well.
+        output: a new folder.
+    """
+    writer = PackWriter(str(output), pack)
+    try:
+        for style, costs in telling_costs(pack).items():
+            kept = costs <= max(dearest, float(np.partition(costs, min(LEAST, len(costs)) - 1)[:LEAST].max()))  # [P]
+            vectors = pack.array(pack.components["passages"][style])[kept]  # [k, S]
+            writer.components["passages"][style] = writer.add_array(f"passages/{style}.npy", vectors)
+            writer.card["style_texts"][style]["kept"] = len(vectors)
+        return writer.finish()
+    finally:
+        writer.discard()
+
+
+def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
+    """Returns the cost a word, in nats, of a story with each passage of each style `[P]`.
+
+    Each is told about the caption of the pack's bank that it is nearest to, and without a beam.
+    """
+    where, choices = Placement(pack.location, pack.digest), pack_choices(pack)
+    rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat)
+    handler = StoryHandler(where, pack.card["defaults"]["decoder"], 1, batch_size=BATCH, rules=rules)
+    network = handler.load_model()
+    source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
+    photos = photo_means(pack, where, beam_options([]), "passages") - source  # [N, S]
+    costs = {}
+    for style, file in pack.components["passages"].items():
+        vectors = np.array(pack.array(file), np.float32)  # [P, S]
+        nearest = photos[((vectors - vectors.mean(axis=0)) @ photos.T).argmax(axis=1)]  # [P, S]
+        told: list[Passage | Exception] = []
+        for first in range(0, len(vectors), BATCH):
+            told += handler.run_inference(list((nearest + vectors)[first : first + BATCH]), network)
+        costs[style] = np.asarray([_cost(passage) for passage in told])  # [P]
+    return costs
+
+
+def _cost(passage: Passage | Exception) -> float:
+    """Returns a passage's cost a word; one that could not be told costs more than any other."""
+    return float("inf") if isinstance(passage, Exception) else passage.cost / (passage.words + 1)
