@@ -2,8 +2,6 @@
 
 import logging
 import sys
-import uuid
-from datetime import UTC, datetime
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -13,12 +11,12 @@ from pipelines.commits import (
     Run,
     TooManyDeadLettersError,
     commit,
-    last_number,
+    new_id,
     now,
-    read_manifests,
     start,
 )
 from pipelines.job import make_parts
+from pipelines.manifests import last_number, read_all_manifests
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
 from pipelines.remote import run_single
@@ -106,11 +104,11 @@ def new_run(settings: Settings) -> Run:
     pack = settings.pack
     return Run(
         output=settings.config.output,
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        run_id=new_id(),
         started=now(),
         settings=settings.used(),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
-        after=last_number(read_manifests(settings.config.output)),
+        after=last_number(read_all_manifests(settings.config.output)),
     )

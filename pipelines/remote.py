@@ -18,11 +18,10 @@ from pipelines.commits import (
     commit,
     comparable,
     done_in,
-    read_manifest,
-    read_manifests,
     start,
 )
 from pipelines.job import Parts, Target, build
+from pipelines.manifests import read_manifests
 from pipelines.progress import summary
 from pipelines.settings import Settings
 from pipelines.sources import Task, feature_photo, feature_tasks, photo_patterns
@@ -67,11 +66,11 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
     """Wires the whole job into one pipeline, with the commit as its last step."""
     config, styles = settings.config, tuple(settings.styles)
     target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
-    earlier = [manifest for manifest in read_manifests(run.output) if comparable(run, manifest)]
+    earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
     done = (
         root
-        | "Name earlier runs" >> beam.Create([(run.output, manifest["number"]) for manifest in earlier])
-        | "Read their ledgers" >> beam.FlatMap(read_done)
+        | "Name earlier runs" >> beam.Create([part for place in range(SHARDS) if (part := earlier[place::SHARDS])])
+        | "Read their ledgers" >> beam.FlatMap(read_done, run.output)
     )
     features = None
     if config.features:
@@ -95,10 +94,11 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
 
-def read_done(element: tuple[str, int]) -> Iterator[Settled]:
-    """Yields what the committed run of a number has settled."""
-    output, number = element
-    yield from done_in(output, read_manifest(output, number))
+def read_done(numbers: list[int], output: str) -> Iterator[Settled]:
+    """Yields what the committed runs of some numbers have settled."""
+    for manifest in read_manifests(output):
+        if manifest["number"] in numbers:
+            yield from done_in(output, manifest)
 
 
 def listing_of(task: Task) -> Listing:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.commits import Run, comparable, done_in, read_manifests
+from pipelines.commits import Run, comparable, done_in
+from pipelines.manifests import read_manifests
 from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Settled, pending, settle_early
 from transforms.read_photos import ListingError, check_input, classify, list_photos
