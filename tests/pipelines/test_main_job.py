@@ -98,7 +98,8 @@ def test_only_the_runs_files_are_left(tell: Run, output: Any) -> None:
     (manifest,) = output.manifests
     left = {path.relative_to(output.location).as_posix() for path in Path(output.location).rglob("*.*")}
     run = f"runs/{manifest['run_id']}"
-    assert left == {"manifests/00000001.json", f"{run}/started.json", *(file["path"] for file in manifest["files"])}
+    files = {file["path"] for file in manifest["files"]}
+    assert left == {"current.files", "manifests/00000001.json", f"{run}/started.json"} | files
     assert sorted(file["path"].split("/")[2] for file in manifest["files"]) == ["dead_letters", "ledger", "stories"]
     assert not (Path(output.location) / run / "scratch").exists()
 
