@@ -1,21 +1,35 @@
-"""Published stories as a table: `open_stories(root)` in Python, `python -m pipelines.catalog export` for other readers.
+"""Published stories as a table: `open_stories(root)` in Python, `python -m pipelines.catalog COMMAND ROOT` elsewhere.
 
 from pipelines.catalog import open_stories
 open_stories("gs://bucket/stories", style="romance").to_table()
 """
 
 import hashlib
+import io
+import posixpath
+import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from pipelines.manifests import Manifest, read_batches, read_manifests
+from configs.schema import ConfigError
+from pipelines.ending import end_process
+from pipelines.manifests import Manifest, read_batches, read_manifests, refresh_after_commit
+from pipelines.options import StrictParser
+from pipelines.output_tools import check_output, run_command
+from pipelines.rewrites import FULL, compact, forget, row_groups
 from transforms.rows import STORIES
+from transforms.storage import write_whole
 
+DESCRIPTION = "Exports, forgets and merges published stories."
+EPILOG = "Exit codes: 0 done; 1 the command failed; 2 options are wrong; 4 something else is in the way, try later."
 WHEN = [pa.field("run_id", pa.string()), pa.field("committed", pa.string())]
 
 
@@ -112,3 +126,95 @@ def open_stories(
 
 def _day(value: date | str | None) -> date | None:
     return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def export(stories: Stories, folder: str) -> int:
+    """Returns how many Parquet files were written to a new folder; one, without rows, where there are no stories.
+
+    Raises:
+        ConfigError: the folder is not empty.
+    """
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    if filesystem.find(path):
+        raise ConfigError([f"--output {folder}: is not empty; name a new folder"])
+    number = 0
+    for number, data in enumerate(_export_files(stories), 1):
+        write_whole(posixpath.join(folder, f"stories-{number:05d}.parquet"), data)
+    return number
+
+
+def _export_files(stories: Stories) -> Iterator[bytes]:
+    groups = row_groups((0, batch) for batch in stories.to_batches())
+    more = True
+    while more:
+        more, buffer = False, io.BytesIO()
+        with pq.ParquetWriter(buffer, stories.schema, compression="zstd") as writer:
+            for _, rows in groups:
+                writer.write_table(rows)
+                if buffer.tell() >= FULL:
+                    more = True
+                    break
+        yield buffer.getvalue()
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 done, 1 failed, 2 wrong options, 4 something else is in the way."""
+    return run_command(_run, argv)
+
+
+def _run(argv: list[str]) -> int:
+    flags = command_line().parse_args(argv)
+    check_output(flags.root)
+    refresh_after_commit(flags.root)  # which a crash of the last commit may have left behind
+    print(COMMANDS[flags.command](flags))
+    return 0
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the commands and their options."""
+    parser = StrictParser(
+        prog="python -m pipelines.catalog", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "export": "writes the newest story of each photo and style to a new folder of Parquet files",
+        "forget": "removes all rows of photos; delete the photos themselves first, or the next run tells them again",
+        "compact": "merges the files of many runs into few; nothing else changes",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        command.add_argument("root", metavar="ROOT", help="--output of the main job, a folder or URI")
+        if name == "export":
+            command.add_argument("--output", required=True, metavar="DIR", help="a new folder or URI")
+        if name == "forget":
+            command.add_argument("uris", nargs="+", metavar="URI", help="photos, by the uri of their rows")
+    return parser
+
+
+def _export(flags: Namespace) -> str:
+    count = export(open_stories(flags.root), flags.output)
+    return f"{flags.output}: {count:,} Parquet file{'s' if count > 1 else ''}"
+
+
+def _forget(flags: Namespace) -> str:
+    manifest = forget(flags.root, flags.uris)
+    if manifest is None:
+        return f"{flags.root}: no published row tells of these photos"
+    return (
+        f"{flags.root}: rows were removed from {len(manifest['replaces']):,} files. The old files stay for those who "
+        "read them now; pipelines.vacuum removes them, at once with --older-than 0d"
+    )
+
+
+def _compact(flags: Namespace) -> str:
+    manifest = compact(flags.root)
+    if manifest is None:
+        return f"{flags.root}: there is nothing to merge"
+    return f"{flags.root}: {len(manifest['replaces']):,} files became {len(manifest['files']):,}"
+
+
+COMMANDS = {"export": _export, "forget": _forget, "compact": _compact}
+
+
+if __name__ == "__main__":
+    end_process(main(sys.argv[1:]))

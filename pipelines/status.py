@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 
 from pipelines.ending import end_process
+from pipelines.leases import read_leases
 from pipelines.manifests import read_if_there, read_manifests
 from pipelines.options import StrictParser
 from pipelines.output_tools import check_output, duration, run_command
@@ -55,9 +56,11 @@ def status(argv: list[str]) -> int:
 def look(output: str, max_age: timedelta, moment: datetime) -> Report:
     """Returns the state of an OUTPUT at a moment, with its runs, newest first."""
     started = _started_runs(output)  # before the manifests are read: a run that is committed in between counts as such
+    leased = {lease.run_id for lease in read_leases(output)}
     committed = [_committed_run(manifest) for manifest in read_manifests(output)]
     names = {run["run_id"] for run in committed}
-    others = [_open_run(name, output, max_age, moment) for name in started if name not in names]
+    oldest = moment - max_age
+    others = [_open_run(output, name, name in leased, oldest) for name in started if name not in names]
     runs = sorted([*committed, *(run for run in others if run)], key=_start, reverse=True)
     newest = max((datetime.fromisoformat(run["committed"]) for run in committed), default=None)
     age = None if newest is None else moment - newest
@@ -87,13 +90,13 @@ def _committed_run(manifest: dict[str, Any]) -> Report:
     return {"state": "committed"} | {name: manifest[name] for name in names}
 
 
-def _open_run(name: str, output: str, max_age: timedelta, moment: datetime) -> Report | None:
-    """Returns a run without a manifest; it counts as failed when it is too old to be still going."""
+def _open_run(output: str, name: str, leased: bool, oldest: datetime) -> Report | None:
+    """Returns a run without a manifest; it has failed where its lease is gone, or where it is too old to go still."""
     content = read_if_there(posixpath.join(output, "runs", name, "started.json"))
     if content is None:
         return None
     started = json.loads(content)["started"]
-    going = moment - datetime.fromisoformat(started) <= max_age
+    going = leased and datetime.fromisoformat(started) >= oldest
     return {"state": "going" if going else "failed", "run_id": name, "started": started}
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import fsspec
 
 from pipelines.ending import end_process
+from pipelines.leases import read_leases
 from pipelines.manifests import as_they_stand, is_rewrite, list_files, read_all_manifests, refresh_current
 from pipelines.options import StrictParser
 from pipelines.output_tools import check_output, duration, run_command
@@ -55,10 +56,12 @@ def vacuum(argv: list[str]) -> int:
 def find_leftovers(output: str, older_than: timedelta) -> list[str]:
     """Returns the paths below OUTPUT of files that no manifest names, and that nobody has needed for that long.
 
-    What a run left that was never committed goes at once, when the youngest of its files is old enough.
+    What a run left that was never committed goes at once, when the youngest of its files is old enough. While a run
+    holds a lease, nothing of it goes.
     """
     oldest = datetime.now(UTC) - older_than
     found = _files(output)  # before the manifests are read: a run that is committed in between keeps its files
+    going = {f"runs/{lease.run_id}" for lease in read_leases(output) if lease.is_live}
     manifests = read_all_manifests(output)
     folders = {f"{'rewrites' if is_rewrite(manifest) else 'runs'}/{manifest['run_id']}" for manifest in manifests}
     needed = {file["path"] for run in as_they_stand(manifests) for file in run["files"]}
@@ -67,17 +70,19 @@ def find_leftovers(output: str, older_than: timedelta) -> list[str]:
     groups: dict[str, list[str]] = {}
     for path in sorted(found - needed):
         folder = posixpath.join(*path.split("/")[:2])
-        groups.setdefault(path if folder in folders else folder, []).append(path)
+        if folder not in going:
+            groups.setdefault(path if folder in folders else folder, []).append(path)
     return [path for group in groups.values() if _unneeded_since(output, group, replaced) <= oldest for path in group]
 
 
 def _files(output: str) -> set[str]:
-    """Returns the paths below OUTPUT of all files of runs and rewrites, and of files that were half written."""
+    """Returns the paths below OUTPUT of files of runs and rewrites, of expired leases, and of half written files."""
     filesystem, root = fsspec.core.url_to_fs(output)
     root = root.rstrip("/")
     found = [path for folder in ("runs", "rewrites") for path in filesystem.find(f"{root}/{folder}", refresh=True)]
     halves = [f"manifests/{name}" for name in list_files(output, "manifests", ".part")]
-    return {path.removeprefix(f"{root}/") for path in found} | {*halves, *list_files(output, "", ".part")}
+    leases = [lease.path for lease in read_leases(output) if not lease.is_live]
+    return {path.removeprefix(f"{root}/") for path in found} | {*halves, *list_files(output, "", ".part"), *leases}
 
 
 def _unneeded_since(output: str, paths: list[str], replaced: dict[str, str]) -> datetime:

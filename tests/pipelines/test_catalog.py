@@ -1,13 +1,17 @@
 """Published stories as a table: the newest of each photo and style, filters, and a clean folder for other readers."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import duckdb
+import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import catalog
-from pipelines.catalog import open_stories
+from pipelines.catalog import main, open_stories
 from transforms.rows import STORIES
 
 NIGHTS = ("2026-01-01T23:59:59+00:00", "2026-01-02T02:00:00+00:00", "2026-01-03T02:00:00+00:00")
@@ -98,3 +102,61 @@ def test_rows_of_an_older_schema_get_nulls(place: str, publish: Any, monkeypatch
     monkeypatch.setattr(catalog, "STORIES", wider)
     (row,) = open_stories(place).to_table().to_pylist()
     assert row["mood"] is None and row["story"] == "One."
+
+
+def test_duckdb_reads_an_export(tmp_path: Path, publish: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    output, folder = str(tmp_path / "stories"), tmp_path / "out [1]"
+    publish(output, "one", {f"photo {number}": f"Story {number}." for number in range(3000)})
+    publish(output, "two", {"photo 7": "Again.", "photo 8": 'An owl; it said "who".'})
+    monkeypatch.setattr(catalog, "FULL", 10)  # each row group gets a file
+    assert main(["export", output, f"--output={folder}"]) == 0
+    assert capsys.readouterr().out.startswith(f"{folder}: ")
+    assert len(list(folder.iterdir())) > 1
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute(f"SET VARIABLE files = {[str(path) for path in sorted(folder.iterdir())]}")
+    found = connection.execute("SELECT * FROM read_parquet(getvariable('files')) ORDER BY uri, style")
+    expected = open_stories(output).to_table().sort_by("uri")
+    assert found.to_arrow_table().to_pylist() == expected.to_pylist()
+    ((count, captions),) = connection.execute(
+        "SELECT count(*), min(len(captions)) FROM read_parquet(getvariable('files'))"
+    ).fetchall()
+    assert (count, captions) == (3000, 1)
+    (again,) = connection.execute(
+        "SELECT story FROM read_parquet(getvariable('files')) WHERE uri = 'photo 7'"
+    ).fetchone()
+    assert again == "Again."
+
+
+def test_an_export_of_nothing_has_columns(three_nights: str, capsys: Any) -> None:
+    filesystem, root = fsspec.core.url_to_fs(three_nights)
+    assert main(["forget", three_nights, "a", "b", "c"]) == 0
+    assert main(["export", three_nights, f"--output={three_nights}-out"]) == 0
+    (file,) = filesystem.find(f"{root}-out")
+    with filesystem.open(file) as stream:
+        table = pq.read_table(stream)
+    assert table.num_rows == 0 and table.schema.names == STORIES.names
+
+
+def test_an_export_never_mixes_with_other_files(three_nights: str, capsys: Any) -> None:
+    assert main(["export", three_nights, f"--output={three_nights}-out"]) == 0
+    assert main(["export", three_nights, f"--output={three_nights}-out"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_commands_say_what_they_did(three_nights: str, capsys: Any) -> None:
+    assert main(["compact", three_nights]) == main(["forget", three_nights, "a"]) == 0
+    assert main(["compact", three_nights]) == main(["forget", three_nights, "a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "6 files became 2" in lines[0]  # three of stories, three of the ledger; the one of dead letters stays
+    assert "rows were removed from 2 files" in lines[1]
+    assert "there is nothing to merge" in lines[2]
+    assert "no published row tells of these photos" in lines[3]
+    assert main(["compact"]) == main(["melt", three_nights]) == main(["compact", f"{three_nights}-nowhere"]) == 2
+
+
+def test_any_command_heals_current_files(three_nights: str) -> None:
+    filesystem, root = fsspec.core.url_to_fs(three_nights)
+    before = filesystem.cat_file(f"{root}/current.files")
+    filesystem.pipe_file(f"{root}/current.files", b"old")
+    assert main(["forget", three_nights, "nobody"]) == 0
+    assert filesystem.cat_file(f"{root}/current.files") == before

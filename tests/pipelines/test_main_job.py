@@ -319,7 +319,7 @@ def test_wrong_feature_files(
         f"--features={tmp_path}/f.parquet", f"--output={output.location}", f"--pack={story_pack.location}"
     )
     assert code == 2 and part in errors
-    assert not Path(output.location).exists()
+    assert not [path for path in Path(output.location).rglob("*") if path.is_file()]
 
 
 def test_a_feature_file_that_is_none(run_job: Run, output: Any, story_pack: Pack, tmp_path: Path) -> None:

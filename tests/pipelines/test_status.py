@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.commits import Run, start
+from pipelines.leases import release, take
 from pipelines.status import FAILED, FRESH, STALE, look, main
 
 LIMIT = timedelta(hours=26)
@@ -45,8 +46,18 @@ def test_a_run_without_manifest(
 ) -> None:
     publish(place, "good", {"a": "One."}, committed=hours_ago(committed))
     leave_started(place, "other", hours_ago(started))
+    take(place, "other", ["photos"], LIMIT)
     report = look(place, LIMIT, MOMENT)
     assert (report["code"], report["runs"][0]["state"]) == (code, state)
+
+
+def test_a_run_that_gave_its_lease_back_has_failed(place: str, publish: Any) -> None:
+    publish(place, "good", {"a": "One."}, committed=hours_ago(20))
+    leave_started(place, "other", hours_ago(2))
+    lease = take(place, "other", ["photos"], LIMIT)
+    assert look(place, LIMIT, MOMENT)["code"] == FRESH
+    release(lease)
+    assert look(place, LIMIT, MOMENT)["code"] == FAILED
 
 
 def test_a_committed_run_is_told_once(place: str, publish: Any) -> None:
@@ -58,6 +69,7 @@ def test_a_committed_run_is_told_once(place: str, publish: Any) -> None:
 def test_the_command(place: str, publish: Any, capsys: Any) -> None:
     now = datetime.now(UTC)
     leave_started(place, "first", hours_ago(1, now))
+    take(place, "first", ["photos"], LIMIT)
     assert main([place]) == STALE
     assert "stale: nothing was ever committed" in capsys.readouterr().out
     publish(place, "good", {"a": "One."}, committed=hours_ago(0.5, now))

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines import vacuum
 from pipelines.commits import Run, start
+from pipelines.leases import release, take
 from pipelines.manifests import put_if_absent
 from pipelines.vacuum import find_leftovers, main
 
@@ -81,6 +82,20 @@ def test_a_run_that_wrote_something_lately_stays_whole(night: str) -> None:
     leave(night, "runs/going/stories/1.parquet", 1)
     assert find_leftovers(night, timedelta(days=7)) == []
     assert len(find_leftovers(night, timedelta(hours=23))) == 3
+
+
+def test_a_run_with_a_lease_stays(night: str) -> None:
+    leave(night, "runs/going/started.json", 9)
+    lease = take(night, "going", ["photos"], timedelta(hours=1))
+    assert find_leftovers(night, timedelta(0)) == []
+    release(lease)
+    assert find_leftovers(night, timedelta(0)) == ["runs/going/started.json"]
+
+
+def test_old_leases_go(night: str) -> None:
+    lease = take(night, "gone", ["photos"], timedelta(days=-8))
+    age(night, lease.path, 8)
+    assert find_leftovers(night, timedelta(days=7)) == [lease.path]
 
 
 def test_unnamed_files_of_a_committed_run_go_one_by_one(night: str) -> None:
