@@ -126,6 +126,10 @@ class RunConfig(BaseModel):
         le=1,
         description="more dead letters than this share of the photos attempted, and 50 at least: exit 3",
     )
+    lease: Annotated[str, Field(pattern=r"^\d{1,6}[smhd]$")] = Field(
+        "20h",
+        description="how long a submitted job may go: till then, or its end, no other job tells the same photos",
+    )
     wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
     shards: int | None = Field(
         None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"

@@ -1,9 +1,8 @@
-"""Committed runs: numbered manifests that appear whole or not at all, and what the ledgers behind them say."""
+"""Committing a run: its manifest appears whole or not at all, and what the ledgers of committed runs say."""
 
 import json
-import os
 import posixpath
-import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipelines.manifests import (
+    as_they_stand,
+    last_number,
+    put_manifest,
+    read_all_manifests,
+    read_rows,
+    refresh_after_commit,
+)
 from transforms.write import FileRecord
 
 SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
@@ -66,59 +71,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def new_id() -> str:
+    """Returns a name that nothing else has, and that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
 def start(run: Run) -> None:
     """Leaves `started.json` in the run's folder."""
     filesystem, path = fsspec.core.url_to_fs(posixpath.join(run.output, run.folder, "started.json"))
     filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
     filesystem.pipe_file(path, json.dumps(asdict(run), indent=1).encode())
-
-
-def put_if_absent(uri: str, data: bytes) -> None:
-    """Writes a file whole, unless there is one.
-
-    Raises:
-        FileExistsError: there is one.
-    """
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    if "file" not in filesystem.protocol:
-        filesystem.pipe_file(path, data, mode="create")
-        return
-    temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.part"
-    with open(temporary, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
-
-
-def read_manifests(output: str) -> list[dict[str, Any]]:
-    """Returns the manifests under OUTPUT in the order of their numbers."""
-    filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "manifests"))
-    try:
-        files = sorted(file for file in filesystem.ls(path, detail=False, refresh=True) if file.endswith(".json"))
-    except FileNotFoundError:
-        return []
-    return [json.loads(filesystem.cat_file(file)) for file in files]
-
-
-def manifest_uri(output: str, number: int) -> str:
-    """Returns where the manifest of a number lies."""
-    return posixpath.join(output, "manifests", f"{number:08d}.json")
-
-
-def read_manifest(output: str, number: int) -> dict[str, Any]:
-    """Returns the manifest of a number."""
-    filesystem, path = fsspec.core.url_to_fs(manifest_uri(output, number))
-    return json.loads(filesystem.cat_file(path))
-
-
-def last_number(manifests: Sequence[dict[str, Any]]) -> int:
-    """Returns the highest number of the manifests, 0 where there are none."""
-    return max((manifest["number"] for manifest in manifests), default=0)
 
 
 def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[str, Any]:
@@ -128,24 +90,23 @@ def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[st
         TooManyDeadLettersError: the ratio is over the limit.
         CommitConflictError: a run that was committed meanwhile told some of the same photos.
     """
-    known = read_manifests(run.output)
-    newer = known
     for _ in range(attempts):
-        for manifest in newer:
-            if manifest["run_id"] == run.run_id:
-                return manifest
-        manifest = _manifest(run, files, last_number(known) + 1)
-        letters = sum(file.rows for file in files if file.table == "dead_letters")
-        check_ratio(manifest["counts"], letters, run.max_dead_letter_ratio)
-        _refuse_overlap(run, manifest, newer)
-        try:
-            put_if_absent(manifest_uri(run.output, manifest["number"]), json.dumps(manifest, indent=1).encode())
-        except FileExistsError:
-            newer = read_manifests(run.output)[len(known) :]
-            known += newer
-            continue
-        return manifest
+        known = read_all_manifests(run.output)
+        mine = [manifest for manifest in known if manifest["run_id"] == run.run_id]
+        manifest = mine[0] if mine else _put_next(run, files, known)
+        if manifest is not None:
+            refresh_after_commit(run.output)
+            return manifest
     raise CommitConflictError(f"{run.output}: {attempts} other runs took the next number first; run again")
+
+
+def _put_next(run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns the run's manifest, written under the number after the known ones; None where another took it first."""
+    manifest = _manifest(run, files, last_number(known) + 1)
+    letters = sum(file.rows for file in files if file.table == "dead_letters")
+    check_ratio(manifest["counts"], letters, run.max_dead_letter_ratio)
+    _refuse_overlap(run, manifest, as_they_stand(known))
+    return manifest if put_manifest(run.output, manifest) else None
 
 
 def _manifest(run: Run, files: Sequence[FileRecord], number: int) -> dict[str, Any]:
@@ -216,17 +177,3 @@ def comparable(run: Run, manifest: dict[str, Any]) -> bool:
     """Tells whether a committed run used the same pack and the settings that decide a text."""
     same_pack = manifest["pack"]["digest"] == run.pack["digest"]
     return same_pack and manifest["settings_digest"] == run.settings_digest
-
-
-def read_rows(
-    output: str, manifest: dict[str, Any], table: str, columns: list[str] | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yields the rows of one of a committed run's tables, from bytes in memory and in this thread alone.
-
-    Arrow's own threads would go on reading a Python file while the interpreter ends, and abort the process.
-    """
-    for file in manifest["files"]:
-        if file["table"] == table:
-            filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, file["path"]))
-            source = pa.BufferReader(filesystem.cat_file(path))
-            yield from pq.read_table(source, columns=columns, use_threads=False, pre_buffer=False).to_pylist()

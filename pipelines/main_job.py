@@ -2,8 +2,6 @@
 
 import logging
 import sys
-import uuid
-from datetime import UTC, datetime
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -13,18 +11,19 @@ from pipelines.commits import (
     Run,
     TooManyDeadLettersError,
     commit,
-    last_number,
+    new_id,
     now,
-    read_manifests,
     start,
 )
 from pipelines.job import make_parts
+from pipelines.leases import hold
+from pipelines.manifests import last_number, read_all_manifests
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
 from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
-from pipelines.sources import collect, source_problems
+from pipelines.sources import collect, listed_sources, source_problems
 from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
@@ -79,7 +78,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
     Raises:
         TooManyDeadLettersError: the ratio is over the limit.
-        CommitConflictError: another run committed the same photos.
+        CommitConflictError: another run tells, or committed, the same photos.
     """
     config = settings.config
     run = new_run(settings)
@@ -88,16 +87,17 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     if not local:
         run_single(run, settings, parts, options)
         return
-    tasks, settled = collect(settings, run)
-    start(run)
-    progress = Progress(len(tasks))
-    try:
-        waves = cut_into_waves(tasks, config.wave_size)
-        files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
-        manifest = commit(run, files)
-    finally:
-        progress.close()
-        remove_scratch(run)
+    with hold(run.output, run.run_id, listed_sources(config)):
+        tasks, settled = collect(settings, run)
+        start(run)
+        progress = Progress(len(tasks))
+        try:
+            waves = cut_into_waves(tasks, config.wave_size)
+            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
+            manifest = commit(run, files)
+        finally:
+            progress.close()
+            remove_scratch(run)
     print(summary(config.output, manifest))
 
 
@@ -106,11 +106,11 @@ def new_run(settings: Settings) -> Run:
     pack = settings.pack
     return Run(
         output=settings.config.output,
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        run_id=new_id(),
         started=now(),
         settings=settings.used(),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
-        after=last_number(read_manifests(settings.config.output)),
+        after=last_number(read_all_manifests(settings.config.output)),
     )

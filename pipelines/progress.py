@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from pipelines.commits import manifest_uri, read_rows
+from pipelines.manifests import manifest_uri, read_rows
 
 TASTE = 3  # stories shown
 

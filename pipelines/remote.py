@@ -18,14 +18,15 @@ from pipelines.commits import (
     commit,
     comparable,
     done_in,
-    read_manifest,
-    read_manifests,
     start,
 )
 from pipelines.job import Parts, Target, build
+from pipelines.leases import release, release_run, take
+from pipelines.manifests import read_manifests
+from pipelines.output_tools import duration
 from pipelines.progress import summary
 from pipelines.settings import Settings
-from pipelines.sources import Task, feature_photo, feature_tasks, photo_patterns
+from pipelines.sources import Task, feature_photo, feature_tasks, listed_sources, photo_patterns
 from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Settled, TakeOutDone
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
@@ -41,19 +42,25 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
 
     Raises:
         TooManyDeadLettersError: the ratio was over the limit.
-        CommitConflictError: another run committed the same photos.
+        CommitConflictError: another run tells, or committed, the same photos.
         RuntimeError: the job failed.
     """
-    start(run)
-    print(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.", file=sys.stderr)
-    with_pipeline = beam.Pipeline(options=options)
-    build_single(with_pipeline, run, settings, parts)
+    lease = take(run.output, run.run_id, listed_sources(settings.config), duration(settings.config.lease))
+    result = None
     try:
-        state = with_pipeline.run().wait_until_finish()
+        start(run)
+        print(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.", file=sys.stderr)
+        with_pipeline = beam.Pipeline(options=options)
+        build_single(with_pipeline, run, settings, parts)
+        result = with_pipeline.run()
+        state = result.wait_until_finish()
     except Exception as error:
+        if result is None or PipelineState.is_terminal(result.state):
+            release(lease)
         _raise_refusal(run, error)
         raise
     if state not in (None, PipelineState.DONE):
+        release(lease)
         _raise_refusal(run, None)
         raise RuntimeError(f"the job of run {run.run_id} ended as {state}")
     manifests = [manifest for manifest in read_manifests(run.output) if manifest["run_id"] == run.run_id]
@@ -67,11 +74,11 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
     """Wires the whole job into one pipeline, with the commit as its last step."""
     config, styles = settings.config, tuple(settings.styles)
     target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
-    earlier = [manifest for manifest in read_manifests(run.output) if comparable(run, manifest)]
+    earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
     done = (
         root
-        | "Name earlier runs" >> beam.Create([(run.output, manifest["number"]) for manifest in earlier])
-        | "Read their ledgers" >> beam.FlatMap(read_done)
+        | "Name earlier runs" >> beam.Create([part for place in range(SHARDS) if (part := earlier[place::SHARDS])])
+        | "Read their ledgers" >> beam.FlatMap(read_done, run.output)
     )
     features = None
     if config.features:
@@ -95,10 +102,11 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
 
-def read_done(element: tuple[str, int]) -> Iterator[Settled]:
-    """Yields what the committed run of a number has settled."""
-    output, number = element
-    yield from done_in(output, read_manifest(output, number))
+def read_done(numbers: list[int], output: str) -> Iterator[Settled]:
+    """Yields what the committed runs of some numbers have settled."""
+    for manifest in read_manifests(output):
+        if manifest["number"] in numbers:
+            yield from done_in(output, manifest)
 
 
 def listing_of(task: Task) -> Listing:
@@ -129,6 +137,7 @@ def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
         raise
     finally:
         remove_scratch(run)
+        release_run(run.output, run.run_id)
 
 
 def _refusal(run: Run) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from pipelines.commits import read_manifests, read_rows
+from pipelines.catalog import open_stories
 from pipelines.ending import end_process
 
 SHOWN = 3  # captions of a photo
@@ -29,10 +29,7 @@ def main(argv: list[str]) -> int:
 
 def newest_rows(output: str) -> list[dict[str, Any]]:
     """Returns the newest story row of each photo and style, by uri."""
-    manifests = read_manifests(output)
-    rows = (row for manifest in manifests for row in read_rows(output, manifest, "stories"))
-    newest = {(row["uri"], row["style"]): row for row in rows}
-    return [newest[key] for key in sorted(newest)]
+    return open_stories(output).to_table().sort_by([("uri", "ascending"), ("style", "ascending")]).to_pylist()
 
 
 if __name__ == "__main__":

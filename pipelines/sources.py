@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.commits import Run, comparable, done_in, read_manifests
+from pipelines.commits import Run, comparable, done_in
+from pipelines.manifests import read_manifests
 from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Settled, pending, settle_early
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import Listing, Outcome, Photo
+from transforms.storage import absolute
 
 Task = tuple[Listing, np.ndarray | None]
 """A listed object to tell, with its feature vector where it came with one."""
@@ -82,6 +84,12 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
 def photo_patterns(config: RunConfig) -> list[str]:
     """Returns the patterns to list: what was asked for, or the samples where nothing was."""
     return config.input or ([] if config.uris or config.features else [SAMPLES])
+
+
+def listed_sources(config: RunConfig) -> list[str]:
+    """Returns everything that a run lists, local files by their absolute paths."""
+    features = [config.features] if config.features else []
+    return [absolute(source) for source in photo_patterns(config) + config.uris + features]
 
 
 def photo_tasks(config: RunConfig) -> Iterator[Task]:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,9 +238,14 @@ def write_whole(uri: str, data: bytes) -> None:
         filesystem.pipe_file(path, data)
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.part"
-    with open(temporary, "wb") as file:
+    os.replace(write_temporary(path, data), path)
+
+
+def write_temporary(path: str, data: bytes) -> str:
+    """Returns the name of a local file beside `path` that holds the data, safe on the disk."""
+    temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.part"
+    with open(temporary, "xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    return temporary

