@@ -1,9 +1,14 @@
 """What holds for every test: nothing is fetched, and nobody's own cache of packs and indexes is read or written."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from transforms import decoders
+from transforms.decoders import shared_decoders
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -17,3 +22,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, os.environ.get(name, os.path.expanduser(folder)))
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture
+def tampered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets photos be decoded by a process that crashes, hangs and the like where a photo's last bytes say so."""
+    shared_decoders.cache_clear()
+    monkeypatch.setattr(decoders, "COMMAND", (sys.executable, str(Path(__file__).with_name("tampered_decoder.py"))))
+    yield
+    shared_decoders.cache_clear()

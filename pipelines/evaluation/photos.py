@@ -148,4 +148,4 @@ def extract(
 
 def _load(listings: list[Listing], load: LoadImages) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
     for listing, content in read_batch(listings, load.max_bytes):
-        yield decode_photo(listing, content, load.recipe, load.decoding, load.max_pixels)
+        yield decode_photo(listing, content, load.settings)
