@@ -16,8 +16,10 @@ from transforms.decoders import SECONDS, decoder_settings, shared_decoders
 from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
+from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
-from transforms.storage import MissingFile, ReadError, Stat, absolute, read_all, stat_all
+from transforms.redaction import bare_uri
+from transforms.storage import EVERYTHING, Allowed, Stat, absolute, read_all, stat_all
 
 DEFAULT_MAX_BYTES = 64_000_000
 BATCH_FILES = 64  # read in one call
@@ -50,15 +52,18 @@ def batch_listings(
         yield batch
 
 
-def read_batch(listings: list[Listing], max_bytes: int) -> Iterator[tuple[Listing, bytes | ReadError]]:
+def read_batch(
+    listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING
+) -> Iterator[tuple[Listing, bytes | ReadError]]:
     """Yields each listing with its file's bytes, or why there are none.
 
     The listed size decides whether a file is read at all; never more than one byte beyond it is.
     """
     unseen = [listing for listing in listings if listing.size < 0]
-    reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen]), strict=True))
+    reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen], allowed), strict=True))
     wanted = [listing for listing in listings if 0 < listing.size <= max_bytes]
-    found = dict(zip(wanted, read_all([item.uri for item in wanted], [item.size for item in wanted]), strict=True))
+    contents = read_all([item.uri for item in wanted], [item.size for item in wanted], allowed)
+    found = dict(zip(wanted, contents, strict=True))
     for listing in listings:
         if listing in reasons:
             reason = reasons[listing]
@@ -102,9 +107,9 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception
     return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
 
 
-def load_batch(listings: list[Listing], settings: str, max_bytes: int) -> Iterator[Any]:
+def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
     """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or its dead letter under the tag DEAD_LETTERS."""
-    for listing, content in read_batch(listings, max_bytes):
+    for listing, content in read_batch(listings, max_bytes, allowed):
         loaded = decode_photo(listing, content, settings)
         yield TaggedOutput(DEAD_LETTERS, loaded) if isinstance(loaded, DeadLetter) else loaded
 
@@ -143,6 +148,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         max_pixels: a photo of more is a dead letter, by its header.
         max_bytes: a file of more is a dead letter, unread.
         seconds: a photo that takes longer to decode is a dead letter.
+        allowed: schemes and places; a photo of others is a dead letter.
     """
 
     recipe: Recipe
@@ -150,6 +156,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_bytes: int = DEFAULT_MAX_BYTES
     seconds: float = SECONDS
+    allowed: Allowed = EVERYTHING
 
     def __post_init__(self) -> None:
         problems = check_recipe(self.recipe)
@@ -164,7 +171,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         return decoder_settings(self.recipe, self.decoding, self.max_pixels, self.max_bytes, self.seconds)
 
     def expand(self, listings: PCollection[Listing]) -> Any:
-        load = beam.FlatMap(load_batch, self.settings, self.max_bytes)
+        load = beam.FlatMap(load_batch, self.settings, self.max_bytes, self.allowed)
         return (
             listings
             | "Batch listings" >> beam.ParDo(BatchListings())
@@ -174,11 +181,11 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
 
 def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tuple[Photo, np.ndarray] | DeadLetter:
     """Returns one photo and its pixels `[3, 224, 224]`, or its dead letter, by the steps that the pipeline takes."""
-    uri = absolute(uri)
-    (status,) = stat_all([uri])
+    uri = absolute(bare_uri(uri))
+    (status,) = stat_all([uri], load.allowed)
     listing = Listing(uri, -1, "", styles)
     if isinstance(status, ReadError):
         return _letter(listing, None, "read", status, status.retryable)
     listing = Listing(uri, status.size, status.version, styles)
-    ((_, content),) = read_batch([listing], load.max_bytes)
+    ((_, content),) = read_batch([listing], load.max_bytes, load.allowed)
     return decode_photo(listing, content, load.settings)

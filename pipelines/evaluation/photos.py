@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from configs.schema import ConfigError
 from transforms.load_images import LoadImages, batch_listings, decode_photo, read_batch
+from transforms.read_errors import ReadError
 from transforms.records import DeadLetter, Listing, Photo
-from transforms.storage import ReadError, absolute, stat_all
+from transforms.storage import absolute, stat_all
 
 SHOWN = 10  # problems of one kind that are named
 
