@@ -1,9 +1,11 @@
 """What holds for every test: nothing is fetched, and nobody's own cache of packs and indexes is read or written."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +33,13 @@ def tampered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(decoders, "COMMAND", (sys.executable, str(Path(__file__).with_name("tampered_decoder.py"))))
     yield
     shared_decoders.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Any:
+    """Returns the module that makes hostile files."""
+    spec = importlib.util.spec_from_file_location("hostile_files", Path(__file__).with_name("hostile_files.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
