@@ -87,6 +87,7 @@ def limit_process(max_pixels: int, max_bytes: int) -> None:
 def main(settings: dict[str, Any]) -> None:
     """Serves on standard input and output; what libraries print goes to the error output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

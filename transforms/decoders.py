@@ -45,6 +45,34 @@ class DecoderTimeout(PhotoError):
     retryable = True
 
 
+class _Process:
+    """One process that decodes."""
+
+    def __init__(self, settings: str) -> None:
+        pipe = subprocess.PIPE
+        command = [*COMMAND, settings]
+        self._process: Any = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, pipesize=PIPE_BYTES)
+        if receive(self._process.stdout) is None:
+            raise RuntimeError(f"the process that decodes photos does not start: {command} ends with {self.end()}")
+
+    def ask(self, data: bytes) -> tuple[bytearray, bytearray] | None:
+        """Returns the answer's head and pixels, None where the process has ended."""
+        try:
+            send(self._process.stdin, data)
+        except BrokenPipeError:
+            return None
+        head = receive(self._process.stdout)
+        pixels = receive(self._process.stdout)
+        return None if head is None or pixels is None else (head, pixels)
+
+    def end(self) -> int:
+        """Returns the exit code of the process, after ending it where it has not ended."""
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # what was not sent yet
+                stream.close()
+        return self._process.wait()
+
+
 class Decoders:
     """Processes that decode, started when needed.
 
@@ -76,7 +104,7 @@ class Decoders:
                     break
         raise _reason(code, json.loads(self._settings)["seconds"])
 
-    def _processes(self) -> Iterator["_Process"]:
+    def _processes(self) -> Iterator[_Process]:
         """Yields one that may have decoded other photos, and in case that they broke it a new one."""
         if self._idle:
             with contextlib.suppress(IndexError):  # another thread was faster
@@ -87,34 +115,6 @@ class Decoders:
         """Ends the processes; others are started when needed."""
         while self._idle:
             self._idle.pop().end()
-
-
-class _Process:
-    """One process that decodes."""
-
-    def __init__(self, settings: str) -> None:
-        pipe = subprocess.PIPE
-        command = [*COMMAND, settings]
-        self._process: Any = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, pipesize=PIPE_BYTES)
-        if receive(self._process.stdout) is None:
-            raise RuntimeError(f"the process that decodes photos does not start: {command} ends with {self.end()}")
-
-    def ask(self, data: bytes) -> tuple[bytearray, bytearray] | None:
-        """Returns the answer's head and pixels, None where the process has ended."""
-        try:
-            send(self._process.stdin, data)
-        except BrokenPipeError:
-            return None
-        head = receive(self._process.stdout)
-        pixels = receive(self._process.stdout)
-        return None if head is None or pixels is None else (head, pixels)
-
-    def end(self) -> int:
-        """Returns the exit code of the process, after ending it where it has not ended."""
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(BrokenPipeError):  # what was not sent yet
-                stream.close()
-        return self._process.wait()
 
 
 def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:

@@ -10,7 +10,7 @@ _SECRET = (
 )
 _NAME = rf"[\w.~-]*{_SECRET}[\w.~-]*"
 SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
-SIGNED = re.compile(rf"\?(?=[\w.~-]+=)(?=.*?{_SECRET}[\w.~-]*=).*$", re.IGNORECASE | re.DOTALL)
+SIGNED = re.compile(rf"\?(?=[\w.~-]+=)(?=.*?({_SECRET}[\w.~-]*|\b(key|jwt|auth))=).*$", re.IGNORECASE | re.DOTALL)
 USER = re.compile(r"(?<=://)[^\s/@:'\"]*:(?!\d+/)[^\s@'\"]*@")  # a port is no password
 SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),

@@ -13,6 +13,8 @@ URIS = {
     "s3://b/a.jpg?AWSAccessKeyId=SECRET&Expires=1": "s3://b/a.jpg",
     "az://c/a.jpg?sv=2026&sig=ab/SECRET+c=": "az://c/a.jpg",
     "s3://b/a?.jpg?X-Amz-Security-Token=SECRET": "s3://b/a?.jpg",
+    "gs://b/a.jpg?alt=media&key=SECRET": "gs://b/a.jpg",
+    "gs://b/a.jpg?key=SECRET": "gs://b/a.jpg",
     "sftp://me:SECRET@host/a.jpg": "sftp://***:***@host/a.jpg",
     "s3://KEY:abc/SECRET+d@b/a.jpg": "s3://***:***@b/a.jpg",
 }
