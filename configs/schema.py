@@ -66,6 +66,15 @@ class RunConfig(BaseModel):
         [],
         description="list of photos: text with one URI a line, or CSV or Parquet with a uri column; repeatable",
     )
+    schemes: list[Text] = Field(
+        [],
+        description="schemes that photos may be read from, file for local paths; repeatable. Default: all known ones",
+    )
+    roots: list[Text] = Field(
+        [],
+        description="folders or URIs that all photos must lie below, symbolic links followed; repeatable. Default: "
+        "photos may lie anywhere",
+    )
     features: Text | None = Field(
         None,
         description="Parquet of ready-made feature vectors in place of photos: columns uri, feature (list of float32)",

@@ -18,6 +18,7 @@ from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines.settings import Settings
+from pipelines.sources import allowed
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.load_images import LoadImages
@@ -87,7 +88,7 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
     load = None
     if config.features is None:
         recipe = pack.component("features")["preprocessing"]
-        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes)
+        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes, allowed=allowed(config))
     told_by = {
         "decoder": settings.decoder,
         "pack": pack.name,

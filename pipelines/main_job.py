@@ -17,6 +17,7 @@ from pipelines.commits import (
 )
 from pipelines.job import make_parts
 from pipelines.leases import hold
+from pipelines.logs import log_without_secrets
 from pipelines.manifests import last_number, read_all_manifests
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
@@ -25,6 +26,7 @@ from pipelines.runners import container_problems, gpu_hints, is_local, runner_pr
 from pipelines.settings import Settings, resolve
 from pipelines.sources import collect, listed_sources, source_problems
 from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
+from transforms.redaction import settings_without_secrets, without_secrets
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
 FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
@@ -33,13 +35,14 @@ FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
 def main(argv: list[str]) -> int:
     """Returns the exit code of the main job: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters,
     4 commit conflict."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_without_secrets("%(levelname)s %(message)s")
     try:
         config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
         settings = check(config, options)
         tell_stories(settings, options)
     except ConfigError as error:
-        print("The job was not started:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        problems = [f"  - {without_secrets(problem)}" for problem in error.problems]
+        print("The job was not started:", *problems, sep="\n", file=sys.stderr)
         return WRONG_CONFIG
     except TooManyDeadLettersError as error:
         print(error, file=sys.stderr)
@@ -108,7 +111,7 @@ def new_run(settings: Settings) -> Run:
         output=settings.config.output,
         run_id=new_id(),
         started=now(),
-        settings=settings.used(),
+        settings=settings_without_secrets(settings.used()),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,

@@ -80,7 +80,7 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     values = load_yaml(config_file) if config_file else {}
     assigned, problems = parse_assignments(assignments)
     values |= assigned
-    for key in ("input", "uris"):
+    for key in ("input", "uris", "schemes", "roots"):
         if isinstance(values.get(key), str):
             values[key] = [values[key]]
     try:

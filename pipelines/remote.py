@@ -26,7 +26,7 @@ from pipelines.manifests import read_manifests
 from pipelines.output_tools import duration
 from pipelines.progress import summary
 from pipelines.settings import Settings
-from pipelines.sources import Task, feature_photo, feature_tasks, listed_sources, photo_patterns
+from pipelines.sources import Task, allowed, feature_photo, feature_tasks, listed_sources, photo_patterns
 from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Settled, TakeOutDone
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
@@ -86,7 +86,7 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
         fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> TakeOutDone(done, styles)
         features = _join_features(tasks, fresh[LISTED])
     else:
-        listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris)
+        listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
         fresh = listings | "Take out done" >> TakeOutDone(done, styles)
     records = build(fresh[LISTED], features, fresh[SETTLED], parts, target)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())

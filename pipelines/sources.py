@@ -17,7 +17,8 @@ from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Settled, pending, settle_early
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import Listing, Outcome, Photo
-from transforms.storage import absolute
+from transforms.redaction import SIGNED, USER, bare_uri
+from transforms.storage import SCHEMES, Allowed, absolute
 
 Task = tuple[Listing, np.ndarray | None]
 """A listed object to tell, with its feature vector where it came with one."""
@@ -72,7 +73,7 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
         with np.errstate(over="ignore"):  # beyond float32 is infinite, and a dead letter later
             feature = np.ascontiguousarray(numbers, "<f4")  # [F]
         digest = hashlib.sha256(feature.tobytes()).hexdigest()
-        yield Listing(str(uri), feature.nbytes, digest), feature
+        yield Listing(bare_uri(str(uri)), feature.nbytes, digest), feature
 
 
 def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
@@ -83,13 +84,18 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
 
 def photo_patterns(config: RunConfig) -> list[str]:
     """Returns the patterns to list: what was asked for, or the samples where nothing was."""
-    return config.input or ([] if config.uris or config.features else [SAMPLES])
+    return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
+
+
+def allowed(config: RunConfig) -> Allowed:
+    """Returns the schemes and places that photos may be read from."""
+    return Allowed(tuple(config.schemes), tuple(config.roots))
 
 
 def listed_sources(config: RunConfig) -> list[str]:
     """Returns everything that a run lists, local files by their absolute paths."""
     features = [config.features] if config.features else []
-    return [absolute(source) for source in photo_patterns(config) + config.uris + features]
+    return [absolute(bare_uri(source)) for source in photo_patterns(config) + config.uris + features]
 
 
 def photo_tasks(config: RunConfig) -> Iterator[Task]:
@@ -100,7 +106,7 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
     """
     empty: list[str] = []
     try:
-        for listing in list_photos(photo_patterns(config), config.uris, empty=empty):
+        for listing in list_photos(photo_patterns(config), config.uris, allowed(config), empty):
             yield listing, None
     except ListingError as error:
         raise ConfigError([str(error)]) from error
@@ -143,10 +149,27 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
 
 def source_problems(config: RunConfig) -> list[str]:
     """Returns what is wrong with the inputs, before any photo is read."""
-    problems = [problem for source in photo_patterns(config) + config.uris if (problem := check_input(source))]
+    problems = [
+        f"--schemes {scheme}: is none that photos are read from; there are {', '.join(sorted(SCHEMES))}"
+        for scheme in config.schemes
+        if scheme not in SCHEMES
+    ]
+    problems += [problem for name in photo_patterns(config) if (problem := check_input(name, allowed(config)))]
+    problems += [problem for name in config.uris if (problem := check_input(name))]
+    problems += _secret_problems(config)
     if config.features and (config.input or config.uris):
         problems.append("--features comes in place of photos; leave --input and --uris out")
     return problems + (_feature_problems(config.features) if config.features else [])
+
+
+def _secret_problems(config: RunConfig) -> list[str]:
+    """Returns a problem for each place that holds a secret and is written down as it is."""
+    named = {"output": [config.output], "pack": [config.pack], "features": [config.features], "uris": config.uris}
+    return [
+        f"--{name}: a URI with a password or signature would be written down; configure it for fsspec instead"
+        for name, uris in named.items()
+        if any(uri and "://" in uri and (USER.search(uri) or SIGNED.search(uri)) for uri in uris)
+    ]
 
 
 def _feature_problems(location: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Bytes of an image file become pixels, or an error that says what is wrong with the file.
 
-Pure functions over Pillow and numpy that are safe to call in many threads: Pillow's process-wide switch
-`ImageFile.LOAD_TRUNCATED_IMAGES` is never touched (see `_load_what_is_there`). Width and height of a photo are those of
-its pixels. Colour profiles are not applied.
+Pure functions over Pillow and numpy, which run in a process of their own (decoder_process.py). They are safe to call in
+many threads: Pillow's switch `ImageFile.LOAD_TRUNCATED_IMAGES` is never touched (see `_load_what_is_there`). Width and
+height of a photo are those of its pixels. Colour profiles are not applied.
 """
 
 import contextlib
@@ -86,6 +86,13 @@ class UnsupportedChannels(PhotoError):
     """The pixels are of a colour model that cannot become three channels."""
 
 
+class DecoderOutOfMemory(PhotoError):
+    """Decoding wants more memory than a photo of the allowed pixels needs."""
+
+    def __init__(self, message: str = "decoding it wants more memory than a photo of max_pixels needs") -> None:
+        super().__init__(message)
+
+
 def decode_strict(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
     """Returns pixels `[height, width, 3]`, uint8 RGB, upright.
 
@@ -160,6 +167,8 @@ def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
 
 
 def _damage(name: str, data: bytes, error: BaseException) -> PhotoError:
+    if isinstance(error, MemoryError):
+        return DecoderOutOfMemory()
     reason = str(error) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):  # its text is the address of a buffer
         reason = "the header is broken, or of a variant that is not read"

@@ -11,14 +11,29 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from transforms.read_errors import MissingFile, call_again, read_error
 from transforms.records import Listing
-from transforms.storage import absolute, entry_version, is_local, local_version, open_remote, read_error
+from transforms.redaction import without_secrets
+from transforms.storage import (
+    EVERYTHING,
+    Allowed,
+    absolute,
+    check_uri,
+    entry_version,
+    is_local,
+    local_version,
+    open_remote,
+)
 
 QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
 
 
 class ListingError(Exception):
-    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs."""
+    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs. Its message has no
+    secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class Entry(NamedTuple):
@@ -30,13 +45,15 @@ class Entry(NamedTuple):
     version: str = ""
 
 
-def expand(pattern: str) -> Iterator[Listing]:
+def expand(pattern: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
     """Yields the objects that a folder, file or glob stands for; a name that is there literally is no glob.
+
+    A symbolic link out of the allowed places is a listing of size -1, and never followed.
 
     Raises:
         ListingError: a folder may not be entered, or storage fails.
     """
-    folders = _LocalFolders() if is_local(pattern) else _RemoteFolders(pattern)
+    folders = _LocalFolders(allowed) if is_local(pattern) else _RemoteFolders(pattern)
     yield from _expand(folders, folders.path(pattern))
 
 
@@ -44,6 +61,9 @@ class _LocalFolders:
     """Folders of this machine."""
 
     local = True
+
+    def __init__(self, allowed: Allowed) -> None:
+        self._allowed = allowed
 
     def path(self, pattern: str) -> str:
         return absolute(pattern)
@@ -62,6 +82,8 @@ class _LocalFolders:
         return [self._entry(os.path.join(folder, name)) for name in os.listdir(folder)]
 
     def _entry(self, path: str) -> Entry:
+        if os.path.islink(path) and check_uri(path, self._allowed):
+            return Entry(path, False)
         if os.path.isdir(path):
             return Entry(path, True)
         if not os.path.isfile(path):  # a broken link, a pipe: its look-up will say so in its dead letter
@@ -88,15 +110,15 @@ class _RemoteFolders:
 
     def find(self, path: str) -> Entry | None:
         try:
-            return self._entry(self._fs.info(path))
-        except FileNotFoundError:
+            return self._entry(call_again(path, self._fs.info, path))
+        except MissingFile:
             return None
 
     def identity(self, path: str) -> Any:
         return path
 
     def scan(self, folder: str) -> list[Entry]:
-        entries = [self._entry(item) for item in self._fs.ls(folder, detail=True)]
+        entries = [self._entry(item) for item in call_again(folder, self._fs.ls, folder, detail=True)]
         return [entry for entry in entries if entry.path.rstrip("/") != folder.rstrip("/")]
 
     def _entry(self, item: dict[str, Any]) -> Entry:

@@ -1,4 +1,4 @@
-"""Step 2 of the main job: listed files become pixels, read in bulk and decoded one by one."""
+"""Step 2 of the main job: listed files become pixels, read in bulk and decoded one by one, in another process."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,16 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError, decode_original, decode_strict
+from transforms.decoder_process import DECODERS
+from transforms.decoders import SECONDS, decoder_settings, shared_decoders
+from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
-from transforms.preprocessing import Recipe, RecipeError, check_recipe, preprocess
+from transforms.preprocessing import Recipe, RecipeError, check_recipe
+from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
-from transforms.storage import MissingFile, ReadError, Stat, absolute, read_all, stat_all
+from transforms.redaction import bare_uri
+from transforms.storage import EVERYTHING, Allowed, Stat, absolute, read_all, stat_all
 
-DECODERS = {"strict": decode_strict, "original": decode_original}
 DEFAULT_MAX_BYTES = 64_000_000
 BATCH_FILES = 64  # read in one call
 BATCH_BYTES = 64_000_000  # held at once, unless one file alone is larger
@@ -49,15 +52,18 @@ def batch_listings(
         yield batch
 
 
-def read_batch(listings: list[Listing], max_bytes: int) -> Iterator[tuple[Listing, bytes | ReadError]]:
+def read_batch(
+    listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING
+) -> Iterator[tuple[Listing, bytes | ReadError]]:
     """Yields each listing with its file's bytes, or why there are none.
 
     The listed size decides whether a file is read at all; never more than one byte beyond it is.
     """
     unseen = [listing for listing in listings if listing.size < 0]
-    reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen]), strict=True))
+    reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen], allowed), strict=True))
     wanted = [listing for listing in listings if 0 < listing.size <= max_bytes]
-    found = dict(zip(wanted, read_all([item.uri for item in wanted], [item.size for item in wanted]), strict=True))
+    contents = read_all([item.uri for item in wanted], [item.size for item in wanted], allowed)
+    found = dict(zip(wanted, contents, strict=True))
     for listing in listings:
         if listing in reasons:
             reason = reasons[listing]
@@ -78,20 +84,22 @@ def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadErr
     return SizeMismatch(f"{listing.uri} was listed with {listing.size:,} bytes and has {now}; it changed meanwhile")
 
 
-def decode_photo(
-    listing: Listing, content: bytes | ReadError, recipe: Recipe, decoding: str, max_pixels: int
-) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns a photo and its pixels `[3, 224, 224]` ready for the feature network, or its dead letter."""
+def decode_photo(listing: Listing, content: bytes | ReadError, settings: str) -> tuple[Photo, np.ndarray] | DeadLetter:
+    """Returns a photo and its pixels `[3, 224, 224]` ready for the feature network, or its dead letter.
+
+    Args:
+        listing: as listed.
+        content: the file's bytes, or why there are none.
+        settings: see `decoder_settings`.
+    """
     if isinstance(content, ReadError):
         return _letter(listing, None, "read", content, content.retryable)
     photo_id = hashlib.sha256(content).hexdigest()
     try:
-        pixels = DECODERS[decoding](content, max_pixels)  # [height, width, 3] or [height, width]
+        pixels, width, height = shared_decoders(settings).decode(content)
     except PhotoError as error:
         return _letter(listing, photo_id, "decode", error, error.retryable)
-    height, width = pixels.shape[:2]
-    photo = Photo(listing.uri, listing.version, photo_id, width, height, listing.styles)
-    return photo, preprocess(pixels, recipe)  # [3, 224, 224]
+    return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles), pixels
 
 
 def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception, retryable: bool) -> DeadLetter:
@@ -99,12 +107,10 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception
     return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
 
 
-def load_batch(
-    listings: list[Listing], recipe: Recipe, decoding: str, max_pixels: int, max_bytes: int
-) -> Iterator[Any]:
+def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
     """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or its dead letter under the tag DEAD_LETTERS."""
-    for listing, content in read_batch(listings, max_bytes):
-        loaded = decode_photo(listing, content, recipe, decoding, max_pixels)
+    for listing, content in read_batch(listings, max_bytes, allowed):
+        loaded = decode_photo(listing, content, settings)
         yield TaggedOutput(DEAD_LETTERS, loaded) if isinstance(loaded, DeadLetter) else loaded
 
 
@@ -133,19 +139,24 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
 
     Input: Listing, in the global window. Output: `results` (Photo, pixels `[3, 224, 224]` float32) and `dead_letters`
     DeadLetter: stage `read` for files that are missing, too large, unreadable or of another size than listed, stage
-    `decode` for empty files and whatever is no good image. Nothing is shuffled.
+    `decode` for empty files, whatever is no good image, and what crashes or hangs the process that decodes. Nothing is
+    shuffled.
 
     Attributes:
         recipe: the model pack's preprocessing.
         decoding: `strict` or `original`.
         max_pixels: a photo of more is a dead letter, by its header.
         max_bytes: a file of more is a dead letter, unread.
+        seconds: a photo that takes longer to decode is a dead letter.
+        allowed: schemes and places; a photo of others is a dead letter.
     """
 
     recipe: Recipe
     decoding: str = "strict"
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_bytes: int = DEFAULT_MAX_BYTES
+    seconds: float = SECONDS
+    allowed: Allowed = EVERYTHING
 
     def __post_init__(self) -> None:
         problems = check_recipe(self.recipe)
@@ -154,8 +165,13 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         if problems:
             raise RecipeError("; ".join(problems))
 
+    @property
+    def settings(self) -> str:
+        """Returns in one text how files become pixels."""
+        return decoder_settings(self.recipe, self.decoding, self.max_pixels, self.max_bytes, self.seconds)
+
     def expand(self, listings: PCollection[Listing]) -> Any:
-        load = beam.FlatMap(load_batch, self.recipe, self.decoding, self.max_pixels, self.max_bytes)
+        load = beam.FlatMap(load_batch, self.settings, self.max_bytes, self.allowed)
         return (
             listings
             | "Batch listings" >> beam.ParDo(BatchListings())
@@ -165,11 +181,11 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
 
 def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tuple[Photo, np.ndarray] | DeadLetter:
     """Returns one photo and its pixels `[3, 224, 224]`, or its dead letter, by the steps that the pipeline takes."""
-    uri = absolute(uri)
-    (status,) = stat_all([uri])
+    uri = absolute(bare_uri(uri))
+    (status,) = stat_all([uri], load.allowed)
     listing = Listing(uri, -1, "", styles)
     if isinstance(status, ReadError):
         return _letter(listing, None, "read", status, status.retryable)
     listing = Listing(uri, status.size, status.version, styles)
-    ((_, content),) = read_batch([listing], load.max_bytes)
-    return decode_photo(listing, content, load.recipe, load.decoding, load.max_pixels)
+    ((_, content),) = read_batch([listing], load.max_bytes, load.allowed)
+    return decode_photo(listing, content, load.settings)

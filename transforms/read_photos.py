@@ -13,7 +13,8 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
 from transforms.folders import ListingError, expand
 from transforms.records import Listing, Outcome
-from transforms.storage import check_uri
+from transforms.redaction import bare_uri
+from transforms.storage import EVERYTHING, Allowed, check_uri
 from transforms.uri_lists import list_uris
 
 __all__ = ["ListingError", "ReadPhotos", "SplitRepeated", "check_input", "classify", "list_photos"]
@@ -42,15 +43,15 @@ def classify(listing: Listing) -> str:
     return "ignored" if os.path.splitext(name)[1] in IGNORED_ENDINGS else "photo"
 
 
-def check_input(pattern: str, roots: Sequence[str] = ()) -> str | None:
+def check_input(pattern: str, allowed: Allowed = EVERYTHING) -> str | None:
     """Returns what is wrong with an input's scheme or place, for people; None where nothing is."""
-    return check_uri(pattern, roots)
+    return check_uri(bare_uri(pattern), allowed)
 
 
 def list_photos(
     patterns: Iterable[str],
     uris_files: Iterable[str] = (),
-    roots: Sequence[str] = (),
+    allowed: Allowed = EVERYTHING,
     empty: list[str] | None = None,
 ) -> Iterator[Listing]:
     """Yields all objects under the patterns and in the lists, in the same order each time, repetitions too.
@@ -58,7 +59,7 @@ def list_photos(
     Args:
         patterns: folders, files and globs, each on this machine or on any allowed file system.
         uris_files: lists of URIs, see `read_uris`.
-        roots: places that everything must lie below; none allows all.
+        allowed: schemes and places.
         empty: gets the patterns and lists that had nothing in them.
 
     Raises:
@@ -67,23 +68,23 @@ def list_photos(
     for kind, names in (("pattern", patterns), ("uris", uris_files)):
         for name in names:
             found = False
-            for listing in list_source((kind, name), roots):
+            for listing in list_source((kind, name), allowed):
                 found = True
                 yield listing
             if not found and empty is not None:
                 empty.append(name)
 
 
-def list_source(source: tuple[str, str], roots: Sequence[str] = ()) -> Iterator[Listing]:
+def list_source(source: tuple[str, str], allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
     """Yields the objects of one source: ("pattern", pattern) or ("uris", list of URIs)."""
     kind, name = source
     if kind == "uris":
-        yield from list_uris(name, roots)
+        yield from list_uris(name, allowed)
         return
-    problem = check_input(name, roots)
+    problem = check_input(name, allowed)
     if problem:
         raise ListingError(problem)
-    yield from expand(name)
+    yield from expand(bare_uri(name), allowed)
 
 
 @dataclass(eq=False)
@@ -96,19 +97,19 @@ class ReadPhotos(beam.PTransform[PBegin, PCollection[Listing]]):
     Attributes:
         patterns: folders, files and globs.
         uris_files: lists of URIs.
-        roots: places that everything must lie below; none allows all.
+        allowed: schemes and places.
     """
 
     patterns: Sequence[str]
     uris_files: Sequence[str] = ()
-    roots: Sequence[str] = ()
+    allowed: Allowed = EVERYTHING
 
     def expand(self, pipeline: PBegin) -> PCollection[Listing]:
         sources = [("pattern", name) for name in self.patterns] + [("uris", name) for name in self.uris_files]
         return (
             pipeline
             | "Create sources" >> beam.Create(sources)
-            | "List source" >> beam.FlatMap(list_source, list(self.roots)).with_output_types(Listing)
+            | "List source" >> beam.FlatMap(list_source, self.allowed).with_output_types(Listing)
             | "Spread listings" >> beam.Reshuffle()
         )
 

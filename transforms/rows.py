@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.records import DeadLetter, Outcome, Telling
+from transforms.redaction import without_secrets
 
 STORIES = pa.schema(
     [
@@ -84,7 +85,7 @@ def story_row(element: tuple[Telling, Any], told_by: Row) -> Row:
 def dead_letter_row(letter: DeadLetter) -> Row:
     """Returns the row of a dead letter."""
     row = {name: getattr(letter, name) for name in DEAD_LETTERS.names}
-    return row | {"uri": plain_text(letter.uri), "message": plain_text(letter.message)}
+    return row | {"uri": plain_text(letter.uri), "message": plain_text(without_secrets(letter.message))}
 
 
 def ledger_row(outcome: Outcome, pack_digest: str, settings_digest: str) -> Row:

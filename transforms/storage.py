@@ -3,7 +3,7 @@
 Names are taken literally: fsspec's own `cat` would expand `[`, `*` and `?` in them.
 """
 
-import asyncio
+import functools
 import os
 import re
 import stat
@@ -16,42 +16,22 @@ from typing import Any
 import fsspec
 from fsspec.asyn import _run_coros_in_chunks, sync
 
+from transforms.read_errors import (
+    IO_ERRORS,
+    NotAFile,
+    ReadError,
+    RefusedUri,
+    ask_again,
+    may_pass,
+    read_error,
+)
+from transforms.redaction import USER
+
 SCHEMES = frozenset(
     ("abfs", "abfss", "adl", "az", "file", "gcs", "gs", "hdfs", "memory", "obs", "oci", "oss", "r2", "s3", "s3a")
     + ("sftp", "smb", "ssh", "webhdfs")
 )  # what photos are read from; http and wrappers such as zip:: are not among them
-CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests")
-IO_ERRORS = (OSError, EOFError, TimeoutError, asyncio.TimeoutError)
-
-
-class ReadError(Exception):
-    """An object could not be read; another night may do better."""
-
-    retryable = True
-
-
-class MissingFile(ReadError):
-    """The object is not there, or not any more."""
-
-
-class AccessDenied(ReadError):
-    """The object may not be read with the rights that the job has."""
-
-
-class ReadTimeout(ReadError):
-    """The storage did not answer in time."""
-
-
-class NotAFile(ReadError):
-    """A folder, a pipe or a device stands under the name."""
-
-    retryable = False
-
-
-class RefusedUri(ReadError):
-    """The URI's scheme or place is not allowed."""
-
-    retryable = False
+READ_SECONDS = 120.0  # of one object
 
 
 @dataclass(frozen=True)
@@ -91,24 +71,38 @@ def open_remote(uri: str) -> tuple[Any, str]:
     return fsspec.filesystem(scheme, use_listings_cache=False, **options), kind._strip_protocol(uri)
 
 
-def check_uri(uri: str, roots: Sequence[str] = ()) -> str | None:
-    """Returns what is wrong with a URI or pattern, None where nothing is.
+@dataclass(frozen=True)
+class Allowed:
+    """What photos may be read from.
 
-    Args:
-        uri: URI, local path or pattern.
-        roots: places that it must lie below; none allows all.
+    Attributes:
+        schemes: of URIs, `file` for local paths; none allows all of SCHEMES.
+        roots: places that everything must lie below, symbolic links followed; none allows all.
     """
+
+    schemes: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+
+
+EVERYTHING = Allowed()
+
+
+def check_uri(uri: str, allowed: Allowed = EVERYTHING) -> str | None:
+    """Returns what is wrong with a URI, a local path or a pattern, None where nothing is."""
     scheme, rest = split_scheme(uri)
+    schemes, roots = sorted(SCHEMES.intersection(allowed.schemes or SCHEMES)), allowed.roots
     if not uri.strip() or "\0" in uri:
         return f"{uri!r}: is not the name of anything"
     if scheme in ("http", "https"):
         return f"{uri}: files are not fetched over http; copy them to a folder or bucket"
-    if scheme not in SCHEMES:
-        return f"{uri}: the scheme {scheme}:// is not allowed; allowed are {', '.join(sorted(SCHEMES))}"
-    if scheme != "file" and re.match(r"[^/@]*:[^/@]*@", rest):
+    if scheme not in schemes:
+        return f"{uri}: the scheme {scheme}:// is not allowed; allowed are {', '.join(schemes)}"
+    if USER.search(uri):
         return f"{scheme}://...: a password in a URI would be written to every row; configure it for fsspec instead"
     if roots and not any(_is_below(absolute(uri), absolute(root)) for root in roots):
         return f"{uri}: lies outside the allowed places ({', '.join(roots)})"
+    if roots and scheme == "file" and not _leads_below(absolute(uri), roots):
+        return f"{uri}: a symbolic link leads out of the allowed places ({', '.join(roots)})"
     return None
 
 
@@ -116,13 +110,28 @@ def _is_below(uri: str, root: str) -> bool:
     return ".." not in uri.split("/") and (uri + "/").startswith(root.rstrip("/") + "/")
 
 
-def stat_all(uris: Sequence[str]) -> list[Stat | ReadError]:
-    """Returns what storage says of each object, or why it cannot."""
-    return _by_place(uris, _stat_local, _stat_remote)
+def _leads_below(path: str, roots: Sequence[str]) -> bool:
+    real = os.path.realpath(path)
+    return any(_is_below(real, os.path.realpath(absolute(root))) for root in roots if is_local(root))
 
 
-def read_all(uris: Sequence[str], sizes: Sequence[int]) -> list[bytes | ReadError]:
-    """Returns the bytes of each object, at most one more than its listed size, or why it cannot be read."""
+def stat_all(uris: Sequence[str], allowed: Allowed = EVERYTHING) -> list[Stat | ReadError]:
+    """Returns what storage says of each object, or why it cannot, after several tries."""
+
+    def ask(waiting: list[str]) -> list[Stat | ReadError]:
+        return _by_place(waiting, allowed, _stat_local, _stat_remote)
+
+    def failed(_: str, answer: Stat | ReadError) -> bool:
+        return may_pass(answer)
+
+    return ask_again(ask, uris, failed)
+
+
+def read_all(uris: Sequence[str], sizes: Sequence[int], allowed: Allowed = EVERYTHING) -> list[bytes | ReadError]:
+    """Returns the bytes of each object, at most one more than its listed size, or why it cannot be read.
+
+    What fails, or ends before its listed size, is read again several times.
+    """
     limits = dict(zip(uris, sizes, strict=True))
 
     def local(uri: str) -> bytes:
@@ -130,9 +139,24 @@ def read_all(uris: Sequence[str], sizes: Sequence[int]) -> list[bytes | ReadErro
             return file.read(limits[uri] + 1)
 
     def remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
-        return fs.cat_ranges(paths, [0] * len(paths), [limits[uri] + 1 for uri in group], on_error="return")
+        ends = [limits[uri] + 1 for uri in group]
+        if not fs.async_impl:
+            return fs.cat_ranges(paths, [0] * len(paths), ends, on_error="return")
+        return _run_all(fs, [fs._cat_file(path, start=0, end=end) for path, end in zip(paths, ends, strict=True)])
 
-    return _by_place(uris, local, remote)
+    def ask(waiting: list[str]) -> list[bytes | ReadError]:
+        return _by_place(waiting, allowed, local, remote)
+
+    def failed(uri: str, answer: bytes | ReadError) -> bool:
+        return len(answer) < limits[uri] if isinstance(answer, bytes) else may_pass(answer)
+
+    return ask_again(ask, uris, failed)
+
+
+def _run_all(fs: Any, calls: list[Any]) -> list[Any]:
+    """Returns each call's result or error; one that takes too long is a TimeoutError."""
+    run = functools.partial(_run_coros_in_chunks, timeout=READ_SECONDS, nofiles=True, return_exceptions=True)
+    return sync(fs.loop, run, calls)
 
 
 def entry_version(entry: dict[str, Any]) -> str:
@@ -149,32 +173,9 @@ def local_version(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def read_error(uri: str, error: BaseException) -> ReadError:
-    """Returns the named error for what a file system raised.
-
-    Raises:
-        BaseException: the error itself where it is no matter of storage, but a bug.
-    """
-    if isinstance(error, ReadError):
-        return error
-    client = type(error).__module__.split(".")[0] in CLIENTS
-    if not isinstance(error, IO_ERRORS) and not client:
-        raise error
-    text = str(error) or type(error).__name__
-    code = getattr(error, "code", None) or getattr(error, "status", None)
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or str(code) == "404":
-        return MissingFile(f"{uri} is not there, or not any more")
-    if isinstance(error, PermissionError) or str(code) in ("401", "403"):
-        return AccessDenied(f"{uri} may not be read: {text}")
-    if isinstance(error, IsADirectoryError):
-        return NotAFile(f"{uri} is not a file: {text}")
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return ReadTimeout(f"{uri}: storage did not answer in time ({text})")
-    return ReadError(f"{uri} could not be read: {type(error).__name__}: {text}")
-
-
 def _by_place(
     uris: Sequence[str],
+    allowed: Allowed,
     local: Callable[[str], Any],
     remote: Callable[[Any, list[str], list[str]], list[Any]],
 ) -> list[Any]:
@@ -182,7 +183,7 @@ def _by_place(
     results: dict[str, Any] = {}
     groups: dict[int, tuple[Any, list[str], list[str]]] = {}
     for uri in dict.fromkeys(uris):
-        problem = check_uri(uri)
+        problem = check_uri(uri, allowed)
         if problem:
             results[uri] = RefusedUri(problem)
         elif is_local(uri):
@@ -209,11 +210,7 @@ def _stat_local(uri: str) -> Stat | ReadError:
 
 
 def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
-    if fs.async_impl:
-        calls = [fs._info(path) for path in paths]
-        found = sync(fs.loop, _run_coros_in_chunks, calls, nofiles=True, return_exceptions=True)
-    else:
-        found = [_info(fs, path) for path in paths]
+    found = _run_all(fs, [fs._info(path) for path in paths]) if fs.async_impl else [_info(fs, path) for path in paths]
     return [
         entry
         if isinstance(entry, BaseException)

@@ -3,22 +3,24 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.folders import QUERY, ListingError
+from transforms.read_errors import ReadError, read_error
 from transforms.records import Listing
+from transforms.redaction import bare_uri
 from transforms.storage import (
-    ReadError,
+    EVERYTHING,
+    Allowed,
     Stat,
     absolute,
     check_uri,
     is_local,
     open_remote,
-    read_error,
     split_scheme,
     stat_all,
 )
@@ -26,30 +28,30 @@ from transforms.storage import (
 LOOK_UPS = 500  # objects looked at in one call
 
 
-def list_uris(location: str, roots: Sequence[str] = ()) -> Iterator[Listing]:
-    """Yields a listing for each URI of a list, looked at in storage; one that is not there has the size -1.
+def list_uris(location: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
+    """Yields a listing for each URI of a list, looked at in storage; one that is not there or refused has the size -1.
 
-    A name that is there literally is kept whole; else a query or signature is dropped from it.
+    A signed query is dropped from a URI at once, another one unless an object has it in its name.
     """
     batch: list[str] = []
     for uri in read_uris(location):
         batch.append(uri)
         if len(batch) == LOOK_UPS:
-            yield from _look_up(batch, roots)
+            yield from _look_up(batch, allowed)
             batch = []
-    yield from _look_up(batch, roots)
+    yield from _look_up(batch, allowed)
 
 
-def _look_up(uris: list[str], roots: Sequence[str]) -> Iterator[Listing]:
-    names = [absolute(uri) for uri in uris]
-    found = dict(zip(names, stat_all(names), strict=True))
+def _look_up(uris: list[str], allowed: Allowed) -> Iterator[Listing]:
+    names = [absolute(bare_uri(uri)) for uri in uris]
+    found = dict(zip(names, stat_all(names, allowed), strict=True))
     bare = {name: QUERY.sub("", name) for name in names if isinstance(found[name], ReadError) and "://" in name}
     bare = {name: short for name, short in bare.items() if short != name}
-    found |= dict(zip(bare.values(), stat_all(list(bare.values())), strict=True))
+    found |= dict(zip(bare.values(), stat_all(list(bare.values()), allowed), strict=True))
     for name in names:
         uri = bare.get(name, name)
         status = found[uri]
-        if isinstance(status, Stat) and check_uri(uri, roots) is None:
+        if isinstance(status, Stat):
             yield Listing(uri, status.size, status.version)
         else:
             yield Listing(uri, -1, "")

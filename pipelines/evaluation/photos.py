@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from configs.schema import ConfigError
 from transforms.load_images import LoadImages, batch_listings, decode_photo, read_batch
+from transforms.read_errors import ReadError
 from transforms.records import DeadLetter, Listing, Photo
-from transforms.storage import ReadError, absolute, stat_all
+from transforms.storage import absolute, stat_all
 
 SHOWN = 10  # problems of one kind that are named
 
@@ -148,4 +149,4 @@ def extract(
 
 def _load(listings: list[Listing], load: LoadImages) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
     for listing, content in read_batch(listings, load.max_bytes):
-        yield decode_photo(listing, content, load.recipe, load.decoding, load.max_pixels)
+        yield decode_photo(listing, content, load.settings)

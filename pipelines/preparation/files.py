@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 
 from pipelines.preparation.records import Part, Refusal, Rules, TextFile
-from transforms.storage import read_error
+from transforms.read_errors import read_error
 
 BLOCK = 1 << 20  # bytes read at once
 PART = 32 << 20  # bytes of a part, at least

@@ -68,7 +68,7 @@ def bad_files(make: Callable[[int], Any]) -> BadFiles:
         "bomb.png": (bomb(), "TooManyPixels", False),
         "bomb.gif": (b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0;", "TooManyPixels", False),
         "heavy.jpg": (jpeg + bytes(1_500_000), "FileTooLarge", False),
-        "loop.jpg": (None, "ReadError", True),  # a link to itself: cannot be opened, not even by root
+        "loop.jpg": (None, "LinkLoop", True),  # a link to itself: cannot be opened, not even by root
         "broken link.jpg": (None, "MissingFile", True),
         "gone.jpg": (None, "MissingFile", True),  # in the list alone
         "folder.jpg": (None, "NotAFile", False),  # in the list, and a folder

@@ -13,7 +13,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 from PIL import Image
 
-from transforms import load_images
+from transforms import load_images, read_errors
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.load_images import LoadImages, batch_listings, load_photo, read_batch
 from transforms.preprocessing import RecipeError, preprocess
@@ -87,7 +87,7 @@ def test_sizes_are_checked_before_and_after(tmp_path, monkeypatch):
     other.write_bytes(b"x" * 100)
     asked = []
     whole = load_images.read_all
-    monkeypatch.setattr(load_images, "read_all", lambda uris, sizes: asked.extend(uris) or whole(uris, sizes))
+    monkeypatch.setattr(load_images, "read_all", lambda uris, *rest: asked.extend(uris) or whole(uris, *rest))
     (large,) = read([Listing(str(path), 100, "")], max_bytes=99)
     assert type(large).__name__ == "FileTooLarge"
     assert not large.retryable
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_has_a_name(tmp_path, memory):
         f"{tmp_path}/late.jpg/x.jpg": ("MissingFile", True),
         f"{tmp_path}/folder.jpg": ("NotAFile", False),
         f"{tmp_path}/pipe.jpg": ("NotAFile", False),
-        f"{tmp_path}/loop.jpg": ("ReadError", True),
+        f"{tmp_path}/loop.jpg": ("LinkLoop", True),
         f"{tmp_path}/late.jpg": ("MissingFile", True),
         "memory://nowhere/x.jpg": ("MissingFile", True),
         "https://example.org/x.jpg": ("RefusedUri", False),
@@ -128,6 +128,11 @@ def test_what_cannot_be_read_has_a_name(tmp_path, memory):
         [Listing(uri, 5, "") for uri in (f"{tmp_path}/gone.jpg", "memory://nowhere/x.jpg", f"{tmp_path}/folder.jpg")]
     )
     assert [type(error).__name__ for error in gone] == ["MissingFile", "MissingFile", "NotAFile"]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(read_errors, "PAUSES", (0.0, 0.0))
 
 
 def test_a_client_error_is_the_photos_and_a_bug_is_not(memory, monkeypatch):

@@ -22,7 +22,7 @@ from transforms.read_photos import (
     split_repeated,
 )
 from transforms.records import Listing
-from transforms.storage import entry_version
+from transforms.storage import Allowed, entry_version, read_all
 from transforms.uri_lists import read_uris
 
 TREE = ["a.jpg", "b.JPG", ".hidden.jpg", "x/c.jpg", "x/y/d.jpg", "x/y/e.txt", "z [1]/f#1.jpg", "ü/写.jpg", "w*/g?.jpg"]
@@ -184,11 +184,39 @@ def test_refused_inputs(pattern, problem):
 
 
 def test_roots():
-    assert check_input("gs://b/2026/**", ["gs://b/2026"]) is None
-    assert check_input("gs://b/2026/a.jpg", ["gs://b"]) is None
-    assert check_input("/data/photos/a.jpg", ["/data/photos/"]) is None
+    assert check_input("gs://b/2026/**", Allowed(roots=("gs://b/2026",))) is None
+    assert check_input("gs://b/2026/a.jpg", Allowed(roots=("gs://b",))) is None
+    assert check_input("/data/photos/a.jpg", Allowed(roots=("/data/photos/",))) is None
+    allowed = Allowed(roots=("gs://b/2026", "/data/photos"))
     for pattern in ("gs://b/20267/**", "gs://b/2026/../x", "/data/photos/../x", "gs://c/2026/a", "/data"):
-        assert "outside the allowed places" in (check_input(pattern, ["gs://b/2026", "/data/photos"]) or "")
+        assert "outside the allowed places" in (check_input(pattern, allowed) or "")
+    assert "outside the allowed places" in (check_input("file:///data/photos/a.jpg", Allowed(roots=("gs://b",))) or "")
+
+
+def test_schemes():
+    allowed = Allowed(schemes=("gs", "s3"))
+    assert check_input("gs://b/**", allowed) is None
+    for pattern in ("/data/photos", "file:///data/photos", "photos/*.jpg"):
+        assert "the scheme file:// is not allowed; allowed are gs, s3" in (check_input(pattern, allowed) or "")
+
+
+def test_links_out_of_the_roots_are_listed_and_never_followed(tree, tmp_path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key.jpg").write_bytes(b"secret")
+    inside, x = Allowed(roots=(str(tree),)), tree / "x"
+    (x / "out").symlink_to(tmp_path / "private")
+    (x / "out.jpg").symlink_to(tmp_path / "private" / "key.jpg")
+    (x / "in.jpg").symlink_to(tree / "a.jpg")
+    found = {listing.uri.removeprefix(f"{x}/"): listing.size for listing in list_photos([str(x)], allowed=inside)}
+    assert found == {"c.jpg": 7, "in.jpg": 5, "out": -1, "out.jpg": -1, "y/d.jpg": 9, "y/e.txt": 9}
+    (tmp_path / "l.txt").write_text(f"{x}/out/key.jpg\n{x}/out.jpg\nfile://{x}/in.jpg\n")
+    assert [listing.size for listing in list_photos([], [str(tmp_path / "l.txt")], inside)] == [-1, -1, 5]
+    assert "a symbolic link leads out" in (check_input(f"{x}/out/**", inside) or "")
+    for uri in (f"{x}/out.jpg", f"{x}/out/key.jpg", f"{x}/out"):
+        (error,) = read_all([uri], [6], inside)
+        assert type(error).__name__ == "RefusedUri" and "a symbolic link leads out of the allowed places" in str(error)
+    (tmp_path / "door").symlink_to(tree)  # a root may itself be a link
+    assert len(list(list_photos([f"{tmp_path}/door/x/y"], allowed=Allowed(roots=(f"{tmp_path}/door",))))) == 2
 
 
 @pytest.mark.parametrize(
@@ -251,7 +279,7 @@ def test_a_list_may_lie_in_a_bucket(memory, tree):
 
 def test_uris_outside_the_roots_are_never_lost(tree, tmp_path):
     (tmp_path / "l.txt").write_text(f"{tree}/a.jpg\n{tree}/x/c.jpg\n")
-    found = list_photos([], [str(tmp_path / "l.txt")], roots=[f"{tree}/x"])
+    found = list_photos([], [str(tmp_path / "l.txt")], allowed=Allowed(roots=(f"{tree}/x",)))
     assert [listing.size for listing in found] == [-1, 7]
 
 

@@ -1,0 +1,100 @@
+"""The process that decodes photos: `python -m transforms.decoder_process SETTINGS`, started by transforms/decoders.py.
+
+A file may crash a decoder, keep it busy for ever or make it want all memory: here that ends this process alone. It
+takes files on its input and answers with what the feature network takes, never with the raster. It ends where its input
+ends.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+import traceback
+import warnings
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import AvifImagePlugin
+
+from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_original, decode_strict
+from transforms.preprocessing import Recipe, preprocess
+
+DECODERS = {"strict": decode_strict, "original": decode_original}
+BASE_BYTES = 64 << 20  # of the process at work, beyond what is mapped at its start, file and pixels
+FILE_COPIES = 4  # at most at once
+PIXEL_BYTES = 40  # at most at once in all copies: a pixel of deep grey goes through float64, and has 32
+LENGTH = struct.Struct(">Q")
+
+
+def send(stream: BinaryIO, message: bytes | memoryview) -> None:
+    """Writes a message behind its length."""
+    stream.write(LENGTH.pack(len(message)))
+    stream.write(message)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> bytearray | None:
+    """Returns the next message, None where the other side has ended."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    message = bytearray(LENGTH.unpack(head)[0])
+    return message if stream.readinto(message) == len(message) else None  # type: ignore[attr-defined]
+
+
+def answer(data: bytes, recipe: Recipe, decoding: str, max_pixels: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Returns a photo's sides and its pixels `[3, crop, crop]`, or what is wrong and no pixels.
+
+    An error that is no photo's fault is told under `bug`.
+    """
+    nothing = np.empty(0, np.float32)
+    try:
+        raster = DECODERS[decoding](data, max_pixels)  # [height, width, 3] or [height, width]
+        height, width = raster.shape[:2]
+        return {"width": width, "height": height}, preprocess(raster, recipe)
+    except PhotoError as error:
+        return {"error": type(error).__name__, "message": str(error)}, nothing
+    except MemoryError:
+        return {"error": DecoderOutOfMemory.__name__, "message": str(DecoderOutOfMemory())}, nothing
+    except Exception:  # told to the run, which then fails with it
+        return {"bug": traceback.format_exc()}, nothing
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any]) -> None:
+    """Answers each file until there are no more; the alarm ends the process at a photo that takes too long."""
+    send(answers, b"ready")
+    while (data := receive(requests)) is not None:
+        signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
+        head, pixels = answer(bytes(data), settings["recipe"], settings["decoding"], settings["max_pixels"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        send(answers, json.dumps(head | {"shape": pixels.shape}).encode())
+        send(answers, pixels.data.cast("B"))
+
+
+def limit_process(max_pixels: int, max_bytes: int) -> None:
+    """Limits the process to the memory that the largest photo needs, one thread, and no dump of a crash."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with open("/proc/self/statm") as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    most = mapped + BASE_BYTES + FILE_COPIES * max_bytes + PIXEL_BYTES * max_pixels
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serves on standard input and output; what libraries print goes to the error output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    warnings.simplefilter("ignore")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    limit_process(settings["max_pixels"], settings["max_bytes"])
+    with contextlib.suppress(BrokenPipeError):  # the run is gone
+        serve(sys.stdin.buffer, answers, settings)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,138 @@
+"""What can go wrong with storage, by name; what may pass is tried again, after growing pauses of random length."""
+
+import asyncio
+import errno
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from transforms.redaction import without_secrets
+
+CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests")
+IO_ERRORS = (OSError, EOFError, TimeoutError, asyncio.TimeoutError)
+PAUSES = (0.1, 0.4, 1.6, 6.4)  # seconds at most before each further try; clients have retries of their own
+
+
+class ReadError(Exception):
+    """An object could not be read; another night may do better. Its message has no secrets."""
+
+    retryable = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
+
+
+class MissingFile(ReadError):
+    """The object is not there, or not any more."""
+
+
+class AccessDenied(ReadError):
+    """The object may not be read with the rights that the job has."""
+
+
+class ReadTimeout(ReadError):
+    """The storage did not answer in time."""
+
+
+class LinkLoop(ReadError):
+    """A symbolic link leads back to itself."""
+
+
+class NotAFile(ReadError):
+    """A folder, a pipe or a device stands under the name."""
+
+    retryable = False
+
+
+class RefusedUri(ReadError):
+    """The URI's scheme or place is not allowed."""
+
+    retryable = False
+
+
+def read_error(uri: str, error: BaseException) -> ReadError:
+    """Returns the named error for what a file system raised.
+
+    Raises:
+        BaseException: the error itself where it is no matter of storage, but a bug.
+    """
+    if isinstance(error, ReadError):
+        return error
+    client = type(error).__module__.split(".")[0] in CLIENTS
+    if not isinstance(error, IO_ERRORS) and not client:
+        raise error
+    text = str(error) or type(error).__name__
+    code = getattr(error, "code", None) or getattr(error, "status", None)
+    number = getattr(error, "errno", None)
+    if number == errno.ELOOP:
+        return LinkLoop(f"{uri} is a symbolic link that leads back to itself")
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or str(code) == "404" or number == errno.ENAMETOOLONG:
+        return MissingFile(f"{uri} is not there, or not any more")
+    if isinstance(error, PermissionError) or str(code) in ("401", "403"):
+        return AccessDenied(f"{uri} may not be read: {text}")
+    if isinstance(error, IsADirectoryError):
+        return NotAFile(f"{uri} is not a file: {text}")
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return ReadTimeout(f"{uri}: storage did not answer in time ({text})")
+    return ReadError(f"{uri} could not be read: {type(error).__name__}: {text}")
+
+
+def may_pass(error: Any) -> bool:
+    """Tells whether it is an error of storage that may be over in a moment."""
+    return type(error) in (ReadError, ReadTimeout)
+
+
+def tries() -> Iterator[None]:
+    """Yields for each try, after a pause where it is not the first."""
+    yield
+    for longest in PAUSES:
+        time.sleep(random.uniform(longest / 2, longest))
+        yield
+
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def ask_again(
+    ask: Callable[[list[Item]], Sequence[Answer]], items: Sequence[Item], failed: Callable[[Item, Answer], bool]
+) -> list[Answer]:
+    """Returns an answer for each item, in order; those that failed are asked for again together.
+
+    Args:
+        ask: returns an answer an item.
+        items: may hold one several times.
+        failed: tells that another try may do better.
+    """
+    answers: dict[Item, Answer] = {}
+    waiting = list(dict.fromkeys(items))
+    for _ in tries():
+        answers.update(zip(waiting, ask(waiting), strict=True))
+        waiting = [item for item in waiting if failed(item, answers[item])]
+        if not waiting:
+            break
+    return [answers[item] for item in items]
+
+
+def call_again(uri: str, call: Callable[..., Answer], *arguments: Any, **options: Any) -> Answer:
+    """Returns what a call returns, which is made again where it fails as storage does now and then.
+
+    Raises:
+        ReadError: it failed each time, or in a way that will not pass.
+    """
+
+    def ask(_: list[str]) -> list[Any]:
+        try:
+            return [call(*arguments, **options)]
+        except Exception as error:
+            return [read_error(uri, error)]
+
+    (answer,) = ask_again(ask, [uri], _failed)
+    if isinstance(answer, ReadError):
+        raise answer
+    return answer
+
+
+def _failed(_: str, answer: Any) -> bool:
+    return may_pass(answer)

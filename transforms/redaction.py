@@ -1,0 +1,51 @@
+"""Secrets are cut out of URIs and texts before they reach rows, manifests or logs."""
+
+import re
+from typing import Any
+
+HIDDEN = "***"
+_SECRET = (
+    r"(?:signature|token|secret|passw|pwd|credential|account_?key|api_?key|access_?key|accessid|private_?key"
+    r"|connection_?string|(?<![a-z0-9])sig(?![a-z0-9]))"
+)
+_NAME = rf"[\w.~-]*{_SECRET}[\w.~-]*"
+SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+SIGNED = re.compile(rf"\?(?=[\w.~-]+=)(?=.*?({_SECRET}[\w.~-]*|\b(key|jwt|auth))=).*$", re.IGNORECASE | re.DOTALL)
+USER = re.compile(r"(?<=://)[^\s/@:'\"]*:(?!\d+/)[^\s@'\"]*@")  # a port is no password
+SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
+    (USER, f"{HIDDEN}:{HIDDEN}@"),
+    (re.compile(r"(://[^\s?'\"<>]*\?)[\w.~%-]+=[^\s'\"<>)]*"), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(rf"({_NAME}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&;,<>)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bya29\.[\w-]+|\bAIza[\w-]{35}"), HIDDEN),
+)
+
+
+def bare_uri(uri: str) -> str:
+    """Returns a URI as rows name it: without a signed query, and with a password hidden, as which it is refused.
+
+    Other queries and local paths stay: they may be part of a name.
+    """
+    if "://" not in uri:
+        return uri
+    return SIGNED.sub("", USER.sub(f"{HIDDEN}:{HIDDEN}@", uri))
+
+
+def without_secrets(text: str) -> str:
+    """Returns a text for people with queries of URIs, passwords, keys and tokens hidden."""
+    for shape, shown in SHAPES:
+        text = shape.sub(shown, text)
+    return text
+
+
+def settings_without_secrets(value: Any) -> Any:
+    """Returns nested settings with secrets hidden: what has the name of one, and what texts hold."""
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if value[key] and SECRET_NAME.search(str(key)) else settings_without_secrets(value[key])
+            for key in value
+        }
+    if isinstance(value, list | tuple):
+        return [settings_without_secrets(one) for one in value]
+    return without_secrets(value) if isinstance(value, str) else value
