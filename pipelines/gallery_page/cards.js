@@ -15,7 +15,9 @@
     const [best] = record.captions;
     const text = best ? best[0] : "A photo without captions";
     if (record.thumbnail) {
-      return element("img", { src: `thumbnails/${record.thumbnail}`, alt: text, loading: "lazy", decoding: "async" });
+      const { width, height } = record;
+      const source = `thumbnails/${record.thumbnail}`;
+      return element("img", { src: source, alt: text, width, height, loading: "lazy", decoding: "async" });
     }
     const label = `${text} (no picture: ${record.missing})`;
     return element("div", { class: "placeholder", role: "img", "aria-label": label },

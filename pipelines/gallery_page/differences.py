@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipelines.commits import read_rows
-from pipelines.gallery_page.records import Key, Manifest, newest_stories
+from pipelines.gallery_page.records import PHOTO, Key, Manifest, newest_stories
 from transforms.rows import Row
 
 KINDS = ("changed", "new", "gone")
@@ -52,5 +52,5 @@ def _difference(before: Row | None, after: Row | None, outcome: str | None) -> R
         why = ", ".join(reason for name, reason in REASONS.items() if before[name] != after[name])
     elif before:
         kind, why = "gone", "the run did not list it" if outcome is None else f"its outcome is {outcome}"
-    record = {name: row[name] for name in ("uri", "style", "photo_id", "captions")} | {"kind": kind, "why": why}
-    return record | {"before": before and before["story"], "after": after and after["story"]}
+    told = {"before": before and before["story"], "after": after and after["story"]}
+    return {name: row[name] for name in (*PHOTO, "style")} | {"kind": kind, "why": why} | told

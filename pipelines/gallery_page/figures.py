@@ -26,7 +26,7 @@ def figures(stories: Iterable[Row]) -> dict[str, Any]:
     owners = {style: _owners(rows) for style, rows in by_style.items()}
     return {
         "histograms": [
-            _histogram("Length", "words of a story", by_style, _words),
+            _histogram("Length", "words of a story", by_style, _words, least=1),
             _histogram("Cost", "summed negative log likelihood, lower is likelier", by_style, _cost),
             _histogram("Similarity", "cosine of photo and nearest caption, higher is nearer", by_style, _similarity),
             {
@@ -52,21 +52,31 @@ def _similarity(row: Row) -> float:
     return row["captions"][0][1] if row["captions"] else math.nan
 
 
-def _histogram(title: str, unit: str, by_style: Mapping[str, list[Row]], value: Callable[[Row], float]) -> Row:
-    """Returns one histogram with the same edges for each style; values that are no numbers are left out."""
+def _histogram(
+    title: str, unit: str, by_style: Mapping[str, list[Row]], value: Callable[[Row], float], least: float = 0.001
+) -> Row:
+    """Returns one histogram with the same edges for each style; values that are no numbers are left out.
+
+    Args:
+        title: of the histogram.
+        unit: of its values, for people.
+        by_style: story rows.
+        value: of a story row.
+        least: width of a bar.
+    """
     values = {
         style: [number for row in rows if math.isfinite(number := value(row))] for style, rows in by_style.items()
     }
-    low, step, count = _bars([number for numbers in values.values() for number in numbers])
+    low, step, count = _bars([number for numbers in values.values() for number in numbers], least)
     edges = [round(low + step * place, 6) for place in range(count + 1)]
     series = [_series(style, numbers, low, step, count) for style, numbers in values.items()]
     return {"title": title, "unit": unit, "edges": edges, "series": series}
 
 
-def _bars(values: Sequence[float]) -> tuple[float, float, int]:
+def _bars(values: Sequence[float], least: float) -> tuple[float, float, int]:
     """Returns first edge, width and number of bars over the values, on round numbers."""
     low, high = min(values, default=0), max(values, default=1)
-    least = max((high - low) / BARS, 1e-3)
+    least = max((high - low) / BARS, least)
     power = 10 ** math.floor(math.log10(least))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
     first = math.floor(low / step)

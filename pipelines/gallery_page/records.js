@@ -15,6 +15,7 @@
       this.index = gallery.summary.tables[table];
       this.kind = gallery.tables[table];
       this.shown = 0;
+      this.typing = 0;
       section.append(document.getElementById("list").content.cloneNode(true));
       this.parts = Object.fromEntries(
         ["form", ".hits", ".cards", ".pager", ".place", "h2"].map((name) => [name, section.querySelector(name)]));
@@ -27,10 +28,12 @@
       section.querySelector(".choice span").textContent = section.dataset.facet;
       facet.append(element("option", { value: "" }, "All"), ...this.index.names.map((name) => element("option", {}, name)));
       const state = (page) => ({ text: text.value, facet: facet.value, page });
-      let typing = 0;
       text.addEventListener("input", () => {
-        clearTimeout(typing);
-        typing = setTimeout(() => move(state(1), false), 150);
+        clearTimeout(this.typing);
+        this.typing = setTimeout(() => {
+          this.typing = 0;
+          move(state(1), false);
+        }, 150);
       });
       facet.addEventListener("change", () => move(state(1), true));
       form.addEventListener("submit", (event) => {
@@ -51,7 +54,7 @@
     async show({ text = "", facet = "", page = 1 }) {
       const turn = ++this.shown;
       const form = this.parts.form.elements;
-      if (form.text.value !== text) form.text.value = text;
+      if (!this.typing && form.text.value !== text) form.text.value = text;
       form.facet.value = facet;
       try {
         const hits = await this.find(text, facet);

@@ -8,7 +8,9 @@ from pipelines.commits import read_rows
 from transforms.rows import Row
 
 CAPTIONS = 5  # of a photo, on the page
-COLUMNS = ["uri", "photo_id", "captions", "style", "story", "cost", "words", "pack_digest", "settings_digest"]
+COLUMNS = ["uri", "photo_id", "width", "height", "captions", "style", "story", "cost", "words"]
+COLUMNS += ["pack_digest", "settings_digest"]
+PHOTO = ("uri", "photo_id", "width", "height", "captions")  # of a story row, what is the photo's
 
 Manifest = Mapping[str, Any]
 Key = tuple[str, str]
@@ -39,7 +41,7 @@ def newest_stories(output: str, manifests: Sequence[Manifest]) -> dict[Key, Row]
 
 
 def photo_records(stories: Mapping[Key, Row]) -> list[Row]:
-    """Returns a record of each photo, those told last first: uri, photo_id, captions, and its stories by style.
+    """Returns a record of each photo, those told last first: what is the photo's (PHOTO), and its stories by style.
 
     Photo and captions are those of the newest story; one that was told of other bytes says so (`earlier`).
     """
@@ -57,7 +59,7 @@ def _photo_record(rows: list[Row]) -> Row:
         | {"cost": round(row["cost"], 2), "earlier": row["photo_id"] != newest["photo_id"]}
         for row in rows
     ]
-    return {"uri": newest["uri"], "photo_id": newest["photo_id"], "captions": newest["captions"], "stories": told}
+    return {name: newest[name] for name in PHOTO} | {"stories": told}
 
 
 def _run(row: Row) -> int:
