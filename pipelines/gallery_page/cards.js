@@ -35,15 +35,11 @@
     return element("ol", { class: "captions", "aria-label": "Nearest captions" }, ...items);
   }
 
-  function paragraphs(text) {
-    return element("p", { class: "told" }, text);
-  }
-
   function story(told) {
     const facts = `${counted(told.words, "word")} · cost ${told.cost} · told ${time(told.run)}`;
     return element("section", { class: "story" },
       element("h4", {}, told.style),
-      paragraphs(told.story),
+      element("p", { class: "told" }, told.story),
       element("p", { class: "facts" }, facts + (told.earlier ? " · of an earlier version of the photo" : "")));
   }
 
@@ -61,14 +57,14 @@
 
   function side(title, text) {
     return element("section", { class: "story" }, element("h4", {}, title),
-      text == null ? element("p", { class: "none" }, "No story") : paragraphs(text));
+      text == null ? element("p", { class: "none" }, "No story") : element("p", { class: "told" }, text));
   }
 
   function differenceCard(record, number) {
     const [first, second] = gallery.summary.compared;
     const kind = element("span", { class: `kind ${record.kind}` }, record.kind);
     const about = element("p", { class: "facts" }, kind, ` ${record.style}`, record.why && ` · ${record.why}`);
-    return card("photo", number,
+    return card("photo difference", number,
       element("div", { class: "seen" }, picture(record)),
       element("div", { class: "read" }, heading(record, number), about,
         element("div", { class: "stories" },

@@ -1,6 +1,6 @@
 """What differs between two committed runs: whose stories changed, are new, or are gone, by the ledgers of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pipelines.commits import read_rows
 from pipelines.gallery_page.records import PHOTO, Key, Manifest, newest_stories

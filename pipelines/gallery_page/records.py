@@ -8,9 +8,8 @@ from pipelines.commits import read_rows
 from transforms.rows import Row
 
 CAPTIONS = 5  # of a photo, on the page
-COLUMNS = ["uri", "photo_id", "width", "height", "captions", "style", "story", "cost", "words"]
-COLUMNS += ["pack_digest", "settings_digest"]
-PHOTO = ("uri", "photo_id", "width", "height", "captions")  # of a story row, what is the photo's
+PHOTO = ("uri", "photo_id", "width", "height", "captions")  # what a story row says of the photo
+COLUMNS = [*PHOTO, "style", "story", "cost", "words", "pack_digest", "settings_digest"]
 
 Manifest = Mapping[str, Any]
 Key = tuple[str, str]

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,16 @@ class Nights:
         return read_manifests(self.output)
 
 
+@pytest.fixture(scope="session")
+def nights_in() -> Callable[[Path], Nights]:
+    """Returns a function from a folder to an OUTPUT in it, without a run."""
+    return lambda folder: Nights(str(folder / "stories"), folder / "photos")
+
+
 @pytest.fixture
-def nights(tmp_path: Path) -> Nights:
+def nights(nights_in: Callable[[Path], Nights], tmp_path: Path) -> Nights:
     """Returns an OUTPUT without a run."""
-    return Nights(str(tmp_path / "stories"), tmp_path / "photos")
+    return nights_in(tmp_path)
 
 
 @pytest.fixture
