@@ -8,6 +8,7 @@ from transforms.rows import Row
 
 KINDS = ("changed", "new", "gone")
 STANDS = ("story", "unchanged", "deferred")  # outcomes after which an earlier story still holds
+GONE = {None: "the run did not list it", "dead_letter": "the run made it a dead letter"}
 REASONS = {"photo_id": "the photo changed", "pack_digest": "another model pack", "settings_digest": "other settings"}
 
 
@@ -51,6 +52,6 @@ def _difference(before: Row | None, after: Row | None, outcome: str | None) -> R
         kind = "changed"
         why = ", ".join(reason for name, reason in REASONS.items() if before[name] != after[name])
     elif before:
-        kind, why = "gone", "the run did not list it" if outcome is None else f"its outcome is {outcome}"
+        kind, why = "gone", GONE.get(outcome, f"the run says {outcome}")
     told = {"before": before and before["story"], "after": after and after["story"]}
     return {name: row[name] for name in (*PHOTO, "style")} | {"kind": kind, "why": why} | told

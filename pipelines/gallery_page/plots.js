@@ -2,10 +2,10 @@
 /* Histograms of the run, one for each style on the same scale, each with its numbers as a table. */
 {
   const { counted, element, shape, number } = gallery;
-  const WIDTH = 360, HEIGHT = 150, BOTTOM = 22, LEFT = 34, TOP = 10;
+  const WIDTH = 360, HEIGHT = 150, BOTTOM = 22, LEFT = 34, RIGHT = 16, TOP = 10;
 
   function bars(counts, edges, highest) {
-    const step = (WIDTH - LEFT - 4) / counts.length;
+    const step = (WIDTH - LEFT - RIGHT) / counts.length;
     const scale = (HEIGHT - BOTTOM - TOP) / highest;
     return counts.map((count, at) => {
       const bar = shape("rect", {
@@ -19,13 +19,13 @@
 
   function axes(edges, highest) {
     const floor = HEIGHT - BOTTOM;
-    const step = (WIDTH - LEFT - 4) / (edges.length - 1);
+    const step = (WIDTH - LEFT - RIGHT) / (edges.length - 1);
     const every = Math.ceil((edges.length - 1) / 5);
     const marks = edges.flatMap((edge, at) => at % every ? [] : [
       shape("text", { x: LEFT + at * step, y: HEIGHT - 6, "text-anchor": "middle" }, String(edge))]);
     const levels = [0, highest].map((level) => shape("text", {
       x: LEFT - 6, y: floor - (level / highest) * (floor - TOP) + 4, "text-anchor": "end" }, number(level)));
-    return [...marks, ...levels, shape("line", { x1: LEFT, x2: WIDTH - 4, y1: floor, y2: floor })];
+    return [...marks, ...levels, shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: floor, y2: floor })];
   }
 
   function plot(histogram, series, highest) {

@@ -59,7 +59,8 @@ def make_thumbnail(content: bytes | ReadError, photo_id: str, max_pixels: int) -
 def update_thumbnails(pictures: Iterable[Picture], folder: Folder, limits: Limits) -> dict[Picture, str]:
     """Returns why a picture has no thumbnail, for each that has none; the others' are in the folder, and no more."""
     wanted = sorted(set(pictures))
-    there, missing = set(folder.names(FOLDER)), {}
+    there = set(folder.names(FOLDER))
+    missing: dict[Picture, str] = {}
     with tqdm(total=len(wanted), desc="Thumbnails", unit="photo") as progress:
         for start in range(0, len(wanted), LOOK_UPS):
             batch = wanted[start : start + LOOK_UPS]

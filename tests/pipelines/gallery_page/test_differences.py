@@ -24,7 +24,7 @@ def test_changed_new_and_gone_are_told_apart(nights: Any) -> None:
         ("changed", "romance"): ("changed", "the photo changed"),
         ("new", "romance"): ("new", ""),
         ("gone", "romance"): ("gone", "the run did not list it"),
-        ("broken", "romance"): ("gone", "its outcome is dead_letter"),
+        ("broken", "romance"): ("gone", "the run made it a dead letter"),
     }
 
 
