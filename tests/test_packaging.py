@@ -70,19 +70,22 @@ def built(tree: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def expected() -> set[str]:
-    """Returns the code files and YAML of the four folders."""
+    """Returns the code files of the four folders, the YAML, and the files of the gallery's page."""
     code = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
-    return {path.relative_to(ROOT).as_posix() for path in code | set((ROOT / "configs").rglob("*.yaml"))}
+    yaml = set((ROOT / "configs").rglob("*.yaml"))
+    page = {path for path in (ROOT / "pipelines/gallery_page").iterdir() if path.suffix in (".html", ".css", ".js")}
+    assert len(page) == 8
+    return {path.relative_to(ROOT).as_posix() for path in code | yaml | page}
 
 
-def test_wheel_holds_code_and_yaml_alone(built: Path, expected: set[str]) -> None:
+def test_wheel_holds_code_yaml_and_page_alone(built: Path, expected: set[str]) -> None:
     (wheel,) = built.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     members = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert members == expected
 
 
-def test_sdist_holds_code_and_yaml_alone(built: Path, expected: set[str]) -> None:
+def test_sdist_holds_code_yaml_and_page_alone(built: Path, expected: set[str]) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         members = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}

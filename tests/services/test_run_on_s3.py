@@ -9,6 +9,8 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.pages import write_page
 from pipelines.main_job import main
 
 pytestmark = pytest.mark.services
@@ -47,3 +49,15 @@ def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
     with bucket.open(f"photos/told/{stories}", "rb") as stream:
         told = pq.read_table(stream).to_pylist()
     assert [row["uri"] for row in told] == [f"s3://photos/{name}" for name in NAMES]
+
+
+def test_a_page_in_a_bucket_opens_in_a_browser(bucket: Any) -> None:
+    """A store that does not know what a file is has browsers download it."""
+    folder = Folder("s3://photos/page")
+    write_page(folder, {"runs": []}, {"photos": [{"uri": "a"}]})
+    write_page(folder, {"runs": []}, {"photos": [{"uri": "b"}]})
+    build, page = folder.names()
+    types = {name: bucket.info(f"photos/page/{build}/{name}")["ContentType"] for name in folder.names(build)}
+    assert bucket.info(f"photos/page/{page}")["ContentType"] == "text/html"
+    assert types["gallery.css"] == "text/css"
+    assert {types[name] for name in types if name.endswith(".js")} <= {"text/javascript", "application/javascript"}
