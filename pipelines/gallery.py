@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from configs.schema import ConfigError
-from pipelines.commits import read_manifests
 from pipelines.ending import end_process
 from pipelines.gallery_page.differences import compare_runs
 from pipelines.gallery_page.figures import figures
@@ -21,6 +20,7 @@ from pipelines.gallery_page.records import (
     run_records,
 )
 from pipelines.gallery_page.thumbnails import Limits, thumbnail_name, update_thumbnails
+from pipelines.manifests import read_manifests
 from pipelines.options import StrictParser
 from transforms.decoding import DEFAULT_MAX_PIXELS
 from transforms.load_images import DEFAULT_MAX_BYTES

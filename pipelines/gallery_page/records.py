@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.schema import ConfigError
-from pipelines.commits import read_rows
+from pipelines.manifests import read_rows
 from transforms.rows import Row
 
 CAPTIONS = 5  # of a photo, on the page

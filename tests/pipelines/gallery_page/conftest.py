@@ -11,7 +11,8 @@ import fsspec
 import pytest
 from PIL import Image
 
-from pipelines.commits import Run, commit, read_manifests
+from pipelines.commits import Run, commit
+from pipelines.manifests import read_manifests
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import write_shard
