@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 from PIL import Image
 
 from pipelines.commits import Run, commit
+from pipelines.gallery import main
 from pipelines.manifests import read_manifests
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import write_shard
 
+CHROMIUM = shutil.which("chromium")
+PHOTOS = 60
+HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> \' & \u2028'
 GPS = {1: "N", 2: (47.0, 22.0, 0.0), 3: "E", 4: (8.0, 32.0, 0.0)}
 
 
@@ -38,6 +43,7 @@ class Nights:
 
     output: str
     photos: Path
+    hostile: str = HOSTILE
 
     def photo(self, name: str, colour: str = "teal", **options: Any) -> str:
         """Returns the path of a photo, written."""
@@ -115,3 +121,59 @@ def store() -> Iterator[str]:
     memory = fsspec.filesystem("memory")
     memory.store.clear()
     memory.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Yields Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory, nights_in: Callable[[Path], Any]) -> Path:
+    """Returns a page of two nights: photos in one style or two, hostile texts, a photo that is gone, dead letters."""
+    folder = tmp_path_factory.mktemp("gallery")
+    nights = nights_in(folder)
+    uris = [nights.photo(f"{number:02d}.jpg", f"hsl({number * 6}, 60%, 50%)") for number in range(PHOTOS)]
+    stories = [nights.told(uri, f"The story of photo {Path(uri).stem}.") for uri in uris]
+    stories += [nights.told(uri, "A plain tale of nothing at all.", "austen") for uri in uris[:30]]
+    nights.night("first", [*stories, nights.told(f"{nights.photos}/gone.jpg", "It is gone.")])
+    hostile = nights.photo("<b>hostile.jpg", "crimson")
+    captions = [{"caption": nights.hostile, "similarity": 0.9}]
+    told = [nights.told(hostile, nights.hostile, captions=captions), nights.told(uris[0], "Another story.")]
+    nights.night("second", told, [nights.letter("broken.jpg", nights.hostile)], unchanged=uris[1:])
+    assert main([nights.output, "--output", str(folder / "page")]) == 0
+    return folder / "page"
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Yields a function that opens a page and lists what it asks for; at the end no page has had an error, or asked for
+    what is not its own."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(folder: Path, view: str = "", root: str = "", asked: list[str] | None = None, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        root = root or folder.as_uri()
+        page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"{request.url} failed"))
+        requests = [] if asked is None else asked
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("request", lambda request: request.url.startswith(root) or problems.append(f"{request.url} asked for"))
+        page.goto(f"{root}/index.html{view}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -4,7 +4,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.gallery import main
 from pipelines.gallery_page.folder import Folder
 from pipelines.gallery_page.pages import table_index, write_page
 
@@ -21,65 +20,7 @@ expect = playwright.expect
 expect.set_options(timeout=60_000)  # machines may be busy
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> \' & \u2028'
-PHOTOS = 60
-CONTRAST = 4.5  # least of text and background, by WCAG 2
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Yields Debian's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, nights_in: Callable[[Path], Any]) -> Path:
-    """Returns a page of two nights: photos in one style or two, hostile texts, a photo that is gone, dead letters."""
-    folder = tmp_path_factory.mktemp("gallery")
-    nights = nights_in(folder)
-    uris = [nights.photo(f"{number:02d}.jpg", f"hsl({number * 6}, 60%, 50%)") for number in range(PHOTOS)]
-    stories = [nights.told(uri, f"The story of photo {Path(uri).stem}.") for uri in uris]
-    stories += [nights.told(uri, "A plain tale of nothing at all.", "austen") for uri in uris[:30]]
-    nights.night("first", [*stories, nights.told(f"{nights.photos}/gone.jpg", "It is gone.")])
-    hostile = nights.photo("<b>hostile.jpg", "crimson")
-    captions = [{"caption": HOSTILE, "similarity": 0.9}]
-    told = [nights.told(hostile, HOSTILE, captions=captions), nights.told(uris[0], "Another story.")]
-    nights.night("second", told, [nights.letter("broken.jpg", HOSTILE)], unchanged=uris[1:])
-    assert main([nights.output, "--output", str(folder / "page")]) == 0
-    return folder / "page"
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Yields a function that opens a page and lists what it asks for; at the end no page has had an error, or asked for
-    what is not its own."""
-    problems: list[str] = []
-    contexts = []
-
-    def open_page(folder: Path, view: str = "", root: str = "", asked: list[str] | None = None, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        contexts.append(context)
-        page = context.new_page()
-        root = root or folder.as_uri()
-        page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda request: problems.append(f"{request.url} failed"))
-        requests = [] if asked is None else asked
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("request", lambda request: request.url.startswith(root) or problems.append(f"{request.url} asked for"))
-        page.goto(f"{root}/index.html{view}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert problems == []
 
 
 def names(page: Any) -> list[str]:
@@ -141,94 +82,6 @@ def test_markup_in_texts_stays_text(gallery: Path, visit: Callable[..., Any]) ->
     assert page.locator("article script, article img:not([src^=thumbnails]), article b").count() == 0
 
 
-def test_the_keyboard_alone_does_it(gallery: Path, visit: Callable[..., Any]) -> None:
-    page = visit(gallery)
-    status = page.get_by_role("status")
-    focused = partial(page.evaluate, "document.activeElement.textContent.trim() || document.activeElement.name")
-    press = page.keyboard.press
-    press("Tab")
-    assert focused() == "Skip to the content"
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
-    press("Enter")
-    press("Tab")
-    assert focused() == "text"
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    page.keyboard.type("story of photo")
-    expect(status).to_have_text("59 of 62 photos, page 1 of 3")
-    press("Tab")
-    page.keyboard.type("austen")
-    expect(status).to_have_text("None of 62 photos fits")
-    press("Tab")
-    assert focused() == "Show all"
-    press("Enter")
-    expect(status).to_have_text("62 photos, page 1 of 3")
-    press("Tab")
-    assert focused() == "Next"
-    press("Enter")
-    expect(status).to_have_text("62 photos, page 2 of 3")
-    assert focused() == "Photos"  # the heading, where the next Tab goes on from
-    page.get_by_role("link", name="Plots").focus()
-    press("Enter")
-    expect(page.get_by_role("heading", name="Plots")).to_be_focused()
-
-
-def test_a_screen_reader_finds_its_way(gallery: Path, visit: Callable[..., Any]) -> None:
-    page = visit(gallery, "#photos?text=of+07")
-    expect(page.get_by_role("status")).to_have_text("1 of 62 photos")
-    expect(page.locator("body")).to_match_aria_snapshot(
-        """
-        - link "Skip to the content"
-        - banner:
-          - heading "Beam Storyteller" [level=1]
-          - navigation "Views":
-            - list:
-              - listitem:
-                - link "Photos"
-              - listitem:
-                - link "Differences"
-              - listitem:
-                - link "Dead letters"
-              - listitem:
-                - link "Plots"
-        - main:
-          - region "Photos":
-            - heading "Photos" [level=2]
-            - search:
-              - text: Text
-              - searchbox "Text"
-              - text: Style
-              - combobox "Style"
-              - button "Show all"
-            - status: 1 of 62 photos
-            - list:
-              - listitem:
-                - article "07.jpg":
-                  - img "a caption of 07.jpg"
-                  - list "Nearest captions":
-                    - listitem: a caption of 07.jpg similarity 0.50
-                  - heading "07.jpg" [level=3]
-                  - heading "austen" [level=4]
-                  - heading "romance" [level=4]
-        """
-    )
-    expect(page.get_by_role("link", name="Photos")).to_have_attribute("aria-current", "page")
-    for view in ("Differences", "Dead letters", "Plots"):
-        page.get_by_role("link", name=view).click()
-        expect(page.get_by_role("region", name=view)).to_be_visible()
-        assert page.locator("section[id]:visible").count() == 1
-        unnamed = page.locator("img:not([alt]), svg:not([aria-label]), button:empty, [role=img]:not([aria-label])")
-        assert unnamed.count() == 0
-    assert page.title() == "Plots – Beam Storyteller"
-
-
-def test_a_photo_that_is_gone_has_a_placeholder(gallery: Path, visit: Callable[..., Any]) -> None:
-    page = visit(gallery, "#photos?text=gone.jpg")
-    placeholder = page.get_by_role("article", name="gone.jpg").get_by_role("img")
-    expect(placeholder).to_have_accessible_name(
-        f"a caption of gone.jpg (no picture: {gallery.parent}/photos/gone.jpg is not there, or not any more)"
-    )
-
-
 def test_differences_and_dead_letters_are_told(gallery: Path, visit: Callable[..., Any]) -> None:
     page = visit(gallery, "#differences")
     expect(page.get_by_role("status")).to_have_text("33 differences, page 1 of 2")
@@ -253,47 +106,6 @@ def test_plots_lead_to_the_photos(gallery: Path, visit: Callable[..., Any]) -> N
     expect(page.get_by_role("cell", name="30", exact=True)).to_be_visible()
     page.get_by_role("link", name="A plain tale of nothing at all.").click()
     expect(page.get_by_role("status")).to_have_text("30 of 62 photos, page 1 of 2")
-
-
-READ_CONTRASTS = """() => {
-  const light = (colour) => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((value) => {
-      const share = value / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    const colour = getComputedStyle(element).backgroundColor;
-    return colour === "rgba(0, 0, 0, 0)" ? ground(element.parentElement) : colour;
-  };
-  const own = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  return [...document.querySelectorAll("body *")]
-    .filter((element) => own(element) && element.checkVisibility() && !element.disabled && element.tagName !== "title")
-    .map((element) => {
-      const style = getComputedStyle(element);
-      const colour = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
-      const [high, low] = [light(colour), light(ground(element))].sort((one, other) => other - one);
-      return [`${element.tagName}.${element.className.baseVal ?? element.className}`, (high + 0.05) / (low + 0.05)];
-    });
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["photos", "differences", "letters", "plots"])
-def test_all_text_stands_out(gallery: Path, visit: Callable[..., Any], view: str, scheme: str) -> None:
-    page = visit(gallery, f"#{view}", color_scheme=scheme)
-    expect(page.locator("article, svg").locator("visible=true").first).to_be_visible()
-    found = page.evaluate(READ_CONTRASTS)
-    assert len(found) > 10
-    assert [(name, ratio) for name, ratio in found if ratio < CONTRAST] == []
-
-
-@pytest.mark.parametrize("view", ["photos", "differences", "letters", "plots"])
-def test_nothing_is_cut_off_on_a_small_phone(gallery: Path, visit: Callable[..., Any], view: str) -> None:
-    page = visit(gallery, f"#{view}", viewport={"width": 320, "height": 640})
-    expect(page.locator("article, svg").locator("visible=true").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
 def test_a_bucket_serves_it_too(gallery: Path, visit: Callable[..., Any]) -> None:
