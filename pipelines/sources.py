@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -164,7 +165,12 @@ def source_problems(config: RunConfig) -> list[str]:
 
 def _secret_problems(config: RunConfig) -> list[str]:
     """Returns a problem for each place that holds a secret and is written down as it is."""
-    named = {"output": [config.output], "pack": [config.pack], "features": [config.features], "uris": config.uris}
+    named: dict[str, list[Any]] = {
+        "output": [config.output],
+        "pack": [config.pack],
+        "features": [config.features],
+        "uris": config.uris,
+    }
     return [
         f"--{name}: a URI with a password or signature would be written down; configure it for fsspec instead"
         for name, uris in named.items()

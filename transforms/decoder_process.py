@@ -14,7 +14,7 @@ import struct
 import sys
 import traceback
 import warnings
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from PIL import AvifImagePlugin
@@ -29,14 +29,14 @@ PIXEL_BYTES = 40  # at most at once in all copies: a pixel of deep grey goes thr
 LENGTH = struct.Struct(">Q")
 
 
-def send(stream: BinaryIO, message: bytes | memoryview) -> None:
+def send(stream: IO[bytes], message: bytes | memoryview) -> None:
     """Writes a message behind its length."""
     stream.write(LENGTH.pack(len(message)))
     stream.write(message)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> bytearray | None:
+def receive(stream: IO[bytes]) -> bytearray | None:
     """Returns the next message, None where the other side has ended."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -63,7 +63,7 @@ def answer(data: bytes, recipe: Recipe, decoding: str, max_pixels: int) -> tuple
         return {"bug": traceback.format_exc()}, nothing
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any]) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> None:
     """Answers each file until there are no more; the alarm ends the process at a photo that takes too long."""
     send(answers, b"ready")
     while (data := receive(requests)) is not None:

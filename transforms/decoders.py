@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -51,23 +50,25 @@ class _Process:
     def __init__(self, settings: str) -> None:
         pipe = subprocess.PIPE
         command = [*COMMAND, settings]
-        self._process: Any = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, pipesize=PIPE_BYTES)
-        if receive(self._process.stdout) is None:
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, pipesize=PIPE_BYTES)
+        assert self._process.stdin and self._process.stdout
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        if receive(self._answers) is None:
             raise RuntimeError(f"the process that decodes photos does not start: {command} ends with {self.end()}")
 
     def ask(self, data: bytes) -> tuple[bytearray, bytearray] | None:
         """Returns the answer's head and pixels, None where the process has ended."""
         try:
-            send(self._process.stdin, data)
+            send(self._requests, data)
         except BrokenPipeError:
             return None
-        head = receive(self._process.stdout)
-        pixels = receive(self._process.stdout)
+        head = receive(self._answers)
+        pixels = receive(self._answers)
         return None if head is None or pixels is None else (head, pixels)
 
     def end(self) -> int:
         """Returns the exit code of the process, after ending it where it has not ended."""
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._requests, self._answers):
             with contextlib.suppress(BrokenPipeError):  # what was not sent yet
                 stream.close()
         return self._process.wait()

@@ -26,6 +26,10 @@ class TellingFileSystem(MemoryFileSystem):
     protocol = "obs"
     store, pseudo_dirs = {}, [""]
 
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.replace("obs://", "memory://"))
+
     def cat_ranges(self, paths, starts, ends, max_gap=None, on_error="return", **kwargs):
         found = super().cat_ranges(paths, starts, ends, on_error="return")
         return [self._fail(path) if "bad" in path or "bug" in path else data for path, data in zip(paths, found)]
@@ -86,7 +90,7 @@ def test_planted_secrets_are_nowhere(photo_pack: Pack, output: Any, tmp_path: Pa
         f"--uris={tmp_path}/list.txt", "--input=obs://b/input.jpg?X-Amz-Security-Token=SECRET-12", *flags
     )
     assert code == 0, printed
-    assert "obs://b/good.jpg" in printed or "good.jpg" in printed
+    assert "good.jpg" in printed
     found = {(row["uri"], row["outcome"]) for row in output.rows("ledger")}
     assert found == {
         ("obs://b/good.jpg", "story"),
