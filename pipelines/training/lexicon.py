@@ -67,6 +67,12 @@ PREPOSITIONS = _words("""
 """)
 """Words before a noun or its article."""
 
+PLACES = _words("""
+    above across against along around at behind below beneath beside by down from in inside into near of off on onto
+    outside over past through to toward towards under up
+""")
+"""Words before the name of a place."""
+
 PLURALS = _words("""
     both boys cats cattle children couples dogs girls guys horses kids ladies men people players police sheep women
 """)

@@ -16,6 +16,7 @@ from pipelines.training.lexicon import (
     NUMBERS,
     OFTEN_NOUNS,
     PAST,
+    PLACES,
     PLURALS,
     PREPOSITIONS,
     RELATIVES,
@@ -44,7 +45,13 @@ def narrate(caption: str) -> str | None:
         if plain is None:
             return None
         told = plain
-    return " ".join([*told, *(word for aside in after for word in aside), "."])
+    return " ".join(_definite([*told, *(word for aside in after for word in aside), "."]))
+
+
+def _definite(words: Sequence[str]) -> list[str]:
+    """Returns the words with "the" for the "a" of places: a novel has been there before, a caption sees all at once."""
+    pairs = zip(["", *words], words, strict=False)
+    return ["the" if word in ("a", "an") and before in PLACES else word for before, word in pairs]
 
 
 def _plain(words: Sequence[str]) -> bool:

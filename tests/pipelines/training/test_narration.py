@@ -7,7 +7,7 @@ from pipelines.training.narration import is_plural, narrate, subject
 
 TOLD = {
     # somebody does something
-    "a dog runs through a field .": "the dog ran through a field .",
+    "a dog runs through a field .": "the dog ran through the field .",
     "the man is holding a guitar .": "the man was holding a guitar .",
     "man rides a horse .": "the man rode a horse .",
     "two men walk down the street .": "the two men walked down the street .",
@@ -16,7 +16,7 @@ TOLD = {
     "a group of people walk along the beach .": "the group of people walked along the beach .",
     "a boy carries a bag and cries .": "the boy carried a bag and cried .",
     "two men stand and talk .": "the two men stood and talked .",
-    "a man and a woman sit on a bench .": "the man and a woman sat on a bench .",
+    "a man and a woman sit on a bench .": "the man and a woman sat on the bench .",
     "a dog is jumping over another dog that stands still .": "the dog was jumping over another dog that stood still .",
     "the dog 's running on the beach .": "the dog was running on the beach .",
     "a dog 's ball lies in the grass .": "the dog 's ball lay in the grass .",
@@ -26,19 +26,19 @@ TOLD = {
     "two dogs playing in the snow .": "the two dogs were playing in the snow .",
     "a man and a woman holding hands .": "the man and a woman were holding hands .",
     "a black and white dog running .": "the black and white dog was running .",
-    "several people sitting at a table .": "several people were sitting at a table .",
+    "several people sitting at a table .": "several people were sitting at the table .",
     "a man rock climbing .": "the man was rock climbing .",
     "two dogs playfully running .": "the two dogs were playfully running .",
     "a boy smiling while his dog barks .": "the boy was smiling while his dog barked .",
     "a man running as another man watches .": "the man was running as another man watched .",
     "a woman smiling while holding a cat .": "the woman was smiling while holding a cat .",
     # somebody or something is there
-    "a bowl of soup on a table .": "there was a bowl of soup on a table .",
-    "two dogs on a beach .": "there were two dogs on a beach .",
-    "a crowd of people at a market .": "there was a crowd of people at a market .",
+    "a bowl of soup on a table .": "there was a bowl of soup on the table .",
+    "two dogs on a beach .": "there were two dogs on the beach .",
+    "a crowd of people at a market .": "there was a crowd of people at the market .",
     "the red house by the lake .": "there was the red house by the lake .",
-    "a man in a blue hiking shirt .": "there was a man in a blue hiking shirt .",
-    "a man , smiling at a dog .": "there was a man , smiling at a dog .",
+    "a man in a blue hiking shirt .": "there was a man in the blue hiking shirt .",
+    "a man , smiling at a dog .": "there was a man , smiling at the dog .",
     "a dog that is wet .": "there was a dog that was wet .",
     # a clause beside the main one
     "a man who is wearing a hat walks home .": "the man who was wearing a hat walked home .",
