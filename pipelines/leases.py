@@ -4,19 +4,22 @@ A lease is a numbered file in `OUTPUT/leases/PHOTOS`, where PHOTOS stands for wh
 next number if absent, so that of two takers one wins, and then looks whether another lease is there that has not
 expired: whoever sees one gives way. The owner alone writes a lease again, to renew it, and removes it at the end.
 
-A run on this machine has a short lease and renews it. A submitted job goes on without the process that submitted it:
-its lease lasts as long as `--lease` says, and the job's last step removes it.
+A run on this machine has a short lease and renews it, and others on this machine see when its process was killed. A
+submitted job goes on without the process that submitted it: its lease lasts as long as `--lease` says, and the job's
+last step removes it.
 """
 
 import contextlib
 import hashlib
 import json
 import logging
+import os
 import posixpath
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import fsspec
 
@@ -42,6 +45,7 @@ class Lease:
         run_id: the run.
         sources: what the run lists.
         expires: UTC, ISO 8601.
+        process: that the run ends with, see `process_name`; empty where it goes on without one.
     """
 
     output: str
@@ -49,6 +53,7 @@ class Lease:
     run_id: str
     sources: tuple[str, ...]
     expires: str
+    process: str = ""
 
     @property
     def uri(self) -> str:
@@ -57,14 +62,30 @@ class Lease:
     @property
     def content(self) -> bytes:
         fields = asdict(self)
-        return json.dumps({name: fields[name] for name in ("run_id", "sources", "expires")}).encode()
+        return json.dumps({name: fields[name] for name in ("run_id", "sources", "expires", "process")}).encode()
 
     @property
     def is_live(self) -> bool:
-        return datetime.fromisoformat(self.expires) > datetime.now(UTC)
+        return datetime.fromisoformat(self.expires) > datetime.now(UTC) and not has_ended(self.process)
 
 
-def take(output: str, run_id: str, sources: Sequence[str], length: timedelta) -> Lease:
+def process_name(pid: int) -> str:
+    """Returns a name of one of this machine's processes that no other machine or container has for its own; empty where
+    the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')} {pid}"
+    except OSError:
+        return ""
+
+
+def has_ended(process: str) -> bool:
+    """Tells whether a process was one of this machine's and is no more."""
+    pid = process.rpartition(" ")[2]
+    return bool(process) and process == process_name(int(pid)) and not Path("/proc", pid).exists()
+
+
+def take(output: str, run_id: str, sources: Sequence[str], length: timedelta, process: str = "") -> Lease:
     """Returns the run's lease on what it lists.
 
     Raises:
@@ -76,7 +97,7 @@ def take(output: str, run_id: str, sources: Sequence[str], length: timedelta) ->
         others = _read_folder(output, folder)
         _refuse(others)
         number = max((int(posixpath.basename(other.path)[:8]) for other in others), default=0) + 1
-        lease = Lease(output, f"{folder}/{number:08d}.json", run_id, names, _after(length))
+        lease = Lease(output, f"{folder}/{number:08d}.json", run_id, names, _after(length), process)
         try:
             put_if_absent(lease.uri, lease.content)
             break
@@ -103,7 +124,7 @@ def _refuse(leases: Sequence[Lease]) -> None:
         if lease.is_live:
             raise LeaseHeldError(
                 f"run {lease.run_id} is telling {', '.join(lease.sources)} into {lease.output}, and holds {lease.path} "
-                f"until {lease.expires}. Wait for its end; what it commits will be left alone then"
+                f"until {lease.expires}. Wait for its end, then try again"
             )
 
 
@@ -130,7 +151,7 @@ def _read_folder(output: str, folder: str) -> list[Lease]:
         content = read_if_there(posixpath.join(output, path))
         if content is not None:  # its owner may have removed it just now
             fields = json.loads(content)
-            leases.append(Lease(output, path, fields["run_id"], tuple(fields["sources"]), fields["expires"]))
+            leases.append(Lease(output, path, **fields | {"sources": tuple(fields["sources"])}))
     return leases
 
 
@@ -171,7 +192,7 @@ def hold(output: str, run_id: str, sources: Sequence[str], length: timedelta = R
     Raises:
         LeaseHeldError: another run has one.
     """
-    lease = take(output, run_id, sources, length)
+    lease = take(output, run_id, sources, length, process_name(os.getpid()))
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(lease, length, ended), daemon=True)
     keeper.start()

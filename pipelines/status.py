@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from pipelines.ending import end_process
-from pipelines.leases import read_leases
+from pipelines.leases import has_ended, read_leases
 from pipelines.manifests import read_if_there, read_manifests
 from pipelines.options import StrictParser
 from pipelines.output_tools import check_output, duration, run_command
@@ -56,7 +56,7 @@ def status(argv: list[str]) -> int:
 def look(output: str, max_age: timedelta, moment: datetime) -> Report:
     """Returns the state of an OUTPUT at a moment, with its runs, newest first."""
     started = _started_runs(output)  # before the manifests are read: a run that is committed in between counts as such
-    leased = {lease.run_id for lease in read_leases(output)}
+    leased = {lease.run_id for lease in read_leases(output) if not has_ended(lease.process)}
     committed = [_committed_run(manifest) for manifest in read_manifests(output)]
     names = {run["run_id"] for run in committed}
     oldest = moment - max_age
@@ -91,7 +91,7 @@ def _committed_run(manifest: dict[str, Any]) -> Report:
 
 
 def _open_run(output: str, name: str, leased: bool, oldest: datetime) -> Report | None:
-    """Returns a run without a manifest; it has failed where its lease is gone, or where it is too old to go still."""
+    """Returns a run without a manifest; it has failed where its lease or process is gone, or where it is too old."""
     content = read_if_there(posixpath.join(output, "runs", name, "started.json"))
     if content is None:
         return None

@@ -1,5 +1,8 @@
 """Leases: one holder, whoever comes when; renewed, lost, given back; and what the main job does with them."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +13,17 @@ import numpy as np
 import pytest
 
 from pipelines import leases, main_job
-from pipelines.leases import LeaseHeldError, hold, read_leases, release, release_run, renew, take
+from pipelines.leases import (
+    LeaseHeldError,
+    has_ended,
+    hold,
+    process_name,
+    read_leases,
+    release,
+    release_run,
+    renew,
+    take,
+)
 
 HOUR, PAST = timedelta(hours=1), timedelta(seconds=-1)
 PHOTOS = ["gs://photos/**"]
@@ -46,6 +59,22 @@ def test_an_expired_lease_is_taken_over(place: str) -> None:
     take(place, "dead", PHOTOS, PAST)
     lease = take(place, "next", PHOTOS, HOUR)
     assert read_leases(place) == [lease]
+
+
+def test_the_lease_of_a_killed_process_is_taken_over(place: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    take(place, "killed", PHOTOS, HOUR, process_name(child.pid))
+    with pytest.raises(LeaseHeldError):
+        take(place, "next", PHOTOS, HOUR)
+    child.kill()
+    child.communicate()
+    take(place, "next", PHOTOS, HOUR)
+    assert holders(place) == ["next"]
+
+
+def test_processes_of_other_machines_are_not_judged() -> None:
+    assert not has_ended("") and not has_ended(process_name(os.getpid()))
+    assert has_ended(process_name(2**22 + 1)) and not has_ended(f"another-boot pid:[1] {2**22 + 1}")
 
 
 @pytest.mark.parametrize("before", [[], ["dead"]], ids=["free", "expired"])

@@ -20,6 +20,11 @@ from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines import job, main_job
+from pipelines.leases import release_run
+from pipelines.manifests import read_manifests
+from pipelines.rewrites import compact, forget
+from pipelines.show import newest_rows
+from pipelines.vacuum import main as vacuum
 from transforms import audit
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -126,6 +131,19 @@ def test_a_rerun_finds_everything_unchanged(tell: Run, output: Any, monkeypatch:
     assert tell(pairs, "--wave-size=2", "--shards=3", "--batch-size=1")[0] == 0
     assert output.outcomes(2) == {"unchanged": 5}
     assert output.rows("stories", 2) == output.rows("dead_letters", 2) == []
+
+
+def test_merged_nights_are_still_done(tell: Run, output: Any) -> None:
+    tell(vectors(2))
+    tell([*vectors(3), ("bad", [1.0])])
+    assert compact(output.location) is not None
+    assert vacuum([output.location, "--older-than=0d"]) == 0
+    assert tell([*vectors(3), ("bad", [1.0])])[0] == 0
+    assert read_manifests(output.location)[2]["counts"] == {"unchanged": 4}
+    assert forget(output.location, ["photo 00"]) is not None
+    assert tell([*vectors(3), ("bad", [1.0])])[0] == 0  # the photo was not deleted before, so it is new
+    assert read_manifests(output.location)[3]["counts"] == {"story": 1, "unchanged": 3}
+    assert len(newest_rows(output.location)) == 3
 
 
 def test_a_second_style_is_told_alone(tell: Run, output: Any) -> None:
@@ -344,6 +362,7 @@ def test_a_run_that_another_overtook(tell: Run, output: Any, monkeypatch: pytest
 
     def overtake(run: Any, files: Any) -> Any:
         monkeypatch.setattr(main_job, "commit", commit)
+        release_run(output.location, run.run_id)  # as if it had expired
         assert tell(vectors(2))[0] == 0
         return commit(run, files)
 

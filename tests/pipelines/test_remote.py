@@ -17,9 +17,13 @@ from model_handlers.stories import StoryHandler
 from pipelines import remote
 from pipelines.commits import CommitConflictError, TooManyDeadLettersError, commit
 from pipelines.job import make_parts
+from pipelines.leases import read_leases
 from pipelines.main_job import new_run
+from pipelines.manifests import read_manifests
 from pipelines.remote import commit_or_refuse, fresh_features, run_single
+from pipelines.rewrites import compact
 from pipelines.settings import resolve
+from pipelines.vacuum import main as vacuum
 from transforms.records import Listing
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -82,6 +86,17 @@ def test_a_rerun_and_more_photos_and_styles(submit: Any, write_features: Any, ou
     assert output.outcomes(2) == {"story": 5, "unchanged": 4, "dead_letter": 1}
     submit(features=write_features(vectors(4)), style="swift")
     assert output.outcomes(3) == {"unchanged": 4}
+
+
+def test_merged_nights_are_still_done(submit: Any, write_features: Any, output: Any) -> None:
+    submit(features=write_features([*vectors(2), ("bad", [1.0])]))
+    submit(features=write_features([*vectors(3), ("bad", [1.0])]))
+    assert compact(output.location) is not None
+    assert vacuum([output.location, "--older-than=0d"]) == 0
+    submit(features=write_features([*vectors(3), ("bad", [1.0])]))
+    counts = [manifest["counts"] for manifest in read_manifests(output.location)]
+    assert counts[2] == {"unchanged": 4}
+    assert read_leases(output.location) == []
 
 
 def test_vectors_have_the_rows_that_waves_write(
