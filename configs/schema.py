@@ -88,7 +88,7 @@ class RunConfig(BaseModel):
     shift: Shift | None = Field(
         None,
         description="how to shift: mean moves a photo's vector to the style's mean, spread also stretches it as the "
-        "style is spread, nearest moves it to the style's passage that is nearest to the photo",
+        "style is spread, nearest moves it to one of the style's passages that are nearest to the photo",
     )
     captions: Captioning | None = Field(
         None, description="where captions come from: the caption bank, the pack's caption writer, or both"

@@ -5,6 +5,8 @@ import numpy as np
 from model_handlers.handler import LazyModel, Placement
 from model_handlers.packs import open_once
 
+NEAR = 12  # passages that a photo may go on with
+
 
 class ReadySpread:
     """A style's map, or the mean of several, read from the pack where it is first needed.
@@ -40,10 +42,16 @@ class ReadyPassages:
         self._placement = placement
         self._files = files
 
-    def nearest(self, direction: np.ndarray) -> np.ndarray:
-        """Returns the vector `[S]` of the passage that differs from their mean nearest to a direction `[S]`."""
+    def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
+        """Returns the vector `[S]` of one of the NEAR passages that differ from their mean most in a direction `[S]`.
+
+        Args:
+            direction: `[S]`.
+            pick: which one; any number from 0 on.
+        """
         vectors, apart = LazyModel(("ReadyPassages", self._placement.digest, self._files), self._read).get()
-        return vectors[int(np.argmax(apart @ direction))]
+        order = np.argsort(-(apart @ direction), kind="stable")[:NEAR]  # [NEAR]
+        return vectors[order[pick % len(order)]]
 
     def _read(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the vectors `[P, S]`, and as unit vectors how they differ from their mean `[P, S]`."""

@@ -15,6 +15,7 @@ from pipelines.training.texts import book_paragraphs, split_sentences
 
 SHORTEST, LONGEST = 32, 60  # words of a passage
 CONSIDERED = 30_000  # passages of a style that are encoded, at most
+VOTES = 2  # passages that a photo calls near
 FEW = 100  # where fewer passages stand alone, all that have the length are taken
 
 
@@ -124,7 +125,7 @@ def _any_runs(book: Sequence[str]) -> Iterator[list[str]]:
 
 
 def choose(vectors: np.ndarray, photos: np.ndarray, count: int) -> np.ndarray:
-    """Returns the places of up to `count` passages: first those that are nearest to a photo, then the second nearest.
+    """Returns the places of up to `count` passages, those that are among the nearest to most photos.
 
     Args:
         vectors: of passages `[P, S]`.
@@ -133,6 +134,7 @@ def choose(vectors: np.ndarray, photos: np.ndarray, count: int) -> np.ndarray:
     """
     apart = vectors - vectors.mean(axis=0)  # [P, S]
     apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)
-    ranked = np.argsort(-(photos @ apart.T), axis=1, kind="stable")  # [N, P]
-    order = list(dict.fromkeys(ranked.T.reshape(-1).tolist()))
-    return np.sort(np.asarray(order[:count], np.int64))
+    few = min(VOTES, len(vectors))
+    nearest = np.argpartition(-(photos @ apart.T), few - 1, axis=1)[:, :few]  # [N, few]
+    votes = np.bincount(nearest.reshape(-1), minlength=len(vectors))  # [P]
+    return np.sort(np.argsort(-votes, kind="stable")[:count])

@@ -79,8 +79,13 @@ class Spread(Protocol):
 class Passages(Protocol):
     """The sentence vectors of a style's passages, read where they are first needed."""
 
-    def nearest(self, direction: np.ndarray) -> np.ndarray:
-        """Returns the vector `[S]` of the passage that differs from their mean nearest to a direction `[S]`."""
+    def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
+        """Returns the vector `[S]` of one of the passages that differ from their mean nearest to a direction `[S]`.
+
+        Args:
+            direction: `[S]`.
+            pick: which one, of a few; any number from 0 on.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,7 @@ class StyleVectors:
         source: the style that is taken out, c `[S]` float32.
         target: the style that is put in, b `[S]` float32.
         spread: what differs from c is mapped by it, A; None where it stays as it is.
-        passages: the passage nearest to what differs from c takes b's place; None where b is for all photos.
+        passages: one that is near to what differs from c takes b's place; None where b is for all photos.
     """
 
     source: np.ndarray

@@ -1,5 +1,6 @@
 """The photo's way through the networks: features, captions, style shift and stories."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,16 +50,16 @@ def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
     return Matched(photo, tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
 
 
-def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float) -> np.ndarray:
+def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
     """Returns F(x) = x - c + b `[S]` (SPEC section 8); A (x - c) + b where the style has a spread A; x - c + p where it
-    has passages, with the vector p of the one nearest to x - c.
+    has passages, with the vector p of one near to x - c, of which `pick` chooses.
 
     A strength s other than 1 gives (1 - s) x + s F(x), which by the mean scales both c and b.
     """
     if shift.spread is not None or shift.passages is not None:
         apart = vector - shift.source  # [S]
         moved = shift.spread.matrix() @ apart if shift.spread is not None else apart  # [S]
-        shifted = moved + (shift.passages.nearest(apart) if shift.passages is not None else shift.target)  # [S]
+        shifted = moved + (shift.passages.near(apart, pick) if shift.passages is not None else shift.target)  # [S]
         return shifted if strength == 1.0 else vector + np.float32(strength) * (shifted - vector)
     if strength == 1.0:
         return vector - shift.source + shift.target
@@ -72,9 +73,10 @@ def shift_each_style(
     """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
     second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
+    pick = zlib.crc32(matched.photo.photo_id.encode())  # so that photos alike need not go on alike
     for style in matched.photo.styles:
         shift = styles[style]
-        shifted = shift_style(vector, shift, strength)  # [S]
+        shifted = shift_style(vector, shift, strength, pick)  # [S]
         if alone:
             own = shift_style(shift.source, replace(shift, passages=None), strength)  # [S]
             shifted = np.stack([shifted, own])  # [2, S]

@@ -28,7 +28,8 @@ class DecoderConfig(TextLengths):
         pack: the pack among whose networks, captions and styles it will work.
         start: training of a sentence encoder, or a pack, whose decoder it begins as; by default `pack`'s own.
         stories: share of batches that are stories, with shifted mean vectors as contexts.
-        near: share of the stories whose passage is one of those nearest to the opening, as in use.
+        near: share of the stories whose passage is one of those nearest to the opening, as in use; each passage of a
+            style comes as often, or a few that are near to much would be learned and the others not.
         vague: share of the stories whose context has the style's mean vector instead of the passage's own; what is left
             of the stories have any passage of the books.
         plain: share of batches that are captions, with mean vectors as they are.
@@ -82,6 +83,7 @@ class DecoderTask(Task):
         queries = np.random.default_rng(0).permutation(len(stories.openings))
         held = max(1, len(queries) // 50)
         self.dev, self.train = queries[:held], queries[held:]
+        self.likely = [passage_shares(rows[self.train]) for rows in stories.rows]  # of each style [train x passages]
 
     def _draw(self, draw: np.random.Generator) -> tuple[str, list[np.ndarray], Tensor]:
         """Returns a batch's kind, its texts, and its contexts `[N, S]`."""
@@ -97,23 +99,37 @@ class DecoderTask(Task):
             texts = [self.stories.captions[query] for query in drawn]
             rows = self._of_one_length(texts, draw)
             return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw)
-        passages, targets = self._passages(drawn, draw)  # [M], [M, S]
+        drawn, passages, targets = self._passages(drawn, draw)  # [M], [M], [M, S]
         texts = [self.stories.compose(query, place) for query, place in zip(drawn, passages, strict=True)]
         rows = self._of_one_length(texts, draw)
         strength = draw.uniform(config.least_strength, 2 - config.least_strength, (len(rows), 1))  # [N, 1]
         shift = torch.as_tensor((strength * (targets[rows] - self.stories.source)).astype(np.float32))  # [N, S]
         return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw) + shift
 
-    def _passages(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the place of a passage for each opening `[M]`, and what takes the caption style's place `[M, S]`."""
+    def _passages(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns openings `[M]`, the place of a passage for each `[M]`, and what takes the caption style's place
+        `[M, S]`.
+
+        Args:
+            queries: openings `[M]`; those of far passages stay.
+            draw: of all choices.
+        """
         stories, config = self.stories, self.config
         style = draw.integers(len(stories.styles), size=len(queries))  # [M]
-        near = stories.rows[style, queries, draw.integers(stories.rows.shape[2], size=len(queries))]  # [M]
+        wanted = draw.random(len(queries))  # [M]
+        pairs = np.zeros(len(queries), np.int64)  # [M]
+        for place, likely in enumerate(self.likely):
+            pairs[style == place] = np.searchsorted(likely, wanted[style == place], side="right")
+        pairs = np.minimum(pairs, self.train.size * stories.rows.shape[2] - 1)  # [M]
+        row, column = np.divmod(pairs, stories.rows.shape[2])  # [M], [M]
         kind = draw.random(len(queries))  # [M]
         vague = kind < config.vague  # [M]
         far = kind >= config.vague + config.near  # [M]
-        places = np.where(far, draw.integers(len(stories.passages), size=len(queries)), near)  # [M]
-        return places, np.where(vague[:, None], stories.styles[style], stories.vectors[places].astype(np.float32))
+        openings = np.where(far, queries, self.train[row])  # [M]
+        any_passage = draw.integers(len(stories.passages), size=len(queries))  # [M]
+        places = np.where(far, any_passage, stories.rows[style, openings, column])  # [M]
+        targets = np.where(vague[:, None], stories.styles[style], stories.vectors[places].astype(np.float32))  # [M, S]
+        return openings, places, targets
 
     def _of_one_length(self, texts: list[np.ndarray], draw: np.random.Generator) -> np.ndarray:
         """Returns the places of texts of like length that fill a batch."""
@@ -162,3 +178,13 @@ class DecoderTask(Task):
     def _nll(self, texts: list[np.ndarray], contexts: Tensor) -> float:
         ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
         return float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))
+
+
+def passage_shares(rows: np.ndarray) -> np.ndarray:
+    """Returns rising sums `[Q x passages]`, up to 1, of pairs' chances, by which each passage comes as often.
+
+    Args:
+        rows: the passages of each opening `[Q, passages]`.
+    """
+    _, which, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    return np.cumsum(1 / counts[which.reshape(-1)]) / len(counts)

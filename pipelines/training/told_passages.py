@@ -14,6 +14,7 @@ from pipelines.settings import pack_choices
 from pipelines.spreads import photo_means
 
 BATCH = 64  # passages told at once
+INDEFINITE = 2  # times "a" in a story; more of them describe what is seen, as captions do
 LEAST = 100
 """Passages that a style keeps, however badly they are told."""
 
@@ -63,5 +64,7 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
 
 
 def _cost(passage: Passage | Exception) -> float:
-    """Returns a passage's cost a word; one that could not be told costs more than any other."""
-    return float("inf") if isinstance(passage, Exception) else passage.cost / (passage.words + 1)
+    """Returns a passage's cost a word; infinite where it could not be told, or describes as captions do."""
+    if isinstance(passage, Exception) or sum(word in ("a", "an") for word in passage.passage.split()) > INDEFINITE:
+        return float("inf")
+    return passage.cost / (passage.words + 1)

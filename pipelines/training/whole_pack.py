@@ -63,7 +63,7 @@ class PackConfig:
     version: str = "1"
     styles: dict[str, list[str]] = field(default_factory=dict)
     passages: int = 2000
-    dearest: float = 0.6
+    dearest: float = 1.0
     defaults: dict[str, Any] = field(default_factory=dict)
 
 

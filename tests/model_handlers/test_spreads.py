@@ -4,7 +4,9 @@ import pickle
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
+from model_handlers import spreads
 from model_handlers.handler import Placement
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
@@ -25,8 +27,8 @@ def test_maps_and_their_mean(tiny_pack: Callable[..., Pack], place: Callable[...
     assert one.matrix().dtype == mixed.dtype == np.float32
 
 
-def test_the_nearest_passage_is_seen_from_their_mean(
-    tiny_pack: Callable[..., Pack], place: Callable[..., Placement]
+def test_near_passages_are_seen_from_their_mean(
+    tiny_pack: Callable[..., Pack], place: Callable[..., Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sea, sky = np.array([[10, 1], [10, 0], [10, -1]], "f2"), np.array([[90, 0]], "f2")
 
@@ -37,6 +39,10 @@ def test_the_nearest_passage_is_seen_from_their_mean(
     passages = ReadyPassages(where, ("a.npy",))
     assert len(pickle.dumps(passages)) < 1000  # the vectors themselves do not travel
     for direction, wanted in (([1, 2], [10, 1]), ([9, -1], [10, -1])):  # though all are nearest to [9, 0] itself
-        found = passages.nearest(np.array(direction, "f4"))
+        found = passages.near(np.array(direction, "f4"), 0)
         assert found.tolist() == wanted and found.dtype == np.float32
-    assert ReadyPassages(where, ("a.npy", "b.npy")).nearest(np.array([1, 0], "f4")).tolist() == [90, 0]
+    assert ReadyPassages(where, ("a.npy", "b.npy")).near(np.array([1, 0], "f4"), 0).tolist() == [90, 0]
+    picked = [passages.near(np.array([1, 2], "f4"), pick).tolist() for pick in range(4)]
+    assert picked == [[10, 1], [10, 0], [10, -1], [10, 1]], "one after the other, and from the first again"
+    monkeypatch.setattr(spreads, "NEAR", 2)
+    assert passages.near(np.array([1, 2], "f4"), 2).tolist() == [10, 1]

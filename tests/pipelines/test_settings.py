@@ -108,9 +108,9 @@ def test_passages_of_styles_and_mixtures(story_pack: Pack, tmp_path: Path) -> No
     romance, both = (shift.passages for shift in settings.styles.values())
     assert romance and both
     direction = np.eye(48, dtype="f4")[1]
-    np.testing.assert_array_equal(romance.nearest(direction), direction)
-    np.testing.assert_array_equal(romance.nearest(-direction).nonzero(), [[0]])  # the first of two that are as far
-    np.testing.assert_array_equal(both.nearest(-direction), -direction)
+    np.testing.assert_array_equal(romance.near(direction, 0), direction)
+    np.testing.assert_array_equal(romance.near(-direction, 0).nonzero(), [[0]])  # the first of two that are as far
+    np.testing.assert_array_equal(both.near(-direction, 0), -direction)
     assert all(shift.passages is None for shift in settings_of(pack, style="romance,plain").styles.values())
     found = problems(pack, features="f.parquet", device="cpu", style="plain+romance,narrow", shift="nearest")
     assert found == [

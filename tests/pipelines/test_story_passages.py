@@ -74,9 +74,10 @@ def test_books_are_read_by_paragraph_or_by_line(tmp_path: Path) -> None:
     assert [len(book) for book in read_books(files, by_line=True)] == [3, 2]
 
 
-def test_passages_nearest_to_photos_are_chosen_first() -> None:
+def test_passages_near_to_most_photos_are_chosen() -> None:
     vectors = np.asarray([[3, 0], [-1, 0], [-1, 1], [-1, -1]], np.float32)  # [P, S], their mean is 0
-    photos = np.asarray([[1, 0], [2, 0], [-1, 1.1]], np.float32)  # [N, S]
-    assert choose(vectors, photos, 2).tolist() == [0, 2]
-    assert choose(vectors, photos, 3).tolist() == [0, 1, 2]  # the third photo's second
+    photos = np.asarray([[-1, 0.1], [-1, 0.2], [-1, -0.1], [1, 1]], np.float32)  # [N, S]
+    assert choose(vectors, photos, 1).tolist() == [1]  # near to three photos
+    assert choose(vectors, photos, 2).tolist() == [1, 2]  # to three of the photos too
+    assert choose(vectors, photos, 3).tolist() in ([0, 1, 2], [1, 2, 3])
     assert choose(vectors, photos, 99).tolist() == [0, 1, 2, 3]

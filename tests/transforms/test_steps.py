@@ -103,8 +103,8 @@ def test_shift_with_a_spread_by_hand(strength: float, expected: list[float]) -> 
 class Compass:
     """Passages to the east and to the north."""
 
-    def nearest(self, direction: np.ndarray) -> np.ndarray:
-        return np.array([7, 0] if direction[0] > direction[1] else [0, 7], "f4")
+    def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
+        return np.array([7, 0] if (direction[0] > direction[1]) == (pick % 2 == 0) else [0, 7], "f4")
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,13 @@ def test_shift_to_the_nearest_passage_by_hand(vector: list[float], strength: flo
     shifted = shift_style(np.array(vector, "f4"), shift, strength)
     assert shifted.dtype == np.float32
     np.testing.assert_array_equal(shifted, expected)
-    telling = Matched(photo("a", "romance"), ()), np.array(vector, "f4")
-    ((_, pair),) = shift_each_style(telling, {"romance": shift}, strength, alone=True)
-    np.testing.assert_array_equal(pair[0], expected)
-    np.testing.assert_array_equal(pair[1], shift_style(SHIFT.source, SHIFT, strength))  # b, whatever the passages
+    for photo_id, pick in (("a", 0xE8B7BE43), ("c", 0x06B9DF6F), ("", 0)):  # by CRC-32
+        matched = Matched(Photo("a", "1", photo_id, 3, 2, ("romance",)), ())
+        ((_, pair),) = shift_each_style((matched, np.array(vector, "f4")), {"romance": shift}, strength, alone=True)
+        np.testing.assert_array_equal(pair[0], shift_style(np.array(vector, "f4"), shift, strength, pick))
+        np.testing.assert_array_equal(pair[1], shift_style(SHIFT.source, SHIFT, strength))  # b, whatever the passages
+    other = shift_style(np.array(vector, "f4"), shift, strength, 1)
+    assert (other == shifted).all() == (strength == 0)
 
 
 def test_shift_is_taken_out_before_it_is_put_in() -> None:
