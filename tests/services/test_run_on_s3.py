@@ -1,6 +1,7 @@
 """The main job on this machine with photos and stories in an S3 bucket."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
     for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
         monkeypatch.setenv(name, value)
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()  # all servers share one store
     filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
     filesystem.mkdir("photos")
     for name in NAMES:
