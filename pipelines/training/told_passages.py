@@ -47,7 +47,7 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
     Each is told about the caption of the pack's bank that it is nearest to, and without a beam.
     """
     where, choices = Placement(pack.location, pack.digest), pack_choices(pack)
-    rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat)
+    rules = SearchRules(0, choices.max_words, choices.no_repeat)
     handler = StoryHandler(where, pack.card["defaults"]["decoder"], 1, batch_size=BATCH, rules=rules)
     network = handler.load_model()
     source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
@@ -59,12 +59,15 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
         told: list[Passage | Exception] = []
         for first in range(0, len(vectors), BATCH):
             told += handler.run_inference(list((nearest + vectors)[first : first + BATCH]), network)
-        costs[style] = np.asarray([_cost(passage) for passage in told])  # [P]
+        costs[style] = np.asarray([_cost(passage, choices.min_words) for passage in told])  # [P]
     return costs
 
 
-def _cost(passage: Passage | Exception) -> float:
-    """Returns a passage's cost a word; infinite where it could not be told, or describes as captions do."""
-    if isinstance(passage, Exception) or sum(word in ("a", "an") for word in passage.passage.split()) > INDEFINITE:
+def _cost(passage: Passage | Exception, least: int) -> float:
+    """Returns a passage's cost a word; infinite where it could not be told, ends before the `least` words of a story, or
+    describes as captions do."""
+    if isinstance(passage, Exception) or passage.words < least:
+        return float("inf")
+    if sum(word in ("a", "an") for word in passage.passage.split()) > INDEFINITE:
         return float("inf")
     return passage.cost / (passage.words + 1)
