@@ -26,7 +26,7 @@ from pipelines.training.whole_pack import measure  # noqa: E402
 from transforms.rows import Row  # noqa: E402
 
 PAGE = ROOT / "docs" / "quality.md"
-SHOWN, ABLATED = 20, 40  # photos
+SHOWN, ABLATED = 20, 20  # photos
 CAPTIONS = 3
 
 WANTED = {  # path of a figure: what is asked for at least, and what is hoped for

@@ -64,7 +64,7 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
 
 
 def _cost(passage: Passage | Exception, least: int) -> float:
-    """Returns a passage's cost a word; infinite where it could not be told, ends before the `least` words of a story, or
+    """Returns a passage's cost a word; infinite where it could not be told, has not the `least` words of a story, or
     describes as captions do."""
     if isinstance(passage, Exception) or passage.words < least:
         return float("inf")
