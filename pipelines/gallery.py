@@ -1,6 +1,5 @@
 """The morning page: `python -m pipelines.gallery OUTPUT --output DIR`."""
 
-import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from pipelines.gallery_page.records import (
 from pipelines.gallery_page.thumbnails import Limits, thumbnail_name, update_thumbnails
 from pipelines.manifests import read_manifests
 from pipelines.options import StrictParser
+from pipelines.output_tools import run_command
 from transforms.decoding import DEFAULT_MAX_PIXELS
 from transforms.load_images import DEFAULT_MAX_BYTES
 from transforms.rows import Row
@@ -33,19 +33,12 @@ EPILOG = "Exit codes: 0 done; 1 the page could not be made; 2 options are wrong,
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0, 1 where the page could not be made, 2 where an option is wrong."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    try:
-        flags = command_line().parse_args(argv)
-        make_gallery(flags)
-    except ConfigError as error:
-        print("No page was made:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; an earlier page is still whole", file=sys.stderr)
-        return 1
-    except Exception:  # each store's client raises errors of its own
-        logging.exception("The page could not be made")
-        return 1
+    stopped = "Stopped; an earlier page is still whole"
+    return run_command(_run, argv, "No page was made:", stopped, "The page could not be made")
+
+
+def _run(argv: list[str]) -> int:
+    make_gallery(command_line().parse_args(argv))
     return 0
 
 

@@ -10,7 +10,9 @@ from datetime import timedelta
 import fsspec
 
 from configs.schema import ConfigError
+from model_handlers.pack_card import PackError
 from pipelines.commits import CommitConflictError
+from pipelines.options import StrictParser
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -34,21 +36,44 @@ def check_output(output: str) -> None:
         raise ConfigError([f"{output}: no run has been there; name the --output of the main job"])
 
 
-def run_command(job: Callable[[list[str]], int], argv: list[str]) -> int:
-    """Returns a command's exit code: what the job returns, 2 where options are wrong, 4 where something else is in its
-    way, 1 where it failed."""
+def output_parser(command: str, description: str, epilog: str) -> StrictParser:
+    """Returns a parser whose first argument is an OUTPUT."""
+    parser = StrictParser(
+        prog=f"python -m pipelines.{command}", description=description, epilog=epilog, allow_abbrev=False
+    )
+    parser.add_argument("output", metavar="OUTPUT", help="--output of the main job, a folder or URI")
+    return parser
+
+
+def run_command(
+    job: Callable[[list[str]], int],
+    argv: list[str],
+    refused: str = "Nothing was done:",
+    stopped: str = "Stopped",
+    failed: str = "The command failed",
+) -> int:
+    """Returns a command's exit code: what the job returns, 2 where options or a pack are wrong, 4 where something else
+    is in its way, 1 where it failed or was stopped.
+
+    Args:
+        job: does the work.
+        argv: its command line.
+        refused: said before what is wrong.
+        stopped: said at Ctrl-C.
+        failed: said with the error.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         return job(argv)
-    except ConfigError as error:
-        print("Nothing was done:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+    except (ConfigError, PackError) as error:
+        print(refused, *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return 2
     except CommitConflictError as error:
         print(error, file=sys.stderr)
         return 4
     except KeyboardInterrupt:
-        print("Stopped", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return 1
     except Exception:  # each store's client raises errors of its own
-        logging.exception("The command failed")
+        logging.exception(failed)
         return 1

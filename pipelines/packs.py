@@ -1,16 +1,15 @@
 """Model packs at hand: `python -m pipelines.packs list | show | verify | diff | push`."""
 
 import json
-import logging
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
 from model_handlers.packs import cache_folder
 from pipelines.ending import end_process
 from pipelines.options import StrictParser
+from pipelines.output_tools import run_command
 from pipelines.pack_diff import differences
 from pipelines.pack_push import push
 from pipelines.pack_show import card_facts, card_text, columns, find_packs, listing
@@ -26,19 +25,12 @@ EPILOG = "Exit codes: 0 done; 1 damage or a difference was found, or a copy fail
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0, 1 where a check, a comparison or a copy found something, 2 where an option or a pack is
     wrong."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    try:
-        flags = command_line().parse_args(argv)
-        return COMMANDS[flags.command](flags)
-    except (ConfigError, PackError) as error:
-        print("Nothing was done:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; a copy that was broken off goes on at the next push", file=sys.stderr)
-        return 1
-    except Exception:  # each store's client raises errors of its own
-        logging.exception("The command failed")
-        return 1
+    return run_command(_run, argv, stopped="Stopped; a copy that was broken off goes on at the next push")
+
+
+def _run(argv: list[str]) -> int:
+    flags = command_line().parse_args(argv)
+    return COMMANDS[flags.command](flags)
 
 
 def command_line() -> StrictParser:

@@ -11,8 +11,7 @@ import fsspec
 from pipelines.ending import end_process
 from pipelines.leases import has_ended, read_leases
 from pipelines.manifests import read_if_there, read_manifests
-from pipelines.options import StrictParser
-from pipelines.output_tools import check_output, duration, run_command
+from pipelines.output_tools import check_output, duration, output_parser, run_command
 from pipelines.progress import describe_counts
 
 DESCRIPTION = "Says what the last runs did and how old the newest commit is."
@@ -33,8 +32,7 @@ def main(argv: list[str]) -> int:
 
 def status(argv: list[str]) -> int:
     """Returns 0, 1 or 3, after printing the state of an OUTPUT."""
-    parser = StrictParser(prog="python -m pipelines.status", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
-    parser.add_argument("output", metavar="OUTPUT", help="--output of the main job, a folder or URI")
+    parser = output_parser("status", DESCRIPTION, EPILOG)
     parser.add_argument(
         "--max-age",
         type=duration,

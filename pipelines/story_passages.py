@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from model_handlers.nets.tokeniser import tokenise
+from model_handlers.spreads import apart_from_mean
 from pipelines.training.heroes import HERO, with_hero
 from pipelines.training.lexicon import HER
 from pipelines.training.texts import book_paragraphs, split_sentences
@@ -132,9 +133,7 @@ def choose(vectors: np.ndarray, photos: np.ndarray, count: int) -> np.ndarray:
         photos: what photos' mean vectors differ from the caption style `[N, S]`.
         count: passages wanted.
     """
-    apart = vectors - vectors.mean(axis=0)  # [P, S]
-    apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)
     few = min(VOTES, len(vectors))
-    nearest = np.argpartition(-(photos @ apart.T), few - 1, axis=1)[:, :few]  # [N, few]
+    nearest = np.argpartition(-(photos @ apart_from_mean(vectors).T), few - 1, axis=1)[:, :few]  # [N, few]
     votes = np.bincount(nearest.reshape(-1), minlength=len(vectors))  # [P]
     return np.sort(np.argsort(-votes, kind="stable")[:count])

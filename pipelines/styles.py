@@ -11,7 +11,6 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
-from model_handlers.handler import Placement
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
@@ -93,16 +92,21 @@ def fit_style(argv: list[str]) -> str:
             writer.components.setdefault("styles", {})[flags.name] = file
             for group in ("spreads", "passages"):
                 writer.components.get(group, {}).pop(flags.name, None)
+        count = _passages_wanted(pack, flags)
+        if flags.spread or count:
+            needed = "--spread" if flags.spread else "--passages"
+            means = photo_means(pack, placement, options, needed)  # [N, S]
         if mean.covariance is not None:
-            means = photo_means(pack, placement, options, "--spread")  # [N, S]
             source = shrink(np.cov(means.T, bias=True), len(means))  # [S, S]
             spread = transport(source, shrink(mean.covariance, mean.count))  # [S, S]
             file = writer.add_array(f"spreads/{flags.name}.npy", spread.astype(np.float16))
             writer.components.setdefault("spreads", {})[flags.name] = file
         made_from = {"passages": mean.count, "files": len(files), "min_words": flags.min_words}
-        count = _passages_wanted(pack, flags)
         if count:
-            kept = kept_passages(pack, placement, files, flags.min_words == 0, count, options)
+            passages = passages_to_keep(read_books(files, by_line=flags.min_words == 0))
+            if not passages:
+                raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
+            kept = nearest_passages(pack, encoded(passages, pack, placement, options), means, count)  # [k, S]
             file = writer.add_array(f"passages/{flags.name}.npy", kept.astype(np.float16))
             writer.components.setdefault("passages", {})[flags.name] = file
             made_from["kept"] = len(kept)
@@ -122,30 +126,20 @@ def _passages_wanted(pack: Pack, flags: Namespace) -> int:
     return PASSAGES if pack_choices(pack).shift == "nearest" else 0
 
 
-def kept_passages(
-    pack: Pack, where: Placement, files: list[str], by_line: bool, count: int, options: PipelineOptions
-) -> np.ndarray:
-    """Returns the sentence vectors `[P, S]` of the passages of text files that are nearest to the pack's captions.
+def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: int) -> np.ndarray:
+    """Returns the sentence vectors `[k, S]` of the passages that are nearest to the pack's captions.
 
     Args:
-        pack: encodes them, and has a source style.
-        where: the pack's place.
-        files: URIs of UTF-8 texts.
-        by_line: each line is a paragraph; otherwise blank lines part them.
+        pack: has a source style.
+        vectors: sentence vectors of passages `[P, S]`.
+        means: of photos, see `photo_means` `[N, S]`.
         count: most passages.
-        options: of the pipelines.
 
     Raises:
-        ConfigError: the files hold no passage.
-        PackError: the pack has no source style, or too few captions.
+        PackError: the pack has no source style.
     """
-    passages = passages_to_keep(read_books(files, by_line))
-    if not passages:
-        raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
-    vectors = encoded(passages, pack, where, options)  # [P, S]
     source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
-    photos = photo_means(pack, where, options, "--passages") - source  # [N, S]
-    return vectors[choose(vectors, photos, count)]
+    return vectors[choose(vectors, means - source, count)]
 
 
 def expand_texts(pattern: str) -> list[str]:

@@ -14,8 +14,7 @@ import fsspec
 from pipelines.ending import end_process
 from pipelines.leases import read_leases
 from pipelines.manifests import as_they_stand, is_rewrite, list_files, read_all_manifests, refresh_current
-from pipelines.options import StrictParser
-from pipelines.output_tools import check_output, duration, run_command
+from pipelines.output_tools import check_output, duration, output_parser, run_command
 
 DESCRIPTION = (
     "Removes leftovers of runs that were never committed, and files that were replaced; never what a manifest names."
@@ -30,8 +29,7 @@ def main(argv: list[str]) -> int:
 
 def vacuum(argv: list[str]) -> int:
     """Returns 0, after removing or listing what is not needed."""
-    parser = StrictParser(prog="python -m pipelines.vacuum", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
-    parser.add_argument("output", metavar="OUTPUT", help="--output of the main job, a folder or URI")
+    parser = output_parser("vacuum", DESCRIPTION, EPILOG)
     parser.add_argument(
         "--older-than",
         type=duration,

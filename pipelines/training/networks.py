@@ -212,8 +212,8 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
     words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
     model, places = load_joint(joint), corpus.photos_of("train", "extra")
     seen = corpus.features[places]  # [N, F]
-    shown, about = pseudo_photos(network.pseudo, seen, other_captions(corpus), words)  # [M, F]
     captions = photo_captions(corpus, "train", "extra")[0], other_captions(corpus)
+    shown, about = pseudo_photos(network.pseudo, seen, captions[1], words)  # [M, F]
     pictured, plain = ([words.encode(text) for text in some] for some in captions)
     texts = Tokens.of([*pictured, *about, *plain])
     with torch.inference_mode():

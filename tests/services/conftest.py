@@ -13,7 +13,7 @@ import sys
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -224,6 +224,17 @@ class Cloud:
             timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
+
+    def at_once(self, code: str, names: Sequence[str], seconds: float = 120) -> list[str]:
+        """Returns what Python processes say that run at once, each with a name as its argument."""
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        running = [
+            subprocess.Popen([*command, name], cwd=ROOT, env=self.environment, stdout=pipe, stderr=pipe, text=True)
+            for name in names
+        ]
+        results = [process.communicate(timeout=seconds) for process in running]
+        assert all(process.returncode == 0 for process in running), results
+        return [output.strip() for output, _ in results]
 
     def last_job(self) -> SubmittedJob:
         """Returns the job that was submitted last."""

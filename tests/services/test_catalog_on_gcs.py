@@ -1,8 +1,6 @@
 """Stories in a bucket of Cloud Storage: one holder of a lease, and every command that looks after an OUTPUT."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +68,8 @@ print("SAID", json.dumps(said))
 
 
 def test_one_of_many_takers_holds_the_lease(strict_cloud: Any) -> None:
-    takers = [
-        subprocess.Popen(
-            [sys.executable, "-c", TAKE, f"taker {number}"],
-            cwd=ROOT,
-            env=strict_cloud.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    results = [taker.communicate(timeout=300) for taker in takers]
-    assert sorted(output.strip() for output, _ in results) == ["first", "late True", "late True"], results
+    said = strict_cloud.at_once(TAKE, [f"taker {number}" for number in range(3)], seconds=300)
+    assert sorted(said) == ["first", "late True", "late True"], said
 
 
 def test_commands_on_a_bucket(strict_cloud: Any) -> None:
