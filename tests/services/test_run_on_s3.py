@@ -32,6 +32,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
         monkeypatch.setenv(name, value)
     urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()  # all servers share one store
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # whose clients would ask the server of the test before
     filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
     filesystem.mkdir("photos")
     for name in NAMES:
