@@ -15,9 +15,9 @@ from pipelines.commits import (
     CommitConflictError,
     Run,
     TooManyDeadLettersError,
+    attempts_in,
     commit,
     comparable,
-    done_in,
     start,
 )
 from pipelines.job import Parts, Target, build
@@ -26,9 +26,17 @@ from pipelines.manifests import read_manifests
 from pipelines.output_tools import duration
 from pipelines.progress import summary
 from pipelines.settings import Settings
-from pipelines.sources import Task, allowed, feature_photo, feature_tasks, listed_sources, photo_patterns
+from pipelines.sources import (
+    Task,
+    allowed,
+    feature_photo,
+    feature_tasks,
+    listed_sources,
+    photo_patterns,
+    selection_of,
+)
 from pipelines.waves import remove_scratch
-from transforms.anti_join import SETTLED, Settled, TakeOutDone
+from transforms.anti_join import SETTLED, Attempt, TakeOutDone
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
 from transforms.records import Listing
 from transforms.write import FileRecord
@@ -72,22 +80,23 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
     """Wires the whole job into one pipeline, with the commit as its last step."""
-    config, styles = settings.config, tuple(settings.styles)
+    config = settings.config
     target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
     earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
-    done = (
+    attempts = (
         root
         | "Name earlier runs" >> beam.Create([part for place in range(SHARDS) if (part := earlier[place::SHARDS])])
-        | "Read their ledgers" >> beam.FlatMap(read_done, run.output)
+        | "Read their ledgers" >> beam.FlatMap(read_attempts, run.output)
     )
+    take_out = TakeOutDone(attempts, tuple(settings.styles), selection_of(config))
     features = None
     if config.features:
         tasks = root | "Name feature file" >> beam.Create([config.features]) | "Read it" >> beam.FlatMap(feature_tasks)
-        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> TakeOutDone(done, styles)
+        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
         features = _join_features(tasks, fresh[LISTED])
     else:
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
-        fresh = listings | "Take out done" >> TakeOutDone(done, styles)
+        fresh = listings | "Take out done" >> take_out
     records = build(fresh[LISTED], features, fresh[SETTLED], parts, target)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
@@ -102,11 +111,11 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
 
-def read_done(numbers: list[int], output: str) -> Iterator[Settled]:
-    """Yields what the committed runs of some numbers have settled."""
+def read_attempts(numbers: list[int], output: str) -> Iterator[Attempt]:
+    """Yields what the committed runs of some numbers tried."""
     for manifest in read_manifests(output):
         if manifest["number"] in numbers:
-            yield from done_in(output, manifest)
+            yield from attempts_in(output, manifest)
 
 
 def listing_of(task: Task) -> Listing:

@@ -1,9 +1,12 @@
 """The records that travel between the steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
+DEFERRED = "deferred"
+"""Outcome of what a run listed and left for another night; it never counts as done."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +18,14 @@ class Listing:
         size: bytes, -1 where the object could not be looked at.
         version: generation, etag, or size and modification time.
         styles: styles that this run is to tell of it.
+        modified: seconds since 1970, None where the store does not say.
     """
 
     uri: str
     size: int
     version: str
     styles: tuple[str, ...] = ()
+    modified: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
