@@ -20,6 +20,7 @@ from model_handlers.stories import StoryHandler
 from pipelines.settings import Settings
 from pipelines.sources import allowed
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
+from transforms.copies import tell_copies
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.load_images import LoadImages
 from transforms.records import Listing, Outcome, Photo, StyleVectors
@@ -122,6 +123,7 @@ def _captions(settings: Settings, where: Placement) -> ModelHandler:
 
 
 def build(
+    due: PCollection[Listing],
     listings: PCollection[Listing],
     features: PCollection[tuple[Photo, np.ndarray]] | None,
     settled: PCollection[Outcome],
@@ -131,7 +133,8 @@ def build(
     """Returns the records of all files that the pipeline writes.
 
     Args:
-        listings: objects to tell, each uri once.
+        due: objects to tell, each uri once.
+        listings: the same, copies with the first of them; unused where there are feature vectors.
         features: their ready-made feature vectors; None where photos are read.
         settled: outcomes of objects that need no telling.
         parts: the steps.
@@ -147,11 +150,11 @@ def build(
         assert parts.load is not None and parts.features is not None
         pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
         features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
-    stories = _tell(features, keep, parts, target)
+    stories = _tell(features, keep, parts, target) | "Tell copies" >> beam.FlatMap(tell_copies)
     dead = letters | "Gather dead letters" >> beam.Flatten()
     outcomes = _outcomes(stories, dead)
     ledger = (
-        (listings | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
+        (due | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
         | "Add settled outcomes" >> beam.Flatten()
         | "Make ledger rows" >> beam.Map(ledger_row, parts.told_by["pack_digest"], parts.told_by["settings_digest"])
     )

@@ -25,7 +25,7 @@ from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
 from pipelines.sources import collect, listed_sources, source_problems
-from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
+from pipelines.waves import count_photos, cut_into_waves, remove_scratch, run_waves, worker_threads
 from transforms.redaction import settings_without_secrets, without_secrets
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
@@ -93,7 +93,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
-        progress = Progress(len(tasks))
+        progress = Progress(count_photos(tasks))
         try:
             waves = cut_into_waves(tasks, config.wave_size)
             files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)

@@ -31,12 +31,14 @@ from pipelines.sources import (
     allowed,
     feature_photo,
     feature_tasks,
+    identify_vector,
     listed_sources,
     photo_patterns,
     selection_of,
 )
 from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Attempt, TakeOutDone
+from transforms.copies import FindCopies, JoinCopies
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
 from transforms.records import Listing
 from transforms.write import FileRecord
@@ -93,11 +95,13 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
     if config.features:
         tasks = root | "Name feature file" >> beam.Create([config.features]) | "Read it" >> beam.FlatMap(feature_tasks)
         fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
-        features = _join_features(tasks, fresh[LISTED])
+        photos = fresh[LISTED] | "Identify" >> beam.Map(identify_vector) | "Join copies" >> JoinCopies()
+        features = _join_features(tasks, photos)
     else:
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
         fresh = listings | "Take out done" >> take_out
-    records = build(fresh[LISTED], features, fresh[SETTLED], parts, target)
+        photos = fresh[LISTED] | "Find copies" >> FindCopies(config.max_bytes, allowed(config))
+    records = build(fresh[LISTED], photos, features, fresh[SETTLED], parts, target)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
 

@@ -5,6 +5,7 @@ import heapq
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from pipelines.manifests import read_manifests
 from pipelines.output_tools import AGE, duration
 from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
+from transforms.audit import LostPhotoError
+from transforms.copies import each_listing, find_copies, put_together
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import DEFERRED, Listing, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
@@ -84,7 +87,8 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
 def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     """Returns the photo record of a ready-made feature vector, beside the vector."""
     listing, feature = task
-    return Photo(listing.uri, listing.version, listing.version, None, None, listing.styles), feature
+    photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
+    return replace(photo, copies=tuple(copies)), feature
 
 
 def photo_patterns(config: RunConfig) -> list[str]:
@@ -162,7 +166,30 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
             listed.append((listing, feature))
         seen.add(listing.uri)
     tasks, left = _select(listed, styles, tried_before(run), selection_of(config))
-    return tasks, settled + left
+    return _join_copies(tasks, config), settled + left
+
+
+def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
+    """Returns the tasks less copies, which go with the first of them.
+
+    Raises:
+        LostPhotoError: one would be lost, or told twice.
+    """
+    listings = [listing for listing, _ in tasks]
+    if config.features:
+        joined = put_together(listings, map(identify_vector, listings))
+    else:
+        joined = find_copies(listings, config.max_bytes, allowed(config))
+    after = [listing.uri for one in joined for listing in each_listing(one)]
+    if sorted(after) != sorted(listing.uri for listing in listings):
+        raise LostPhotoError(f"{len(listings)} photos became {len(after)} when copies were looked for")
+    vectors = {listing.uri: feature for listing, feature in tasks}
+    return [(listing, vectors[listing.uri]) for listing in joined]
+
+
+def identify_vector(listing: Listing) -> Listing:
+    """Returns the listing of a feature vector with its photo id."""
+    return replace(listing, photo_id=listing.version)
 
 
 def _select(

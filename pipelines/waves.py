@@ -16,6 +16,7 @@ from pipelines.commits import Run, count_outcomes
 from pipelines.job import Parts, Target, build
 from pipelines.progress import Progress
 from pipelines.sources import Task, feature_photo
+from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.storage import write_whole
 from transforms.write import FileRecord
@@ -39,6 +40,11 @@ def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
         yield wave
 
 
+def count_photos(tasks: Iterable[Task]) -> int:
+    """Returns how many photos are to be told, copies too."""
+    return sum(1 + len(listing.copies) for listing, _ in tasks)
+
+
 def run_waves(
     run: Run,
     parts: Parts,
@@ -55,7 +61,7 @@ def run_waves(
         target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)))
         records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
         files += records
-        progress.advance(len(wave), count_outcomes(records))
+        progress.advance(count_photos(wave), count_outcomes(records))
     return files
 
 
@@ -65,12 +71,13 @@ def _run_wave(
     report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
+        due = listings | "Name copies" >> beam.FlatMap(each_listing)
         features = None
         if parts.load is None:
             vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=False)
             features = vectors | "Name vectors" >> beam.Map(feature_photo)
         outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
-        records = build(listings, features, outcomes, parts, target)
+        records = build(due, listings, features, outcomes, parts, target)
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
     return read_report(report)

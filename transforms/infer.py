@@ -19,17 +19,17 @@ def photo_of(key: Photo | Telling) -> Photo:
 
 
 def part_failure(element: tuple[Photo | Telling, Any], stage: str) -> Iterator[Any]:
-    """Yields the element, or where its result is an error the dead letter of its photo under the tag DEAD_LETTERS."""
+    """Yields the element, or where its result is an error the dead letters of its photo and of the photo's copies under
+    the tag DEAD_LETTERS."""
     key, result = element
     if not isinstance(result, Exception):
         yield element
         return
-    photo = photo_of(key)
     style = key.style if isinstance(key, Telling) else None
-    letter = DeadLetter(
-        photo.uri, photo.version, photo.photo_id, stage, type(result).__name__, str(result), False, style
-    )
-    yield TaggedOutput(DEAD_LETTERS, letter)
+    error, message = type(result).__name__, str(result)
+    for photo in photo_of(key).wanting(style):
+        letter = DeadLetter(photo.uri, photo.version, photo.photo_id, stage, error, message, False, style)
+        yield TaggedOutput(DEAD_LETTERS, letter)
 
 
 @dataclass(eq=False)

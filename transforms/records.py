@@ -1,6 +1,7 @@
 """The records that travel between the steps."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,8 @@ class Listing:
         version: generation, etag, or size and modification time.
         styles: styles that this run is to tell of it.
         modified: seconds since 1970, None where the store does not say.
+        photo_id: sha256 of its bytes, in hex, where they were read before.
+        copies: listings with the same bytes, which are told with this one.
     """
 
     uri: str
@@ -26,6 +29,8 @@ class Listing:
     version: str
     styles: tuple[str, ...] = ()
     modified: float | None = field(default=None, compare=False)
+    photo_id: str | None = None
+    copies: tuple["Listing", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Photo:
         width: pixels, after the EXIF rotation; None for ready-made feature vectors.
         height: pixels, likewise.
         styles: styles that this run is to tell of it.
+        copies: photos with the same bytes, each with styles of its own; what becomes of this one becomes of them.
     """
 
     uri: str
@@ -47,6 +53,23 @@ class Photo:
     width: int | None
     height: int | None
     styles: tuple[str, ...] = ()
+    copies: tuple["Photo", ...] = ()
+
+    def each(self) -> Iterator["Photo"]:
+        """Yields the photo and its copies, each for itself."""
+        yield replace(self, copies=()) if self.copies else self
+        yield from self.copies
+
+    def wanting(self, style: str | None) -> Iterator["Photo"]:
+        """Yields the photo and its copies, each for itself, that are to be told in a style; all where it is None."""
+        for photo in self.each():
+            if style is None or not self.copies or style in photo.styles:
+                yield photo
+
+    @property
+    def all_styles(self) -> tuple[str, ...]:
+        """Returns the styles to tell of the photo or of one of its copies."""
+        return tuple(dict.fromkeys(style for photo in self.each() for style in photo.styles))
 
 
 @dataclass(frozen=True)

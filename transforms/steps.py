@@ -74,7 +74,7 @@ def shift_each_style(
     second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
     pick = zlib.crc32(matched.photo.photo_id.encode())  # so that photos alike need not go on alike
-    for style in matched.photo.styles:
+    for style in matched.photo.all_styles:
         shift = styles[style]
         shifted = shift_style(vector, shift, strength, pick)  # [S]
         if alone:

@@ -2,16 +2,22 @@
 twice."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import check_config
+from model_handlers.captions import CaptionHandler
+from model_handlers.features import FeatureHandler
+from model_handlers.handler import LazyModel
 from model_handlers.packs import Pack
+from model_handlers.stories import StoryHandler
 from pipelines.catalog import open_stories
 from pipelines.job import make_parts
 from pipelines.main_job import new_run, tell_stories
@@ -130,3 +136,81 @@ def test_vectors_have_no_time(write_features: Any) -> None:
     features = write_features([("a", [1.0])])
     (problem,) = source_problems(check_config({"features": features, "since": "2d"}))
     assert "--since" in problem and "no time" in problem
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Returns how many items each network has seen so far, which later runs in this process add to."""
+    counts: dict[str, int] = {}
+    for handler in (FeatureHandler, CaptionHandler, StoryHandler):
+
+        def count(self: Any, batch: Any, model: Any, infer: Any = handler.infer, name: str = handler.__name__) -> Any:
+            counts[name] = counts.get(name, 0) + len(batch)
+            return infer(self, batch, model)
+
+        monkeypatch.setattr(handler, "infer", count)
+    return counts
+
+
+def test_the_same_bytes_go_through_the_networks_once(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int]
+) -> None:
+    twins = [album / "0 again.png", album / "sub" / "9.png", album / "0.jpg"]
+    (album / "sub").mkdir()
+    for name in twins:
+        name.write_bytes((album / "0.png").read_bytes())
+    (album / "worse.jpg").write_bytes(b"text")
+    assert tell(input=[str(album)], wave_size=2) == {"story": 9, "dead_letter": 2}
+    assert counted == {"FeatureHandler": 6, "CaptionHandler": 6, "StoryHandler": 6}
+    rows = {row["uri"]: row for row in output.rows("stories")}
+    first = rows[str(album / "0.png")]
+    assert all(rows[str(name)] == first | {"uri": str(name)} for name in twins)
+    assert len({row["photo_id"] for row in rows.values()}) == 6
+    assert [Path(row["uri"]).name for row in output.rows("dead_letters")] == ["bad.jpg", "worse.jpg"]
+
+
+def test_copies_want_styles_of_their_own(tell: Tell, album: Path, output: Any, counted: dict[str, int]) -> None:
+    tell(input=[f"{album}/0.png"], style="romance")
+    (album / "copy.png").write_bytes((album / "0.png").read_bytes())
+    counted.clear()
+    found = tell(input=[f"{album}/0.png", f"{album}/copy.png"], style="romance,swift")
+    assert found == {"unchanged": 1, "story": 3} and counted["StoryHandler"] == 2
+    told_now = [(Path(row["uri"]).name, row["style"]) for row in output.rows("stories", 2)]
+    assert told_now == [("0.png", "swift"), ("copy.png", "romance"), ("copy.png", "swift")]
+    assert len({row["story"] for row in output.rows("stories")}) == 2
+
+
+def test_equal_vectors_are_told_once(tell: Tell, output: Any, write_features: Any, counted: dict[str, int]) -> None:
+    draw = np.random.RandomState(3)
+    one, other = draw.rand(4096).astype("f4"), draw.rand(4096).astype("f4")
+    pairs = [("a", one), ("b", other), ("c", one), ("c", one)]
+    assert tell(features=write_features(pairs), wave_size=1) == {"story": 3, "repeated": 1}
+    assert counted == {"CaptionHandler": 2, "StoryHandler": 2}
+    a, b, c = output.rows("stories")
+    assert c == a | {"uri": "c"} and b["photo_id"] != a["photo_id"]
+
+
+def test_a_second_night_opens_no_photo_and_no_model(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (album / "copy.png").write_bytes((album / "0.png").read_bytes())
+    opened: list[str] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and watching:
+            opened.append(os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else "")
+
+    loaded: list[Any] = []
+    get = LazyModel.get
+    monkeypatch.setattr(LazyModel, "get", lambda self: (loaded.append(self._key), get(self))[1])
+    watching = True
+    sys.addaudithook(note)
+    try:
+        assert tell(input=[str(album)]) == {"story": 7, "dead_letter": 1}
+        assert {str(album / "0.png"), str(album / "bad.jpg")} <= set(opened) and loaded and counted
+        opened.clear(), loaded.clear(), counted.clear()
+        assert tell(input=[str(album)]) == {"unchanged": 8}
+    finally:
+        watching = False
+    weights = [name for name in opened if name.startswith(str(album)) or name.endswith(".safetensors")]
+    assert opened and weights == [] and loaded == [] and counted == {}

@@ -94,7 +94,7 @@ def test_a_list_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
 
 def test_listed_objects_part(photo_pack: Pack, tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg", "notes.txt", "empty.png"):
-        (tmp_path / name).write_bytes(b"" if name == "empty.png" else b"x")
+        (tmp_path / name).write_bytes(b"" if name == "empty.png" else name[:1].encode())
     (tmp_path / "list.txt").write_text(f"{tmp_path}/b.jpg\n{tmp_path}/gone.jpg\n")
     inputs = {"input": [str(tmp_path / "[ab]*.jpg"), str(tmp_path)], "uris": [str(tmp_path / "list.txt")]}
     config = check_config({"pack": photo_pack.location, "device": "cpu", "style": "romance,swift", **inputs})
