@@ -163,6 +163,11 @@ class RunConfig(BaseModel):
     )
     decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
     lyric: bool = Field(False, description="put the story in lines, split at its commas")
+    keep_features: bool = Field(
+        True,
+        description="keep the photos' feature vectors and captions, and use those that earlier runs kept: another "
+        "style of the same photos then reads none of them",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the networks run; cuda without a GPU is an error"
     )

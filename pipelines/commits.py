@@ -5,7 +5,7 @@ import posixpath
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +46,7 @@ class Run:
         pack: location, name and digest of the pack.
         max_dead_letter_ratio: dead letters over photos attempted.
         after: number of the last manifest when the run began; later ones may have told the same photos.
+        networks: digests of those whose feature vectors and captions the run keeps, as Networks has them.
     """
 
     output: str
@@ -56,6 +57,7 @@ class Run:
     pack: dict[str, str]
     max_dead_letter_ratio: float
     after: int = 0
+    networks: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:

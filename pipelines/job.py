@@ -17,13 +17,15 @@ from model_handlers.handler import Placement
 from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
+from pipelines.networks import networks_of
 from pipelines.settings import Settings
 from pipelines.sources import allowed
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
 from transforms.copies import tell_copies
 from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.kept import KEPT_CAPTIONS, KEPT_FEATURES, UNREAD, ReadKept, carry_feature, feature_rows
 from transforms.load_images import LoadImages
-from transforms.records import Listing, Outcome, Photo, StyleVectors
+from transforms.records import Listing, Networks, Outcome, Photo, StyleVectors
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.sentences import EncodeSentences, VectorTable
 from transforms.steps import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
@@ -47,6 +49,7 @@ class Parts:
         table: sentence vectors that are there already.
         complete: the table, where there is one, holds those of every caption.
         hints: resource hints of the GPU steps.
+        networks: by which features and captions are kept; None where they are not.
     """
 
     load: LoadImages | None
@@ -61,6 +64,7 @@ class Parts:
     table: VectorTable | None = None
     complete: bool = True
     hints: dict[str, str] = field(default_factory=dict)
+    networks: Networks | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Target:
         scratch: folder of files that the run needs only while it goes.
         shards: files of each table.
         known: sentence vector chunks that earlier waves wrote.
+        reuse: earlier runs may have kept features and captions of the photos.
     """
 
     output: str
@@ -80,6 +85,7 @@ class Target:
     scratch: str
     shards: int
     known: tuple[str, ...] = ()
+    reuse: bool = True
 
 
 def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = None) -> Parts:
@@ -111,6 +117,7 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         table=ReadyVectors(where) if ready else None,
         complete=choices.captions == "retrieved",
         hints=hints,
+        networks=networks_of(settings),
     )
 
 
@@ -146,11 +153,11 @@ def build(
         letters.append(outputs[DEAD_LETTERS])
         return outputs[RESULTS]
 
+    kept = None
     if features is None:
-        assert parts.load is not None and parts.features is not None
-        pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
-        features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
-    stories = _tell(features, keep, parts, target) | "Tell copies" >> beam.FlatMap(tell_copies)
+        features, kept = _see(listings, keep, parts, target)
+    pairs = _find_captions(features, kept, keep, parts)
+    stories = _tell(pairs, keep, parts, target) | "Tell copies" >> beam.FlatMap(tell_copies)
     dead = letters | "Gather dead letters" >> beam.Flatten()
     outcomes = _outcomes(stories, dead)
     ledger = (
@@ -163,6 +170,8 @@ def build(
         "dead_letters": dead | "Make dead letter rows" >> beam.Map(dead_letter_row),
         "ledger": ledger,
     }
+    if parts.networks:
+        tables["features"] = pairs | "Make feature rows" >> beam.FlatMap(feature_rows, parts.networks)
     files = [
         rows | f"Write {table}" >> WriteTable(target.output, target.prefix, table, target.shards)
         for table, rows in tables.items()
@@ -170,10 +179,35 @@ def build(
     return files | "Gather files" >> beam.Flatten()
 
 
-def _tell(
-    features: PCollection, keep: Callable[[Any], PCollection], parts: Parts, target: Target
-) -> PCollection[tuple[Any, Any]]:
+Keep = Callable[[Any], PCollection]
+"""From a step's outputs to its results, with the dead letters put aside."""
+
+
+def _see(
+    listings: PCollection[Listing], keep: Keep, parts: Parts, target: Target
+) -> tuple[PCollection[tuple[Photo, np.ndarray]], PCollection | None]:
+    """Returns the photos' feature vectors, and the captions that were kept of others, which need none."""
+    assert parts.load is not None and parts.features is not None
+    reused = None
+    if parts.networks and target.reuse:
+        reused = listings | "Read kept" >> ReadKept(target.output)
+        listings = reused[UNREAD]
+    pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
+    features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
+    if reused is None:
+        return features, None
+    return (features, reused[KEPT_FEATURES]) | "Add kept features" >> beam.Flatten(), reused[KEPT_CAPTIONS]
+
+
+def _find_captions(features: PCollection, kept: PCollection | None, keep: Keep, parts: Parts) -> PCollection:
+    """Returns (Photo or Seen, captions with similarities)."""
+    if parts.networks:
+        features = features | "Carry features" >> beam.Map(carry_feature)
     pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
+    return pairs if kept is None else (pairs, kept) | "Add kept captions" >> beam.Flatten()
+
+
+def _tell(pairs: PCollection, keep: Keep, parts: Parts, target: Target) -> PCollection[tuple[Any, Any]]:
     sentences = EncodeSentences(
         parts.sentences,
         posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}sentences-"),

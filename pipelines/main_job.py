@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import asdict
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -19,6 +20,7 @@ from pipelines.job import make_parts
 from pipelines.leases import hold
 from pipelines.logs import log_without_secrets
 from pipelines.manifests import last_number, read_all_manifests
+from pipelines.networks import networks_of
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
 from pipelines.remote import run_single
@@ -106,7 +108,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
 def new_run(settings: Settings) -> Run:
     """Returns a new run under a name that sorts by time."""
-    pack = settings.pack
+    pack, networks = settings.pack, networks_of(settings)
     return Run(
         output=settings.config.output,
         run_id=new_id(),
@@ -116,4 +118,5 @@ def new_run(settings: Settings) -> Run:
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
         after=last_number(read_all_manifests(settings.config.output)),
+        networks=asdict(networks) if networks else {},
     )

@@ -23,6 +23,7 @@ from pipelines.commits import (
 from pipelines.job import Parts, Target, build
 from pipelines.leases import release, release_run, take
 from pipelines.manifests import read_manifests
+from pipelines.networks import kept_files
 from pipelines.output_tools import duration
 from pipelines.progress import summary
 from pipelines.settings import Settings
@@ -32,6 +33,7 @@ from pipelines.sources import (
     feature_photo,
     feature_tasks,
     identify_vector,
+    limits_of,
     listed_sources,
     photo_patterns,
     selection_of,
@@ -39,8 +41,9 @@ from pipelines.sources import (
 from pipelines.waves import remove_scratch
 from transforms.anti_join import SETTLED, Attempt, TakeOutDone
 from transforms.copies import FindCopies, JoinCopies
+from transforms.kept import FindKept, KeptPhoto, read_kept
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
-from transforms.records import Listing
+from transforms.records import Listing, Networks
 from transforms.write import FileRecord
 
 SHARDS = 32
@@ -100,10 +103,24 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
     else:
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
         fresh = listings | "Take out done" >> take_out
-        photos = fresh[LISTED] | "Find copies" >> FindCopies(config.max_bytes, allowed(config))
+        photos = fresh[LISTED]
+        if parts.networks:
+            photos = photos | "Find kept" >> FindKept(_kept(root, run, parts.networks), limits_of(config))
+        photos = photos | "Find copies" >> FindCopies(config.max_bytes, allowed(config))
     records = build(fresh[LISTED], photos, features, fresh[SETTLED], parts, target)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
+
+
+def _kept(root: beam.Pipeline, run: Run, networks: Networks) -> PCollection[KeptPhoto]:
+    """Returns what earlier runs kept of photos, by the networks of this one."""
+    files = list(kept_files(run, networks, read_manifests(run.output)))
+    return (
+        root
+        | "Name kept files" >> beam.Create(files)
+        | "Spread kept files" >> beam.Reshuffle()
+        | "Read kept names" >> beam.FlatMap(read_kept, run.output, networks)
+    )
 
 
 def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> PCollection[Any]:

@@ -17,13 +17,15 @@ import pyarrow.parquet as pq
 from configs.schema import ConfigError, RunConfig
 from pipelines.commits import Run, attempts_in, comparable
 from pipelines.manifests import read_manifests
+from pipelines.networks import kept_files
 from pipelines.output_tools import AGE, duration
 from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
 from transforms.audit import LostPhotoError
 from transforms.copies import each_listing, find_copies, put_together
+from transforms.kept import KeptPhoto, Limits, read_kept, take_kept
 from transforms.read_photos import ListingError, check_input, classify, list_photos
-from transforms.records import DEFERRED, Listing, Outcome, Photo
+from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
 from transforms.rows import plain_text
 from transforms.storage import SCHEMES, Allowed, absolute
@@ -165,8 +167,30 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
         else:
             listed.append((listing, feature))
         seen.add(listing.uri)
-    tasks, left = _select(listed, styles, tried_before(run), selection_of(config))
+    tried = tried_before(run)
+    tasks, left = _select(listed, styles, tried, selection_of(config))
+    tasks = _take_kept(tasks, tried, run, limits_of(config))
     return _join_copies(tasks, config), settled + left
+
+
+def limits_of(config: RunConfig) -> Limits:
+    """Returns what may be read."""
+    return Limits(config.max_bytes, config.max_pixels, allowed(config))
+
+
+def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: Limits) -> list[Task]:
+    """Returns the tasks, with the places of what earlier runs kept of their photos."""
+    if not run.networks or not tasks:
+        return tasks
+    versions = {plain_text(listing.uri): listing.version for listing, _ in tasks}
+    told = {one.run for uri, version in versions.items() for one in tried.get(uri, ()) if one.version == version}
+    networks = Networks(**run.networks)
+    kept: dict[str, list[KeptPhoto]] = {}
+    for file in kept_files(run, networks, read_manifests(run.output), told):
+        for photo in read_kept(file, run.output, networks):
+            if versions.get(photo.uri) == photo.version:
+                kept.setdefault(photo.uri, []).append(photo)
+    return [(take_kept(listing, kept.get(plain_text(listing.uri), ()), limits), vector) for listing, vector in tasks]
 
 
 def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:

@@ -58,7 +58,8 @@ def run_waves(
     files: list[FileRecord] = []
     for number, wave in enumerate(waves):
         prefix = f"{run.folder}/wave-{number:05d}-"
-        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)))
+        reuse = any(listing.kept for listing, _ in wave)
+        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)), reuse)
         records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
         files += records
         progress.advance(count_photos(wave), count_outcomes(records))

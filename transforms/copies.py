@@ -42,10 +42,18 @@ def identity(listing: Listing) -> bytes:
 
 
 def join_copies(listings: Iterable[Listing]) -> Iterator[Listing]:
-    """Yields the first by uri of listings with the same bytes, the others as its copies."""
-    ordered = iter(sorted(listings, key=key_by_uri))
+    """Yields the first of listings with the same bytes, the others as its copies.
+
+    First is one of which the most was kept; among those it goes by uri.
+    """
+    ordered = iter(sorted(listings, key=_order))
     while group := list(islice(ordered, MOST_COPIES)):
         yield replace(group[0], copies=tuple(group[1:]))
+
+
+def _order(listing: Listing) -> tuple[bool, bool, bytes]:
+    kept = listing.kept
+    return kept is None or not kept.captions, kept is None, key_by_uri(listing)[0]
 
 
 def each_listing(listing: Listing) -> Iterator[Listing]:

@@ -8,17 +8,20 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from transforms.records import DeadLetter, Photo, Telling
+from transforms.records import DeadLetter, Photo, Seen, Telling
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
 
 
-def photo_of(key: Photo | Telling) -> Photo:
+Key = Photo | Seen | Telling
+
+
+def photo_of(key: Key) -> Photo:
     """Returns the photo behind a key."""
-    return key.photo if isinstance(key, Telling) else key
+    return key if isinstance(key, Photo) else key.photo
 
 
-def part_failure(element: tuple[Photo | Telling, Any], stage: str) -> Iterator[Any]:
+def part_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
     """Yields the element, or where its result is an error the dead letters of its photo and of the photo's copies under
     the tag DEAD_LETTERS."""
     key, result = element
@@ -36,7 +39,7 @@ def part_failure(element: tuple[Photo | Telling, Any], stage: str) -> Iterator[A
 class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
     """Keyed results of a model handler, with the failures apart.
 
-    Input: (key, example); the key is a Photo or a Telling. Output: `results` (key, result) and `dead_letters`
+    Input: (key, example); the key is a Photo, a Seen or a Telling. Output: `results` (key, result) and `dead_letters`
     DeadLetter, one for each example whose result is an exception.
 
     Attributes:

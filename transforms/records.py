@@ -11,6 +11,31 @@ DEFERRED = "deferred"
 
 
 @dataclass(frozen=True)
+class Networks:
+    """Digests of what decides a photo's feature vector, and its captions."""
+
+    features: str
+    captions: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where an earlier run kept what the networks of this run would make of a photo.
+
+    Attributes:
+        path: of the file, below OUTPUT.
+        group: row group of the file.
+        row: within the group.
+        captions: the captions are what this run would find too, not the feature vector alone.
+    """
+
+    path: str
+    group: int
+    row: int
+    captions: bool
+
+
+@dataclass(frozen=True)
 class Listing:
     """One listed object.
 
@@ -21,6 +46,7 @@ class Listing:
         styles: styles that this run is to tell of it.
         modified: seconds since 1970, None where the store does not say.
         photo_id: sha256 of its bytes, in hex, where they were read before.
+        kept: what an earlier run kept of this version.
         copies: listings with the same bytes, which are told with this one.
     """
 
@@ -30,6 +56,7 @@ class Listing:
     styles: tuple[str, ...] = ()
     modified: float | None = field(default=None, compare=False)
     photo_id: str | None = None
+    kept: Kept | None = None
     copies: tuple["Listing", ...] = ()
 
 
@@ -45,6 +72,7 @@ class Photo:
         height: pixels, likewise.
         styles: styles that this run is to tell of it.
         copies: photos with the same bytes, each with styles of its own; what becomes of this one becomes of them.
+        kept: an earlier run kept its feature vector and captions, by the networks of this one.
     """
 
     uri: str
@@ -54,6 +82,7 @@ class Photo:
     height: int | None
     styles: tuple[str, ...] = ()
     copies: tuple["Photo", ...] = ()
+    kept: bool = False
 
     def each(self) -> Iterator["Photo"]:
         """Yields the photo and its copies, each for itself."""
@@ -70,6 +99,14 @@ class Photo:
     def all_styles(self) -> tuple[str, ...]:
         """Returns the styles to tell of the photo or of one of its copies."""
         return tuple(dict.fromkeys(style for photo in self.each() for style in photo.styles))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A photo with its feature vector `[F]`, which is kept beside its captions."""
+
+    photo: Photo
+    feature: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
-from transforms.infer import Infer
-from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
+from transforms.infer import Infer, photo_of
+from transforms.records import CaptionMatch, Matched, Photo, Seen, StyleVectors, Telling
 
 
 @dataclass(eq=False)
@@ -30,24 +30,24 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any
 
 
 @dataclass(eq=False)
-class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | Seen, np.ndarray]], Any]):
     """Nearest captions of photos.
 
-    Input: (Photo, feature `[F]`). Output: `results` (Photo, [(caption, similarity)]), best first; a feature vector that
-    is not finite, all zeros or of another width is a dead letter of stage `captions`.
+    Input: (Photo or Seen, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best first; a
+    feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
     """
 
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, features: PCollection[tuple[Photo, np.ndarray]]) -> Any:
+    def expand(self, features: PCollection[tuple[Photo | Seen, np.ndarray]]) -> Any:
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 
-def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
+def match_captions(element: tuple[Photo | Seen, list[tuple[str, float]]]) -> Matched:
     """Returns the record of a photo with its captions."""
-    photo, pairs = element
-    return Matched(photo, tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
+    key, pairs = element
+    return Matched(photo_of(key), tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:

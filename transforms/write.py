@@ -15,13 +15,15 @@ from transforms.rows import SCHEMAS, Row
 from transforms.sentences import shard_of
 from transforms.storage import write_whole
 
+GROUP_ROWS = 1024  # read at once
+
 
 @dataclass(frozen=True)
 class FileRecord:
     """One written file, as the manifest names it.
 
     Attributes:
-        table: `stories`, `dead_letters` or `ledger`.
+        table: one of SCHEMAS.
         path: below OUTPUT.
         rows: how many it holds.
         sha256: of its bytes, in hex.
@@ -52,7 +54,8 @@ def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, tabl
     shard, rows = element
     ordered = sorted(rows, key=row_key)
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMAS[table]), buffer, compression="zstd")
+    written = pa.Table.from_pylist(ordered, schema=SCHEMAS[table])
+    pq.write_table(written, buffer, compression="zstd", row_group_size=GROUP_ROWS)
     data = buffer.getvalue()
     folder, _, name = prefix.rpartition("/")
     path = posixpath.join(folder, table, f"{name}{shard:05d}-of-{shards:05d}.parquet")
@@ -74,7 +77,7 @@ class WriteTable(beam.PTransform[PCollection[Row], PCollection[FileRecord]]):
     Attributes:
         root: OUTPUT.
         prefix: the run's folder below it and, after a slash, what starts each file's name; a wave has its own.
-        table: `stories`, `dead_letters` or `ledger`.
+        table: one of SCHEMAS.
         shards: files at most.
     """
 

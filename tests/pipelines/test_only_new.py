@@ -16,14 +16,18 @@ from configs.schema import check_config
 from model_handlers.captions import CaptionHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import LazyModel
+from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.catalog import open_stories
 from pipelines.job import make_parts
 from pipelines.main_job import new_run, tell_stories
+from pipelines.manifests import read_manifests, read_rows
 from pipelines.remote import run_single
+from pipelines.rewrites import compact, forget
 from pipelines.settings import resolve
 from pipelines.sources import source_problems
+from pipelines.vacuum import main as vacuum
 
 OPTIONS = {"captions_per_photo": 5, "beam_width": 3, "device": "cpu"}
 DAY = 24 * 3600
@@ -214,3 +218,122 @@ def test_a_second_night_opens_no_photo_and_no_model(
         watching = False
     weights = [name for name in opened if name.startswith(str(album)) or name.endswith(".safetensors")]
     assert opened and weights == [] and loaded == [] and counted == {}
+
+
+@pytest.fixture
+def blanked(album: Path) -> Callable[[], None]:
+    """Returns a function that makes the good photos unreadable, though nobody would say so from outside."""
+
+    def blank() -> None:
+        for name in album.glob("*.png"):
+            status = name.stat()
+            name.write_bytes(bytes(status.st_size))
+            os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    return blank
+
+
+def test_another_style_takes_what_was_kept(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int], blanked: Any, tmp_path: Path
+) -> None:
+    (album / "copy.png").write_bytes((album / "0.png").read_bytes())
+    assert tell(input=[str(album)], style="swift", output=str(tmp_path / "fresh"), keep_features=False) == {}
+    assert tell(input=[str(album)]) == {"story": 7, "dead_letter": 1}
+    kept = output.rows("features")
+    assert [Path(row["uri"]).name for row in kept] == [
+        "0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "copy.png",
+    ]  # fmt: skip
+    blanked()
+    counted.clear()
+    assert tell(input=[str(album)], style="romance,swift") == {"unchanged": 8, "story": 7, "dead_letter": 1}
+    assert counted == {"StoryHandler": 6}
+    assert output.rows("features", 2) == []
+    fresh = open_stories(str(tmp_path / "fresh")).to_table()
+    assert open_stories(output.location, style="swift").to_table().sort_by("uri").equals(fresh.sort_by("uri"))
+
+
+@pytest.fixture
+def more_styles(photo_pack: Pack, tmp_path: Path) -> Pack:
+    """Returns the pack with one more style and sentence vectors of its captions, which has another digest."""
+    writer = PackWriter(str(tmp_path / "more styles"), photo_pack)
+    writer.components["styles"] |= {"noir": photo_pack.component("styles")["swift"]}
+    return writer.finish()
+
+
+def test_a_pack_with_another_style_has_the_same_networks(
+    tell: Tell, album: Path, output: Any, more_styles: Pack, photo_pack: Pack, counted: dict[str, int], blanked: Any
+) -> None:
+    tell(input=[str(album)])
+    blanked()
+    counted.clear()
+    assert more_styles.digest != photo_pack.digest
+    expected = {"story": 6, "dead_letter": 1}
+    assert tell(input=[str(album)], pack=more_styles.location, style="noir") == expected
+    assert counted == {"StoryHandler": 6}
+
+
+def test_other_captions_take_kept_features(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int], blanked: Any
+) -> None:
+    tell(input=[str(album)])
+    blanked()
+    for number in (2, 3):  # the third night takes what the second kept
+        counted.clear()
+        style = "romance" if number == 2 else "swift"
+        assert tell(input=[str(album)], captions_per_photo=7, style=style) == {"story": 6, "dead_letter": 1}
+        assert counted == ({"StoryHandler": 6, "CaptionHandler": 6} if number == 2 else {"StoryHandler": 6})
+        assert len(output.rows("features", number)) == (6 if number == 2 else 0)
+        assert {len(row["captions"]) for row in output.rows("stories", number)} == {7}
+
+
+@pytest.mark.parametrize("change", ["decoding", "network", "off", "gone", "broken", "max_bytes", "version"])
+def test_what_was_kept_and_may_not_be_used(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int], change: str, photo_pack: Pack, tmp_path: Path
+) -> None:
+    tell(input=[f"{album}/*.png"])
+    options: dict[str, Any] = {"style": "swift"}
+    if change == "decoding":
+        options["decoding"] = "original"
+    if change == "network":
+        writer = PackWriter(str(tmp_path / "other network"), photo_pack)
+        state = photo_pack.tensors(photo_pack.component("features")["weights"])
+        state["features.0.bias"] += 1.0
+        writer.components["features"]["weights"] = writer.add_tensors("other.safetensors", state)
+        options["pack"] = writer.finish().location
+    if change == "off":
+        options["keep_features"] = False
+    if change in ("gone", "broken"):
+        for file in Path(output.location).glob("runs/*/features/*"):
+            file.unlink() if change == "gone" else file.write_bytes(file.read_bytes()[:-9])
+    if change == "max_bytes":
+        options["max_bytes"] = (album / "0.png").stat().st_size - 1
+    if change == "version":
+        for name in album.glob("*.png"):
+            os.utime(name, (5, 5))
+    counted.clear()
+    found = tell(input=[f"{album}/*.png"], **options)
+    if change == "max_bytes":
+        assert found["dead_letter"] >= 1
+        assert "0.png" in {Path(row["uri"]).name for row in output.rows("dead_letters", 2)}
+        return
+    assert found == {"story": 6} and counted == {"FeatureHandler": 6, "CaptionHandler": 6, "StoryHandler": 6}
+
+
+def test_what_was_kept_is_forgotten_and_merged(
+    tell: Tell, album: Path, output: Any, counted: dict[str, int], blanked: Any
+) -> None:
+    tell(input=[f"{album}/[012].png"])
+    tell(input=[f"{album}/*.png"])
+    assert forget(output.location, [str(album / "1.png")]) is not None
+    assert compact(output.location) is not None
+    assert vacuum([output.location, "--older-than=0d"]) == 0
+    (manifest, *_) = read_manifests(output.location)
+    kept = [
+        row["uri"] for one in read_manifests(output.location) for row in read_rows(output.location, one, "features")
+    ]
+    assert sorted(Path(uri).name for uri in kept) == ["0.png", "2.png", "3.png", "4.png", "5.png"]
+    assert len(list(Path(output.location).rglob("*features*.parquet"))) == 1
+    blanked()
+    counted.clear()
+    tell(input=[f"{album}/*.png"], style="swift")
+    assert counted == {"StoryHandler": 5}  # the forgotten one is blank
