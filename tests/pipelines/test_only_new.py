@@ -69,6 +69,7 @@ def told(output: Any) -> list[str]:
     return [Path(row["uri"]).name for row in output.rows("stories", len(output.manifests))]
 
 
+@pytest.mark.slow
 def test_a_changed_photo_is_told_again(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
     assert tell(input=[str(album)]) == {"story": 6, "dead_letter": 1}
     before = {row["uri"]: row for row in open_stories(output.location).to_table().to_pylist()}
@@ -81,6 +82,7 @@ def test_a_changed_photo_is_told_again(tell: Tell, album: Path, output: Any, mak
     assert len(open_stories(output.location, history=True).to_table()) == 7
 
 
+@pytest.mark.slow
 def test_dead_letters_are_tried_again_three_times(tell: Tell, album: Path, output: Any) -> None:
     os.remove(album / "bad.jpg")
     (album / "list.txt").write_text(f"{album}/gone.jpg\n")
@@ -94,6 +96,7 @@ def test_dead_letters_are_tried_again_three_times(tell: Tell, album: Path, outpu
     assert tell(**sources) == {"unchanged": 1, "story": 1}
 
 
+@pytest.mark.slow
 def test_dead_letters_alone(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
     tell(input=[str(album)], limit=4)
     assert told(output) == ["0.png", "1.png", "2.png", "3.png"]
@@ -109,6 +112,7 @@ def test_dead_letters_alone(tell: Tell, album: Path, output: Any, make_photo: An
     assert tell(input=[str(album)], retry_dead_letters=True) == expected and told(output) == ["bad.jpg"]
 
 
+@pytest.mark.slow
 def test_nights_with_a_limit_tell_all_in_the_end(tell: Tell, album: Path, output: Any) -> None:
     styles = {"style": "romance,swift"}
     assert tell(input=[str(album)], limit=3, **styles) == {"story": 6, "deferred": 8}
@@ -117,6 +121,7 @@ def test_nights_with_a_limit_tell_all_in_the_end(tell: Tell, album: Path, output
     assert tell(input=[str(album)], limit=3, **styles) == {"unchanged": 14}
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_each_night(tell: Tell, album: Path, output: Any) -> None:
     os.remove(album / "bad.jpg")
     assert tell(input=[str(album)], sample=2) == {"story": 2, "deferred": 4}
@@ -124,6 +129,7 @@ def test_a_sample_is_the_same_each_night(tell: Tell, album: Path, output: Any) -
     assert tell(input=[str(album)], sample=0.999999) == {"unchanged": 2, "story": 4}
 
 
+@pytest.mark.slow
 def test_photos_since(tell: Tell, album: Path, output: Any) -> None:
     now = time.time()
     for name, days in (("0.png", 9), ("1.png", 3), ("2.png", 1)):
@@ -173,6 +179,7 @@ def test_the_same_bytes_go_through_the_networks_once(
     assert [Path(row["uri"]).name for row in output.rows("dead_letters")] == ["bad.jpg", "worse.jpg"]
 
 
+@pytest.mark.slow
 def test_copies_want_styles_of_their_own(tell: Tell, album: Path, output: Any, counted: dict[str, int]) -> None:
     tell(input=[f"{album}/0.png"], style="romance")
     (album / "copy.png").write_bytes((album / "0.png").read_bytes())
@@ -260,6 +267,7 @@ def more_styles(photo_pack: Pack, tmp_path: Path) -> Pack:
     return writer.finish()
 
 
+@pytest.mark.slow
 def test_a_pack_with_another_style_has_the_same_networks(
     tell: Tell, album: Path, output: Any, more_styles: Pack, photo_pack: Pack, counted: dict[str, int], blanked: Any
 ) -> None:
@@ -272,6 +280,7 @@ def test_a_pack_with_another_style_has_the_same_networks(
     assert counted == {"StoryHandler": 6}
 
 
+@pytest.mark.slow
 def test_other_captions_take_kept_features(
     tell: Tell, album: Path, output: Any, counted: dict[str, int], blanked: Any
 ) -> None:
@@ -286,6 +295,7 @@ def test_other_captions_take_kept_features(
         assert {len(row["captions"]) for row in output.rows("stories", number)} == {7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["decoding", "network", "off", "gone", "broken", "max_bytes", "version"])
 def test_what_was_kept_and_may_not_be_used(
     tell: Tell, album: Path, output: Any, counted: dict[str, int], change: str, photo_pack: Pack, tmp_path: Path
@@ -319,6 +329,7 @@ def test_what_was_kept_and_may_not_be_used(
     assert found == {"story": 6} and counted == {"FeatureHandler": 6, "CaptionHandler": 6, "StoryHandler": 6}
 
 
+@pytest.mark.slow
 def test_what_was_kept_is_forgotten_and_merged(
     tell: Tell, album: Path, output: Any, counted: dict[str, int], blanked: Any
 ) -> None:
