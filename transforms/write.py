@@ -5,6 +5,7 @@ import io
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -55,12 +56,18 @@ def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, tabl
     ordered = sorted(rows, key=row_key)
     buffer = io.BytesIO()
     written = pa.Table.from_pylist(ordered, schema=SCHEMAS[table])
-    pq.write_table(written, buffer, compression="zstd", row_group_size=GROUP_ROWS)
+    pq.write_table(written, buffer, row_group_size=GROUP_ROWS, **parquet_options(written.schema))
     data = buffer.getvalue()
     folder, _, name = prefix.rpartition("/")
     path = posixpath.join(folder, table, f"{name}{shard:05d}-of-{shards:05d}.parquet")
     write_whole(posixpath.join(root, path), data)
     return FileRecord(table, path, len(ordered), hashlib.sha256(data).hexdigest(), len(data), _counts(ordered))
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Returns how rows are packed in files: a dictionary of vectors, which all differ, would only add to them."""
+    texts = [name for name in schema.names if name != "feature"] + ["captions.list.element.caption"]
+    return {"compression": "zstd", "use_dictionary": texts if "feature" in schema.names else True}
 
 
 def _counts(rows: list[Row]) -> tuple[tuple[str, int], ...]:

@@ -92,6 +92,13 @@ def test_what_was_kept_comes_back_to_the_last_bit(tmp_path: Path, scheme: str) -
         assert pairs == [(text, float(np.float32(similarity))) for text, similarity in CAPTIONS]
 
 
+def test_vectors_take_no_more_room_than_they_need(tmp_path: Path) -> None:
+    draw = np.random.RandomState(1)
+    seen = [carry_feature((photo(f"{number:03d}"), draw.rand(1000).astype("f4")))[0] for number in range(100)]
+    rows = [row for one in seen for row in feature_rows((one, CAPTIONS), NETWORKS)]
+    assert write_shard((0, rows), str(tmp_path), "runs/night/", "features", 1).bytes < 100 * (4000 + 100)
+
+
 def test_only_what_the_same_networks_made_counts(tmp_path: Path) -> None:
     file = write(str(tmp_path), [photo("a")])
     assert list(read_kept(file, str(tmp_path), Networks("features 2", "captions 1"))) == []
