@@ -109,7 +109,8 @@ _NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
 def is_fluent(caption: str) -> bool:
-    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers, marks or echoes."""
+    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers and marks, that says
+    nothing twice."""
     words = caption.split()
     if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in _NOT_LAST:
         return False
@@ -117,37 +118,15 @@ def is_fluent(caption: str) -> bool:
     if any(not _WORDS.fullmatch(word) and word != "," for word in body):
         return False
     echoes = any(one == two for one, two in zip(body, body[1:], strict=False))
-    content = [word for word in body if len(word) > 4]
+    content = [word.removesuffix("s") for word in body if word not in _NOT_LAST | _OFTEN]
     return not echoes and len(set(content)) == len(content)
 
 
 _NOT_LAST = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "with",
-        "and",
-        "or",
-        "to",
-        "by",
-        "for",
-        "from",
-        "is",
-        "are",
-        "its",
-        "his",
-        "her",
-        "their",
-        "while",
-        "as",
-        "into",
-    ]
+    "a an the of in on at with and or to by for from is are its his her their while as into".split()
 )
+_OFTEN = frozenset(", it that who one two three other another being there this up down out off over".split())
+"""Words that a caption may say twice, besides those that end none."""
 
 
 def choose_captions(
