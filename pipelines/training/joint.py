@@ -13,7 +13,6 @@ from model_handlers.nets.joint_embedding import JointEmbedding
 from pipelines.training.loop import Loss, Task
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, padded
 
-
 FEW = 0.15  # of the photos, at most, show what a word tells of a scene
 
 
@@ -79,7 +78,7 @@ class PhotoSet:
         return {word: np.asarray(sorted(own)) for word, own in places.items() if 3 <= len(own) <= most}
 
     def draw_like(self, caption: np.ndarray, draw: np.random.Generator) -> int:
-        """Returns the place of a photo of which a word of the caption is said, rather a rare one; any if there is none."""
+        """Returns the place of a photo whose captions share a word, rather a rare one; of any where none does."""
         words = [word for word in caption.tolist() if word in self.photos_of]
         if not words:
             return int(draw.integers(len(self.features)))
