@@ -22,7 +22,7 @@ NEAREST = 12  # captions of the index, at least, that are ranked with the writte
 NEIGHBOURS = 60  # captions of the index that say what a photo's captions agree on
 UNWRITTEN = START  # in place of words behind the end
 FLUENCY = 0.15  # similarity that one nat a word costs a caption
-AGREEMENT = 0.7  # similarity that full agreement with the neighbours is worth to a caption
+AGREEMENT = 0.8  # similarity that full agreement with the neighbours is worth to a caption
 
 
 @dataclass

@@ -31,8 +31,9 @@ class Consensus:
         return agreement
 
     def _weights(self, caption: str) -> dict[str, float]:
-        """Returns the words of a caption with their TF-IDF weights, of length 1."""
+        """Returns the words of a caption with their TF-IDF weights, of length 1; one said n times has but the nth part
+        of its weight."""
         counts = Counter(caption.split())
-        weights = {word: n * math.log((self.size + 1) / (self.counts[word] + 1)) for word, n in counts.items()}
-        length = math.hypot(*weights.values())
-        return {word: weight / length for word, weight in weights.items()} if length else {}
+        rarity = {word: math.log((self.size + 1) / (self.counts[word] + 1)) for word in counts}
+        length = math.hypot(*(n * rarity[word] for word, n in counts.items()))
+        return {word: weight / length for word, weight in rarity.items()} if length else {}

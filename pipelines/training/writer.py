@@ -106,6 +106,7 @@ def write_captions(
 
 
 _WORDS = re.compile(r"[a-z][a-z'-]*")
+_WRONG_ARTICLE = re.compile(r"\ban [b-df-gj-np-tv-z]|\ba (?!one)[aeio]")
 _NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
@@ -117,6 +118,8 @@ def is_fluent(caption: str) -> bool:
         return False
     body = words[:-1]
     if any(not _WORDS.fullmatch(word) and word != "," for word in body):
+        return False
+    if _WRONG_ARTICLE.search(caption):
         return False
     echoes = any(one == two for one, two in zip(body, body[1:], strict=False))
     content = [word.removesuffix("s") for word in body if word not in NOT_LAST | OFTEN]
