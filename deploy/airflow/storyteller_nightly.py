@@ -1,13 +1,14 @@
-"""The night as an Airflow DAG: tell the stories on Dataflow, draw the page, tidy up, and say in the morning how it stands.
+"""The night as an Airflow DAG: tell the stories on Dataflow, draw the page, tidy up, and say how it stands.
 
-It needs no editing. Everything that differs from place to place stands in one Airflow Variable, `storyteller`, as JSON:
+It needs no editing. What differs from place to place stands in one Airflow Variable, `storyteller`, as JSON:
 
     {"config": "/etc/storyteller/nightly.yaml", "output": "gs://BUCKET/stories", "page": "gs://BUCKET/page",
      "project": "PROJECT", "region": "us-central1"}
 
-`config` is a copy of configs/nightly.yaml on Airflow's workers. "runner": "FnApiRunner" in the Variable tells the stories
-on the worker itself. STORYTELLER_PYTHON, in the environment of Airflow, names the interpreter of an environment in which
-this project is installed: not Airflow's own, whose packages are pinned to others.
+`config` is a copy of configs/nightly.yaml on Airflow's workers, whose project and region the Variable overrides. With
+"runner": "FnApiRunner" in the Variable the stories are told on the worker itself. STORYTELLER_PYTHON, in the environment
+of Airflow, names the interpreter of an environment in which this project is installed: not Airflow's own, whose packages
+are pinned to others.
 
 Made for Airflow 3 with the providers apache-beam, google and standard.
 """
