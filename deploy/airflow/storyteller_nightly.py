@@ -6,9 +6,9 @@ It needs no editing. What differs from place to place stands in one Airflow Vari
      "project": "PROJECT", "region": "us-central1"}
 
 `config` is a copy of configs/nightly.yaml on Airflow's workers, whose project and region the Variable overrides. With
-"runner": "FnApiRunner" in the Variable the stories are told on the worker itself. STORYTELLER_PYTHON, in the environment
-of Airflow, names the interpreter of an environment in which this project is installed: not Airflow's own, whose packages
-are pinned to others.
+"runner": "FnApiRunner" in the Variable the stories are told on the worker itself. STORYTELLER_PYTHON, in the
+environment of Airflow, names the interpreter of an environment in which this project is installed: not Airflow's own,
+whose packages are pinned to others.
 
 Made for Airflow 3 with the providers apache-beam, google and standard.
 """

@@ -1,4 +1,4 @@
-"""Writes the template's parameters from configs/schema.py: `python deploy/flex_template/write_metadata.py [--check]`."""
+"""Writes the template's parameters from the schema: `python deploy/flex_template/write_metadata.py [--check]`."""
 
 import json
 import sys

@@ -31,7 +31,7 @@ JUNK = (
     "", " ", "\n", "romance\n", "./photos", "/data/photos", "C:\\photos", "true ", "True", "yes", "1e3", "0x10",
     "1,000", "--input", "-", "--", "[1]", "[", "[]", '[""]', '["photos"]', '["gs://a", "b"]', '["gs://a"', "null", "#",
     "20%", "20 h", "h", "1w", "20h;", ";", "type:", "type:x;count:0", "count:1", "a,,b", ",", "+", "a++b", "://", "://x",
-    "gs:/x", "gs://", "gs:// ", "GS://bucket", "'", '"', "$(id)", "`id`", "a\x00b", "../..", "99999999999999999999", "-",
+    "gs:/x", "gs://", "gs:// ", "GS://bucket", "'", '"', "$(id)", "`id`", "a\x00b", "../..", "99999999999999999999",
 )  # fmt: skip
 EXAMPLES = {
     "input": ["gs://bucket/photos/**", '["gs://bucket/a/**", "gs://bucket/b c/**"]', "s3://bucket/[ab]/*.jpg"],
