@@ -53,8 +53,8 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         with_pipeline = beam.Pipeline(options=options)
         build_single(with_pipeline, run, settings, parts)
         result = with_pipeline.run()
-        if getattr(result, "has_job", False):  # on Dataflow, in the words that Airflow's operator looks for
-            print(f"Created job with id: [{result.job_id()}]", file=sys.stderr)
+        if job := dataflow_job(result):
+            print(f"Created job with id: [{job}]", file=sys.stderr)  # in the words that Airflow's operator looks for
         state = result.wait_until_finish()
     except Exception as error:
         if result is None or PipelineState.is_terminal(result.state):
@@ -73,6 +73,11 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         print(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", file=sys.stderr)
         return
     print(summary(run.output, manifests[0]))
+
+
+def dataflow_job(result: Any) -> str | None:
+    """Returns the id of a job on Dataflow; None on other runners, and where the job was only written to a file."""
+    return result.job_id() if getattr(result, "has_job", False) else None
 
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
