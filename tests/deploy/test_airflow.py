@@ -94,6 +94,7 @@ def test_a_task_fails_with_its_command(airflow: Any, variable: dict[str, str]) -
     wrong = variable | {"config": f"{variable['config']}.gone"}
     run = airflow("-m", "airflow", "tasks", "test", "storyteller_nightly", "tell_stories", variable=wrong)
     assert "failed with return code 2" in run.stdout + run.stderr
+    Path(variable["output"], "runs").mkdir(parents=True)
     run = airflow("-m", "airflow", "tasks", "test", "storyteller_nightly", "check_freshness", variable=variable)
     said = run.stdout + run.stderr
     assert "nothing was ever committed" in said
