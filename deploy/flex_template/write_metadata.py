@@ -20,6 +20,7 @@ REQUIRED = ("output", "pack")  # their defaults are local, which Dataflow's work
 URI = r"[a-z][a-z0-9+.-]*://"
 PLACE = rf"^{URI}\S(.*\S)?$"
 SEVERAL_PLACES = rf'^({URI}\S(.*\S)?|\["{URI}[^"]+"(, ?"{URI}[^"]+")*\])$'
+NAME = r"^[^\s-](.*\S)?$"
 PATTERNS = {
     "input": SEVERAL_PLACES,
     "uris": SEVERAL_PLACES,
@@ -29,7 +30,7 @@ PATTERNS = {
     "output": PLACE,
     "pack": PLACE,
     "style": r"^[^\s,+-][^\s,+]*((, ?|\+)[^\s,+-][^\s,+]*)*$",
-    "decoder": r"^[^\s-](.*\S)?$",
+    "decoder": NAME,
     "accelerator": r"^type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z0-9_-]+(:[a-z0-9.-]+)?)*$",
 }
 """What a value must look like where the schema has no rule; as Go and Python both understand it."""
@@ -109,7 +110,7 @@ def _pattern(name: str, rules: dict[str, Any]) -> str:
         whole = f"[1-9][0-9]{{0,{digits - 1}}}"
         whole = whole if rules.get("minimum") == 1 else f"(0|{whole})"
         return f"^{sign}{whole}$" if rules["type"] == "integer" else rf"^{sign}{whole}(\.[0-9]{{1,9}})?$"
-    return str(rules["pattern"])
+    return str(rules.get("pattern", NAME))
 
 
 def main() -> int:

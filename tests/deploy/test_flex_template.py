@@ -48,8 +48,8 @@ EXAMPLES = {
     "decoder": ["romance", "novels 2"],
     "accelerator": list(TEXTS[-2:]),
     "lease": ["20h", "90m", "3600s", "1d"],
-    "lyric": ["true", "false"],
 }
+EXAMPLES_BY_KIND = {"BOOLEAN": ["true", "false"], "NUMBER": ["1", "7", "50"]}
 
 
 def value_of(name: str, text: str) -> Any:
@@ -117,7 +117,8 @@ def test_examples_fit_and_the_job_takes_them(name: str) -> None:
     parameter = PARAMETERS[name]
     choices = [choice["value"] for choice in parameter.get("enumOptions", [])]
     assert (parameter["paramType"] == "ENUM") == bool(choices)
-    examples = EXAMPLES.get(name) or choices or ["1", "7", "50"]
+    examples = EXAMPLES.get(name) or choices or EXAMPLES_BY_KIND.get(parameter["paramType"])
+    assert examples, "give EXAMPLES of it"
     for example in examples:
         assert fits(name, example), example
         value_of(name, example)
