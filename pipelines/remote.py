@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import fsspec
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 from apache_beam.runners.runner import PipelineState
 
@@ -53,6 +53,8 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         with_pipeline = beam.Pipeline(options=options)
         build_single(with_pipeline, run, settings, parts)
         result = with_pipeline.run()
+        if job := dataflow_job(result):
+            print(f"Created job with id: [{job}]", file=sys.stderr)  # in the words that Airflow's operator looks for
         state = result.wait_until_finish()
     except Exception as error:
         if result is None or PipelineState.is_terminal(result.state):
@@ -63,11 +65,19 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         release(lease)
         _raise_refusal(run, None)
         raise RuntimeError(f"the job of run {run.run_id} ended as {state}")
+    if template := options.view_as(GoogleCloudOptions).template_location:
+        print(f"The job of run {run.run_id} is written to {template}, for Dataflow to start.", file=sys.stderr)
+        return
     manifests = [manifest for manifest in read_manifests(run.output) if manifest["run_id"] == run.run_id]
     if not manifests:
         print(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", file=sys.stderr)
         return
     print(summary(run.output, manifests[0]))
+
+
+def dataflow_job(result: Any) -> str | None:
+    """Returns the id of a job on Dataflow; None on other runners, and where the job was only written to a file."""
+    return result.job_id() if getattr(result, "has_job", False) else None
 
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
