@@ -45,6 +45,7 @@ class Run:
         pack: location, name and digest of the pack.
         max_dead_letter_ratio: dead letters over photos attempted.
         after: number of the last manifest when the run began; later ones may have told the same photos.
+        deadline: when the run is to be over, UTC, ISO 8601; empty where it may take its time.
     """
 
     output: str
@@ -55,6 +56,7 @@ class Run:
     pack: dict[str, str]
     max_dead_letter_ratio: float
     after: int = 0
+    deadline: str = ""
 
     @property
     def folder(self) -> str:

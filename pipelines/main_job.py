@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from datetime import datetime
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -15,6 +16,7 @@ from pipelines.commits import (
     now,
     start,
 )
+from pipelines.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
 from pipelines.job import make_parts
 from pipelines.leases import hold
 from pipelines.logs import log_without_secrets
@@ -24,7 +26,7 @@ from pipelines.progress import Progress, summary
 from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
-from pipelines.sources import collect, listed_sources, source_problems
+from pipelines.sources import Task, collect, listed_sources, source_problems
 from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
 from transforms.redaction import settings_without_secrets, without_secrets
 
@@ -85,19 +87,21 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     """
     config = settings.config
     run = new_run(settings)
-    local = is_local(options)
-    parts = make_parts(settings, gpu_hints(options, config), worker_threads(options) if local else None)
-    if not local:
-        run_single(run, settings, parts, options)
+    hints = gpu_hints(options, config)
+    if not is_local(options):
+        run_single(run, settings, make_parts(settings, hints, deadline=end_of_telling(run)), options)
         return
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
+        end = end_of_telling(run, len(tasks) * len(settings.styles))
+        parts = make_parts(settings, hints, worker_threads(options), end)
         progress = Progress(len(tasks))
+        late: list[Task] = []
         try:
-            waves = cut_into_waves(tasks, config.wave_size)
+            waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
             files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
-            manifest = commit(run, files)
+            manifest = commit(run, files + write_deferred(run, late))
         finally:
             progress.close()
             remove_scratch(run)
@@ -106,14 +110,15 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
 def new_run(settings: Settings) -> Run:
     """Returns a new run under a name that sorts by time."""
-    pack = settings.pack
+    pack, started, deadline = settings.pack, now(), settings.config.deadline
     return Run(
         output=settings.config.output,
         run_id=new_id(),
-        started=now(),
+        started=started,
         settings=settings_without_secrets(settings.used()),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
         after=last_number(read_all_manifests(settings.config.output)),
+        deadline=deadline_of(deadline, datetime.fromisoformat(started)).isoformat() if deadline else "",
     )

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from pipelines.manifests import manifest_uri, read_rows
+from transforms.records import DEFERRED
 
 TASTE = 3  # stories shown
 
@@ -60,6 +61,8 @@ def describe_counts(counts: dict[str, int]) -> str:
 def summary(output: str, manifest: dict[str, Any]) -> str:
     """Returns the end of a run in words: counts by outcome, where the files are, and three stories as a taste."""
     lines = [f"Run {manifest['run_id']}: {describe_counts(manifest['counts'])}."]
+    if deferred := manifest["counts"].get(DEFERRED):
+        lines.append(f"  {deferred:,} deferred: left for a later run, which finds them as new as they were")
     tables = sorted({file["table"] for file in manifest["files"]})
     for table in tables:
         lines.append(f"  {table}: {posixpath.join(output, 'runs', manifest['run_id'], table)}")

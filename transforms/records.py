@@ -130,6 +130,10 @@ class DeadLetter:
     style: str | None = None
 
 
+DEFERRED = "deferred"
+"""The outcome of what was left for a later run, which finds it as new as it was."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one listed object in one style: `story`, `dead_letter`, `unchanged`, `repeated`, `ignored` or
