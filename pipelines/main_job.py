@@ -21,6 +21,7 @@ from pipelines.job import make_parts
 from pipelines.leases import hold
 from pipelines.logs import log_without_secrets
 from pipelines.manifests import last_number, read_all_manifests
+from pipelines.measures import Sums
 from pipelines.options import parse
 from pipelines.progress import Progress, summary
 from pipelines.remote import run_single
@@ -98,10 +99,13 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
         parts = make_parts(settings, hints, worker_threads(options), end)
         progress = Progress(len(tasks))
         late: list[Task] = []
+        sums = Sums()
         try:
             waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
-            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
-            manifest = commit(run, files + write_deferred(run, late))
+            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
+            deferred = write_deferred(run, late)
+            sums.count("outcomes_deferred", sum(file.rows for file in deferred))
+            manifest = commit(run, files + deferred, sums.told())
         finally:
             progress.close()
             remove_scratch(run)

@@ -5,6 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+DEFERRED = "deferred"
+"""Outcome of what a run listed and left for another night; it never counts as done."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -128,10 +131,6 @@ class DeadLetter:
     message: str
     retryable: bool
     style: str | None = None
-
-
-DEFERRED = "deferred"
-"""The outcome of what was left for a later run, which finds it as new as it was."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,11 @@ def external() -> Iterator[list[str]]:
 RUNNERS = {runner.__name__: runner for runner in (fn_api, direct, two_processes, loopback, external)}
 
 
+def without_decoders(counters: dict[str, int]) -> dict[str, int]:
+    """Returns the counters but for those of processes that decode, of which each worker has its own."""
+    return {name: number for name, number in counters.items() if not name.startswith("decoder_")}
+
+
 @pytest.mark.parametrize("name", RUNNERS)
 def test_rows_are_the_same_on_every_runner(
     name: str, run_on: Any, expected: str, output: Any, output_at: Any, same_stories: Any
@@ -146,6 +151,12 @@ def test_rows_are_the_same_on_every_runner(
         same_stories(output.rows("stories"), known.rows("stories"))
         for table in ("dead_letters", "ledger"):
             assert output.rows(table) == known.rows(table)
+        if "metrics" in output.manifests[0]:
+            ours, theirs = output.manifests[0]["metrics"], known.manifests[0]["metrics"]
+            assert without_decoders(ours["counters"]) == without_decoders(theirs["counters"])
+            assert ours["distributions"].keys() == theirs["distributions"].keys()
+            assert ours["distributions"]["pixels"] == theirs["distributions"]["pixels"]
+        assert ("metrics" in output.manifests[0]) == (name not in ("loopback", "external"))
         again = run_on(output.location, *flags)
         assert again.returncode == 0, again.stderr
         assert output.outcomes(2) == {"unchanged": 12}
