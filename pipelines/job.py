@@ -155,7 +155,8 @@ def build(
     def in_time(elements: PCollection, step: str) -> PCollection:
         if parts.deadline is None:
             return elements
-        parted = elements | f"Part late before {step}" >> PartLate(parts.deadline)
+        look = PartLate(parts.deadline).with_resource_hints(**parts.hints)  # fused with the step, it looks in its time
+        parted = elements | f"Part late before {step}" >> look
         late.append(parted[DEFERRED])
         return parted[IN_TIME]
 
