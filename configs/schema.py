@@ -146,6 +146,9 @@ class RunConfig(BaseModel):
         description="when the run is to be over, its commit too: 5h (or 90m) after its start, or at 06:30 by this "
         "machine's clock. Photos that come too late are deferred: the next run tells them",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="the log on the error output: text with a progress line, or a JSON object a line"
+    )
     wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
     shards: int | None = Field(
         None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"

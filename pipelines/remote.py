@@ -1,7 +1,7 @@
 """Runs elsewhere: one pipeline that lists, tells and, as its last step, commits."""
 
+import logging
 import posixpath
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.commits import (
 )
 from pipelines.job import Parts, Target, build
 from pipelines.leases import release, release_run, take
+from pipelines.logs import say
 from pipelines.manifests import read_manifests
 from pipelines.output_tools import duration
 from pipelines.progress import summary
@@ -49,7 +50,7 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
     result = None
     try:
         start(run)
-        print(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.", file=sys.stderr)
+        say(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.")
         with_pipeline = beam.Pipeline(options=options)
         build_single(with_pipeline, run, settings, parts)
         result = with_pipeline.run()
@@ -65,7 +66,7 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         raise RuntimeError(f"the job of run {run.run_id} ended as {state}")
     manifests = [manifest for manifest in read_manifests(run.output) if manifest["run_id"] == run.run_id]
     if not manifests:
-        print(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", file=sys.stderr)
+        say(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", logging.WARNING)
         return
     print(summary(run.output, manifests[0]))
 

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pipelines.commits import Run, count_outcomes
 from pipelines.job import Parts, Target, build
 from pipelines.measures import Sums
-from pipelines.progress import Progress
+from pipelines.progress import Report
 from pipelines.sources import Task, feature_photo
 from transforms.records import Outcome
 from transforms.storage import write_whole
@@ -47,7 +47,7 @@ def run_waves(
     settled: Sequence[Outcome],
     options: PipelineOptions,
     shards: int,
-    progress: Progress,
+    progress: Report,
     sums: Sums,
 ) -> list[FileRecord]:
     """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
