@@ -17,13 +17,12 @@ LOGGER = logging.getLogger("stderr")
 class ErrorOutput(contextlib.AbstractContextManager["ErrorOutput"]):
     """Logs what is written to file descriptor 2, each burst as one record, while the context lasts.
 
-    Attributes:
-        stream: goes where the error output went before; for the log itself.
+    The log itself has to go elsewhere, such as to a duplicate of the descriptor.
     """
 
     def __enter__(self) -> "ErrorOutput":
         sys.stderr.flush()
-        self.stream = os.fdopen(os.dup(2), "w", encoding="utf-8")
+        self._before = os.dup(2)
         self._source, write = os.pipe()
         os.dup2(write, 2)
         os.close(write)
@@ -37,11 +36,11 @@ class ErrorOutput(contextlib.AbstractContextManager["ErrorOutput"]):
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         threading.excepthook, sys.unraisablehook = self._hooks
         sys.stderr.flush()
-        os.dup2(self.stream.fileno(), 2)
+        os.dup2(self._before, 2)
         self._ended.set()
         self._thread.join()
         os.close(self._source)
-        self.stream.close()
+        os.close(self._before)
 
     def _read(self) -> None:
         """Logs each burst, until nobody can print any more, or after the end there is a pause."""

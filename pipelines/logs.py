@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -73,7 +74,7 @@ def logging_as(form: str) -> Iterator[None]:
         log_without_secrets()
         yield
         return
-    with ErrorOutput() as output, _handled_by(output.stream):
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as stream, _handled_by(stream), ErrorOutput():
         logging.captureWarnings(True)
         try:
             yield

@@ -1,5 +1,6 @@
 """The main job on every runner that may run it: the same rows on all."""
 
+import json
 import os
 import socket
 import subprocess
@@ -113,7 +114,8 @@ def direct() -> Iterator[list[str]]:
 
 @contextmanager
 def two_processes() -> Iterator[list[str]]:
-    yield ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2", "--shards=3"]
+    two = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    yield [*two, "--shards=3", "--log-format=json"]
 
 
 @contextmanager
@@ -147,6 +149,11 @@ def test_rows_are_the_same_on_every_runner(
         ended = run_on(output.location, *flags)
         assert ended.returncode == 0, ended.stderr
         assert "3 dead letters, 9 stories." in ended.stdout
+        if "--log-format=json" in flags:  # of worker processes too
+            lines = [json.loads(line) for line in ended.stderr.splitlines()]
+            assert sorted(line["uri"] for line in lines if "uri" in line) == sorted(
+                row["uri"] for row in output.rows("dead_letters")
+            )
         known = output_at(expected)
         same_stories(output.rows("stories"), known.rows("stories"))
         for table in ("dead_letters", "ledger"):
