@@ -68,6 +68,9 @@ def submit(cloud: Any, pack: Path, output: str) -> Any:
         flags = cloud.flags if flags is None else flags
         process = cloud.python("-m", "pipelines.run", *places, f"--accelerator={ACCELERATOR}", *options, *flags)
         assert process.returncode == 0, process.stderr
+        if "--log-format=json" in options:
+            lines = [json.loads(line) for line in process.stderr.splitlines()]
+            assert any("is submitted; it commits to" in line["message"] and line["run_id"] for line in lines)
         return cloud.last_job()
 
     return run
@@ -157,7 +160,7 @@ def test_mistyped_option_is_not_submitted(cloud: Any) -> None:
 
 def test_the_deadline_travels_as_an_absolute_time(submit: Any, cloud: Any, output: str) -> None:
     begun = datetime.now(UTC)
-    job = submit("--deadline=5h")
+    job = submit("--deadline=5h", "--log-format=json")
     clocks = {}
     for transform in job.pipeline.components.transforms.values():
         if transform.spec.urn == "beam:transform:pardo:v1" and "Look at the clock" in transform.unique_name:
