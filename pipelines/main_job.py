@@ -1,6 +1,7 @@
 """What `pipelines.run` does: check everything, tell the stories, commit, and say how it went."""
 
 import logging
+from dataclasses import asdict
 from datetime import datetime
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,11 +19,11 @@ from pipelines.commits import (
 from pipelines.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
 from pipelines.job import make_parts
 from pipelines.leases import hold
-from pipelines.logs import LOG, logging_as, name_run, say, say_problems
+from pipelines.logs import logging_as, name_run, say, say_problems
 from pipelines.manifests import last_number, read_all_manifests
 from pipelines.measures import Sums
 from pipelines.options import log_format_of, parse
-from pipelines.progress import describe_counts, log_dead_letters, show_progress, summary
+from pipelines.progress import log_dead_letters, show_progress, tell_end
 from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
@@ -106,15 +107,14 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
         try:
             waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
             files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
-            log_dead_letters(run.output, files)
+            log_dead_letters(run.output, map(asdict, files))
             deferred = write_deferred(run, late)
             sums.count("outcomes_deferred", sum(file.rows for file in deferred))
             manifest = commit(run, files + deferred, sums.told())
         finally:
             progress.close()
             remove_scratch(run)
-    LOG.info("Published as %s: %s", manifest["number"], describe_counts(manifest["counts"]))
-    print(summary(config.output, manifest))
+    tell_end(config.output, manifest)
 
 
 def new_run(settings: Settings) -> Run:

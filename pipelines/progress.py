@@ -7,15 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
 from pipelines.logs import LOG
-from pipelines.manifests import manifest_uri, read_batches, read_rows
+from pipelines.manifests import StoredFile, manifest_uri, read_batches, read_rows
 from transforms.records import DEFERRED
-from transforms.write import FileRecord
 
 TASTE = 3  # stories shown
 
@@ -91,14 +89,14 @@ class Progress:
         self._line.close()
 
 
-def log_dead_letters(output: str, files: Iterable[FileRecord]) -> None:
-    """Logs each dead letter among a run's files, where the log is one that tells how a run goes."""
+def log_dead_letters(output: str, files: Iterable[StoredFile]) -> None:
+    """Logs each dead letter among the files of a run, where the log is one that tells how a run goes."""
     if not LOG.isEnabledFor(logging.INFO):
         return
     columns = ["uri", "stage", "error", "message"]
     for file in files:
-        if file.table == "dead_letters":
-            for row in (row for batch in read_batches(output, asdict(file), columns) for row in batch.to_pylist()):
+        if file["table"] == "dead_letters":
+            for row in (row for batch in read_batches(output, file, columns) for row in batch.to_pylist()):
                 LOG.info("%s: %s", row["error"], row["message"], extra={"stage": row["stage"], "uri": row["uri"]})
 
 
@@ -111,6 +109,12 @@ def describe_counts(counts: dict[str, int]) -> str:
         names = singulars if count == 1 else plurals
         parts.append(f"{count:,} {names.get(outcome, outcome)}")
     return ", ".join(parts) or "nothing was listed"
+
+
+def tell_end(output: str, manifest: dict[str, Any]) -> None:
+    """Logs that a run is published, and prints its summary."""
+    LOG.info("Published as %s: %s", manifest["number"], describe_counts(manifest["counts"]))
+    print(summary(output, manifest))
 
 
 def summary(output: str, manifest: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from pipelines.leases import release, release_run, take
 from pipelines.logs import say
 from pipelines.manifests import read_manifests
 from pipelines.output_tools import duration
-from pipelines.progress import summary
+from pipelines.progress import log_dead_letters, tell_end
 from pipelines.settings import Settings
 from pipelines.sources import Task, allowed, feature_photo, feature_tasks, listed_sources, photo_patterns
 from pipelines.waves import remove_scratch
@@ -68,7 +68,8 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
     if not manifests:
         say(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", logging.WARNING)
         return
-    print(summary(run.output, manifests[0]))
+    log_dead_letters(run.output, manifests[0]["files"])
+    tell_end(run.output, manifests[0])
 
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:

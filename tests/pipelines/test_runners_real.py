@@ -120,7 +120,13 @@ def two_processes() -> Iterator[list[str]]:
 
 @contextmanager
 def loopback() -> Iterator[list[str]]:
-    yield ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK", "--shards=2"]
+    yield [
+        "--runner=PortableRunner",
+        "--job_endpoint=embed",
+        "--environment_type=LOOPBACK",
+        "--shards=2",
+        "--log-format=json",
+    ]
 
 
 @contextmanager
