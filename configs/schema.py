@@ -1,10 +1,11 @@
 """What a run can be told: one schema checks config files, `--set` and command line alike."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Text = Annotated[str, Field(min_length=1)]
 Strength = Annotated[float, Field(ge=-10, le=10)]
@@ -15,6 +16,7 @@ Captioning = Literal["retrieved", "written", "both"]
 Shift = Literal["mean", "spread", "nearest"]
 WordCount = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
 
 
 class ConfigError(Exception):
@@ -139,12 +141,28 @@ class RunConfig(BaseModel):
         "20h",
         description="how long a submitted job may go: till then, or its end, no other job tells the same photos",
     )
+    deadline: str | None = Field(
+        None,
+        description="when the run is to be over, its commit too: 5h (or 90m) after its start, or at 06:30 by this "
+        "machine's clock. Photos that come too late are deferred: the next run tells them",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="the log on the error output: text with a progress line, or a JSON object a line"
+    )
     wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
     shards: int | None = Field(
         None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"
     )
     batch_size: int = Field(32, ge=1, le=4096, description="photos that a network sees at once")
     beam_options: dict[str, Any] = Field({}, description="Apache Beam's options, by name (in config files only)")
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _age_or_clock_time(cls, value: Any) -> Any:
+        if value is None or (isinstance(value, str) and re.fullmatch(DEADLINE, value)):
+            return value
+        quoted = "; YAML takes a clock time for a number unless it stands in quotes" if isinstance(value, int) else ""
+        raise ValueError(f"is no time; write 5h, 90m, 30s, or a clock time such as 06:30{quoted}")
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -198,4 +216,6 @@ def _problem(detail: Any) -> str:
         return f"{key}: no such option; see --help"
     if not key:
         return str(detail["ctx"]["error"])
+    if detail["type"] == "value_error":
+        return f"{key} = {detail['input']!r}: {detail['ctx']['error']}"
     return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"

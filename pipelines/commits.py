@@ -45,6 +45,7 @@ class Run:
         pack: location, name and digest of the pack.
         max_dead_letter_ratio: dead letters over photos attempted.
         after: number of the last manifest when the run began; later ones may have told the same photos.
+        deadline: when the run is to be over, UTC, ISO 8601; empty where it may take its time.
     """
 
     output: str
@@ -55,6 +56,7 @@ class Run:
     pack: dict[str, str]
     max_dead_letter_ratio: float
     after: int = 0
+    deadline: str = ""
 
     @property
     def folder(self) -> str:
@@ -83,8 +85,16 @@ def start(run: Run) -> None:
     filesystem.pipe_file(path, json.dumps(asdict(run), indent=1).encode())
 
 
-def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[str, Any]:
+def commit(
+    run: Run, files: Sequence[FileRecord], metrics: dict[str, Any] | None = None, attempts: int = 20
+) -> dict[str, Any]:
     """Returns the run's manifest, written under the next free number; a second call finds the first one's.
+
+    Args:
+        run: what it says of itself.
+        files: all that it wrote.
+        metrics: what its counters add up to, where the runner leaves that to the driver.
+        attempts: numbers that are tried.
 
     Raises:
         TooManyDeadLettersError: the ratio is over the limit.
@@ -93,16 +103,18 @@ def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[st
     for _ in range(attempts):
         known = read_all_manifests(run.output)
         mine = [manifest for manifest in known if manifest["run_id"] == run.run_id]
-        manifest = mine[0] if mine else _put_next(run, files, known)
+        manifest = mine[0] if mine else _put_next(run, files, known, metrics)
         if manifest is not None:
             refresh_after_commit(run.output)
             return manifest
     raise CommitConflictError(f"{run.output}: {attempts} other runs took the next number first; run again")
 
 
-def _put_next(run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _put_next(
+    run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]], metrics: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """Returns the run's manifest, written under the number after the known ones; None where another took it first."""
-    manifest = _manifest(run, files, last_number(known) + 1)
+    manifest = _manifest(run, files, last_number(known) + 1) | ({"metrics": metrics} if metrics is not None else {})
     letters = sum(file.rows for file in files if file.table == "dead_letters")
     check_ratio(manifest["counts"], letters, run.max_dead_letter_ratio)
     _refuse_overlap(run, manifest, as_they_stand(known))

@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import apache_beam as beam
@@ -21,8 +22,10 @@ from pipelines.settings import Settings
 from pipelines.sources import allowed
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
 from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.lateness import IN_TIME, PartLate
 from transforms.load_images import LoadImages
-from transforms.records import Listing, Outcome, Photo, StyleVectors
+from transforms.read_photos import key_by_uri
+from transforms.records import DEFERRED, Listing, Outcome, Photo, StyleVectors
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.sentences import EncodeSentences, VectorTable
 from transforms.steps import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
@@ -46,6 +49,7 @@ class Parts:
         table: sentence vectors that are there already.
         complete: the table, where there is one, holds those of every caption.
         hints: resource hints of the GPU steps.
+        deadline: what comes to be read, or to be decoded into a story, after it is deferred; None where nothing is.
     """
 
     load: LoadImages | None
@@ -60,6 +64,7 @@ class Parts:
     table: VectorTable | None = None
     complete: bool = True
     hints: dict[str, str] = field(default_factory=dict)
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ class Target:
     known: tuple[str, ...] = ()
 
 
-def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = None) -> Parts:
+def make_parts(
+    settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
+) -> Parts:
     """Returns the steps for a run's settings, with real handlers."""
     config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, threads)
@@ -110,6 +117,7 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         table=ReadyVectors(where) if ready else None,
         complete=choices.captions == "retrieved",
         hints=hints,
+        deadline=deadline,
     )
 
 
@@ -138,18 +146,34 @@ def build(
         target: where to write.
     """
     letters: list[PCollection] = []
+    late: list[PCollection] = []
 
     def keep(outputs: Any) -> PCollection:
         letters.append(outputs[DEAD_LETTERS])
         return outputs[RESULTS]
 
+    def in_time(elements: PCollection, step: str) -> PCollection:
+        if parts.deadline is None:
+            return elements
+        look = PartLate(parts.deadline).with_resource_hints(**parts.hints)  # fused with the step, it looks in its time
+        parted = elements | f"Part late before {step}" >> look
+        late.append(parted[DEFERRED])
+        return parted[IN_TIME]
+
     if features is None:
         assert parts.load is not None and parts.features is not None
-        pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
+        early = in_time(listings, "features")
+        pixels = keep(early | "Load images" >> parts.load.with_resource_hints(**parts.hints))
         features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
-    stories = _tell(features, keep, parts, target)
+    else:
+        features = in_time(features, "captions")
+    shifted = _shift(features, keep, parts, target)
+    stories = keep(in_time(shifted, "decoding") | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
     dead = letters | "Gather dead letters" >> beam.Flatten()
     outcomes = _outcomes(stories, dead)
+    if late:
+        deferred = late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
+        outcomes = (outcomes, deferred) | "Add late outcomes" >> beam.Flatten()
     ledger = (
         (listings | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
         | "Add settled outcomes" >> beam.Flatten()
@@ -167,9 +191,10 @@ def build(
     return files | "Gather files" >> beam.Flatten()
 
 
-def _tell(
+def _shift(
     features: PCollection, keep: Callable[[Any], PCollection], parts: Parts, target: Target
 ) -> PCollection[tuple[Any, Any]]:
+    """Returns (Telling, shifted vector) from (Photo, feature)."""
     pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
     sentences = EncodeSentences(
         parts.sentences,
@@ -181,8 +206,7 @@ def _tell(
         parts.complete,
     )
     vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
-    shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
-    return keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+    return vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
 
 
 def _outcomes(stories: PCollection, dead: PCollection) -> PCollection[tuple[bytes, Outcome]]:

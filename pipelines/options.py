@@ -99,6 +99,21 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     return config, beam_options(beam_flags)
 
 
+def log_format_of(argv: list[str]) -> str:
+    """Returns the log format that a command line asks for, which is wanted before its other problems can be told."""
+    parser = StrictParser(add_help=False, allow_abbrev=False)
+    for flag in ("--log-format", "--config"):
+        parser.add_argument(flag)
+    parser.add_argument("--set", action="append", default=[])
+    values: dict[str, Any] = {}
+    with contextlib.suppress(ConfigError):
+        flags, _ = parser.parse_known_args([_written_form(word) for word in argv])
+        values |= {"log_format": flags.log_format} if flags.log_format else parse_assignments(flags.set)[0]
+        if flags.config and "log_format" not in values:
+            values |= load_yaml(flags.config)
+    return str(values.get("log_format", "text"))
+
+
 def parse_assignments(assignments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Returns the values of `--set KEY=VALUE` by key, and what is wrong with others."""
     values: dict[str, Any] = {}

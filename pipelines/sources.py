@@ -16,6 +16,7 @@ from pipelines.commits import Run, comparable, done_in
 from pipelines.manifests import read_manifests
 from pipelines.settings import SAMPLES, Settings
 from transforms.anti_join import Settled, pending, settle_early
+from transforms.metrics import count
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import Listing, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
@@ -80,6 +81,7 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
 def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     """Returns the photo record of a ready-made feature vector, beside the vector."""
     listing, feature = task
+    count("photos")
     return Photo(listing.uri, listing.version, listing.version, None, None, listing.styles), feature
 
 

@@ -14,7 +14,8 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.commits import Run, count_outcomes
 from pipelines.job import Parts, Target, build
-from pipelines.progress import Progress
+from pipelines.measures import Sums
+from pipelines.progress import Report
 from pipelines.sources import Task, feature_photo
 from transforms.records import Outcome
 from transforms.storage import write_whole
@@ -46,21 +47,22 @@ def run_waves(
     settled: Sequence[Outcome],
     options: PipelineOptions,
     shards: int,
-    progress: Progress,
+    progress: Report,
+    sums: Sums,
 ) -> list[FileRecord]:
-    """Returns the records of all files, after telling each wave's stories."""
+    """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
     files: list[FileRecord] = []
     for number, wave in enumerate(waves):
         prefix = f"{run.folder}/wave-{number:05d}-"
         target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)))
-        records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
+        records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
         files += records
         progress.advance(len(wave), count_outcomes(records))
     return files
 
 
 def _run_wave(
-    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions
+    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions, sums: Sums
 ) -> list[FileRecord]:
     report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
     with beam.Pipeline(options=options) as root:
@@ -73,6 +75,7 @@ def _run_wave(
         records = build(listings, features, outcomes, parts, target)
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
+    sums.add(root.result.metrics())
     return read_report(report)
 
 

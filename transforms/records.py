@@ -5,6 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+DEFERRED = "deferred"
+"""Outcome of what a run listed and left for another night; it never counts as done."""
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -11,6 +11,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer
+from transforms.metrics import measure
 from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
 
 
@@ -47,6 +48,8 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], An
 def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
     """Returns the record of a photo with its captions."""
     photo, pairs = element
+    if pairs:
+        measure("similarity_millionths", 1e6 * pairs[0][1])
     return Matched(photo, tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
 
 
