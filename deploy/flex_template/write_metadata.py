@@ -8,7 +8,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.schema import DEADLINE, Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
 
 METADATA = Path(__file__).with_name("metadata.json")
 LEFT_OUT = {
@@ -31,6 +31,7 @@ PATTERNS = {
     "pack": PLACE,
     "style": r"^[^\s,+-][^\s,+]*((, ?|\+)[^\s,+-][^\s,+]*)*$",
     "decoder": NAME,
+    "deadline": f"^({DEADLINE})$",
     "accelerator": r"^type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z0-9_-]+(:[a-z0-9.-]+)?)*$",
 }
 """What a value must look like where the schema has no rule; as Go and Python both understand it."""
