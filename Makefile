@@ -47,8 +47,9 @@ check: $(VENV)/.installed-dev ## Runs ruff, mypy and the import rules
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py
 
-docs: $(VENV)/.installed ## Writes the README's table of options from the schema
+docs: $(VENV)/.installed ## Writes the README's table of options and the Flex Template's parameters from the schema
 	$(BIN)/python docs/option_table.py
+	$(BIN)/python deploy/flex_template/write_metadata.py
 
 pocket: $(VENV)/.installed-dev ## Trains all networks of the pocket pack from the data in DATA=DIR, and packs them: hours; a second call goes on
 	@test -d "$(DATA)" || { echo "make pocket DATA=DIR: name the folder of photos, captions and novels" >&2; exit 2; }

@@ -27,6 +27,7 @@ Shift = Literal["mean", "spread", "nearest"]
 WordCount = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 AGE = r"^\d{1,6}[smhd]$"
+DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
 
 
 def _date_as_text(value: Any) -> Any:
@@ -193,6 +194,14 @@ class RunConfig(BaseModel):
         "20h",
         description="how long a submitted job may go: till then, or its end, no other job tells the same photos",
     )
+    deadline: str | None = Field(
+        None,
+        description="when the run is to be over, its commit too: 5h (or 90m) after its start, or at 06:30 by this "
+        "machine's clock. Photos that come too late are deferred: the next run tells them",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="the log on the error output: text with a progress line, or a JSON object a line"
+    )
     wave_size: int = Field(500, ge=1, description="photos of one pipeline on local runners")
     shards: int | None = Field(
         None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"
@@ -206,6 +215,14 @@ class RunConfig(BaseModel):
         if sample is not None and sample > 1 and sample != int(sample):
             raise ValueError("is a share below 1, or a whole number of photos")
         return sample
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _age_or_clock_time(cls, value: Any) -> Any:
+        if value is None or (isinstance(value, str) and re.fullmatch(DEADLINE, value)):
+            return value
+        quoted = "; YAML takes a clock time for a number unless it stands in quotes" if isinstance(value, int) else ""
+        raise ValueError(f"is no time; write 5h, 90m, 30s, or a clock time such as 06:30{quoted}")
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -259,4 +276,6 @@ def _problem(detail: Any) -> str:
         return f"{key}: no such option; see --help"
     if not key:
         return str(detail["ctx"]["error"])
+    if detail["type"] == "value_error":
+        return f"{key} = {detail['input']!r}: {detail['ctx']['error']}"
     return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"

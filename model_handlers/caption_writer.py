@@ -1,6 +1,6 @@
 """The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
 from model_handlers.components import build_caption_writer
+from model_handlers.consensus import Consensus
 from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.search import FORBIDDEN, Hypothesis, beam_search
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
@@ -18,8 +19,10 @@ from model_handlers.words import Vocabulary
 BEAM_WIDTH = 5  # at least; more captions widen the beam
 MOST_WORDS = 24  # of a written caption, its end counted
 NEAREST = 12  # captions of the index, at least, that are ranked with the written ones
+NEIGHBOURS = 60  # captions of the index that say what a photo's captions agree on
 UNWRITTEN = START  # in place of words behind the end
-FLUENCY = 0.1  # similarity that one nat a word costs a caption
+FLUENCY = 0.15  # similarity that one nat a word costs a caption
+AGREEMENT = 0.8  # similarity that full agreement with the neighbours is worth to a caption
 
 
 @dataclass
@@ -50,22 +53,34 @@ class CaptionWriter:
         return written
 
     @torch.inference_mode()
-    def rank(self, photo: torch.Tensor, matches: Iterable[tuple[str, float]], count: int) -> Matches:
+    def rank(
+        self,
+        photo: torch.Tensor,
+        matches: Iterable[tuple[str, float]],
+        count: int,
+        agreement: Callable[[str], float] = lambda caption: 0.0,
+    ) -> Matches:
         """Returns the `count` best matches, each caption once, the first of equals first.
 
-        Best is a high similarity, less a little for what the writer finds unlikely of this photo: similarity alone
-        chooses odd sentences that happen to lie near, likelihood alone those that fit any photo.
+        Best is a high similarity, less a little for what the writer finds unlikely of this photo, and more for what
+        other captions say too: similarity alone chooses odd sentences that happen to lie near, likelihood alone those
+        that fit any photo.
 
         Args:
             photo: its joint embedding `[J]` of unit length, in float64.
             matches: captions with their similarities.
             count: matches wanted.
+            agreement: of a caption with those near to the photo, from 0 to 1.
         """
         similarities: dict[str, float] = {}
         for caption, similarity in matches:
             similarities.setdefault(caption, similarity)
-        costs = dict(zip(similarities, self._costs(photo, list(similarities)), strict=True))
-        order = sorted(similarities, key=lambda caption: FLUENCY * costs[caption] - similarities[caption])
+        costs = self._costs(photo, list(similarities))
+        worth = {
+            caption: similarity - FLUENCY * cost + AGREEMENT * agreement(caption)
+            for (caption, similarity), cost in zip(similarities.items(), costs, strict=True)
+        }
+        order = sorted(worth, key=lambda caption: -worth[caption])
         return Matches((caption, similarities[caption]) for caption in order[:count])
 
     def _costs(self, photo: torch.Tensor, texts: Sequence[str]) -> list[float]:
@@ -88,10 +103,11 @@ class CaptionWriter:
 
 @dataclass
 class Captioner:
-    """A caption writer, and the caption index where nearest captions are wanted too."""
+    """A caption writer, and where nearest captions are wanted too their index and what its captions agree on."""
 
     writer: CaptionWriter
-    index: CaptionIndex | None
+    index: CaptionIndex | None = None
+    consensus: Consensus | None = None
 
 
 class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
@@ -118,15 +134,20 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
         writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
-        return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
+        if not self.retrieve:
+            return Captioner(writer)
+        index = open_index(pack, embedder)
+        return Captioner(writer, index, Consensus(index.captions))
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
         written = model.writer.write(photos, self.written)
         merged = [Matches(own[: self.count]) for own in written]
-        if model.index:
-            nearest = model.index.search(features, max(self.count, NEAREST))
-            both = zip(photos, nearest, written, strict=True)
-            merged = [model.writer.rank(photo, [*near, *own], self.count) for photo, near, own in both]
+        if model.index and model.consensus:
+            nearest = model.index.search(features, max(self.count, NEIGHBOURS))
+            for place, (photo, near, own) in enumerate(zip(photos, nearest, written, strict=True)):
+                agreement = model.consensus.among([caption for caption, _ in near[:NEIGHBOURS]])
+                candidates = [*near[: max(self.count, NEAREST)], *own]
+                merged[place] = model.writer.rank(photo, candidates, self.count, agreement)
         return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]

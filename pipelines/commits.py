@@ -47,6 +47,7 @@ class Run:
         max_dead_letter_ratio: dead letters over photos attempted.
         after: number of the last manifest when the run began; later ones may have told the same photos.
         networks: digests of those whose feature vectors and captions the run keeps, as Networks has them.
+        deadline: when the run is to be over, UTC, ISO 8601; empty where it may take its time.
     """
 
     output: str
@@ -58,6 +59,7 @@ class Run:
     max_dead_letter_ratio: float
     after: int = 0
     networks: dict[str, str] = field(default_factory=dict)
+    deadline: str = ""
 
     @property
     def folder(self) -> str:
@@ -86,8 +88,16 @@ def start(run: Run) -> None:
     filesystem.pipe_file(path, json.dumps(asdict(run), indent=1).encode())
 
 
-def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[str, Any]:
+def commit(
+    run: Run, files: Sequence[FileRecord], metrics: dict[str, Any] | None = None, attempts: int = 20
+) -> dict[str, Any]:
     """Returns the run's manifest, written under the next free number; a second call finds the first one's.
+
+    Args:
+        run: what it says of itself.
+        files: all that it wrote.
+        metrics: what its counters add up to, where the runner leaves that to the driver.
+        attempts: numbers that are tried.
 
     Raises:
         TooManyDeadLettersError: the ratio is over the limit.
@@ -96,16 +106,18 @@ def commit(run: Run, files: Sequence[FileRecord], attempts: int = 20) -> dict[st
     for _ in range(attempts):
         known = read_all_manifests(run.output)
         mine = [manifest for manifest in known if manifest["run_id"] == run.run_id]
-        manifest = mine[0] if mine else _put_next(run, files, known)
+        manifest = mine[0] if mine else _put_next(run, files, known, metrics)
         if manifest is not None:
             refresh_after_commit(run.output)
             return manifest
     raise CommitConflictError(f"{run.output}: {attempts} other runs took the next number first; run again")
 
 
-def _put_next(run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _put_next(
+    run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]], metrics: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """Returns the run's manifest, written under the number after the known ones; None where another took it first."""
-    manifest = _manifest(run, files, last_number(known) + 1)
+    manifest = _manifest(run, files, last_number(known) + 1) | ({"metrics": metrics} if metrics is not None else {})
     letters = sum(file.rows for file in files if file.table == "dead_letters")
     earlier = as_they_stand(known)
     try:

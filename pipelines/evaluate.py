@@ -11,6 +11,7 @@ from pipelines.ending import end_process
 from pipelines.evaluation.table import make_table
 from pipelines.evaluation.task import EvaluationTask, add_common_options
 from pipelines.evaluation.tasks import TASKS
+from pipelines.logs import log_without_secrets, say_problems
 from pipelines.options import StrictParser
 
 DESCRIPTION = "Measures a model pack, and prints the figures beside published ones."
@@ -29,7 +30,7 @@ def parser(tasks: dict[str, EvaluationTask]) -> StrictParser:
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 measured, 2 where options, data or pack are wrong, 1 where anything else failed."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_without_secrets()
     try:
         flags = parser(TASKS).parse_args(argv)
         task = TASKS[flags.task]
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
             figures = task.run(flags)
         print(json.dumps(figures, allow_nan=False) if flags.json else make_table(figures, task.published))
     except (ConfigError, PackError) as error:
-        print("Nothing was measured:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        say_problems("Nothing was measured:", error.problems)
         return 2
     except Exception:
         logging.exception("The evaluation failed")

@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import apache_beam as beam
@@ -24,8 +25,10 @@ from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
 from transforms.copies import tell_copies
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.kept import KEPT_CAPTIONS, KEPT_FEATURES, UNREAD, ReadKept, carry_feature, feature_rows
+from transforms.lateness import IN_TIME, PartLate
 from transforms.load_images import LoadImages
-from transforms.records import Listing, Networks, Outcome, Photo, StyleVectors
+from transforms.read_photos import key_by_uri
+from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo, StyleVectors
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.sentences import EncodeSentences, VectorTable
 from transforms.steps import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
@@ -50,6 +53,7 @@ class Parts:
         complete: the table, where there is one, holds those of every caption.
         hints: resource hints of the GPU steps.
         networks: by which features and captions are kept; None where they are not.
+        deadline: what comes to be read, or to be decoded into a story, after it is deferred; None where nothing is.
     """
 
     load: LoadImages | None
@@ -65,6 +69,7 @@ class Parts:
     complete: bool = True
     hints: dict[str, str] = field(default_factory=dict)
     networks: Networks | None = None
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ class Target:
     reuse: bool = True
 
 
-def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = None) -> Parts:
+def make_parts(
+    settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
+) -> Parts:
     """Returns the steps for a run's settings, with real handlers."""
     config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, threads)
@@ -118,6 +125,7 @@ def make_parts(settings: Settings, hints: dict[str, str], threads: int | None = 
         complete=choices.captions == "retrieved",
         hints=hints,
         networks=networks_of(settings),
+        deadline=deadline,
     )
 
 
@@ -148,18 +156,34 @@ def build(
         target: where to write.
     """
     letters: list[PCollection] = []
+    late: list[PCollection] = []
 
     def keep(outputs: Any) -> PCollection:
         letters.append(outputs[DEAD_LETTERS])
         return outputs[RESULTS]
 
+    def in_time(elements: PCollection, step: str) -> PCollection:
+        if parts.deadline is None:
+            return elements
+        look = PartLate(parts.deadline).with_resource_hints(**parts.hints)  # fused with the step, it looks in its time
+        parted = elements | f"Part late before {step}" >> look
+        late.append(parted[DEFERRED])
+        return parted[IN_TIME]
+
     kept = None
     if features is None:
-        features, kept = _see(listings, keep, parts, target)
+        features, kept = _see(in_time(listings, "features"), keep, parts, target)
+    else:
+        features = in_time(features, "captions")
     pairs = _find_captions(features, kept, keep, parts)
-    stories = _tell(pairs, keep, parts, target) | "Tell copies" >> beam.FlatMap(tell_copies)
+    shifted = in_time(_shift(pairs, parts, target), "decoding")
+    told = keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+    stories = told | "Tell copies" >> beam.FlatMap(tell_copies)
     dead = letters | "Gather dead letters" >> beam.Flatten()
     outcomes = _outcomes(stories, dead)
+    if late:
+        deferred = late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
+        outcomes = (outcomes, deferred) | "Add late outcomes" >> beam.Flatten()
     ledger = (
         (due | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
         | "Add settled outcomes" >> beam.Flatten()
@@ -207,7 +231,8 @@ def _find_captions(features: PCollection, kept: PCollection | None, keep: Keep, 
     return pairs if kept is None else (pairs, kept) | "Add kept captions" >> beam.Flatten()
 
 
-def _tell(pairs: PCollection, keep: Keep, parts: Parts, target: Target) -> PCollection[tuple[Any, Any]]:
+def _shift(pairs: PCollection, parts: Parts, target: Target) -> PCollection[tuple[Any, Any]]:
+    """Returns (Telling, shifted vector) from (Photo or Seen, captions)."""
     sentences = EncodeSentences(
         parts.sentences,
         posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}sentences-"),
@@ -218,8 +243,7 @@ def _tell(pairs: PCollection, keep: Keep, parts: Parts, target: Target) -> PColl
         parts.complete,
     )
     vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
-    shifted = vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
-    return keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+    return vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
 
 
 def _outcomes(stories: PCollection, dead: PCollection) -> PCollection[tuple[bytes, Outcome]]:

@@ -1,8 +1,8 @@
 """What `pipelines.run` does: check everything, tell the stories, commit, and say how it went."""
 
 import logging
-import sys
 from dataclasses import asdict
+from datetime import datetime
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -16,19 +16,21 @@ from pipelines.commits import (
     now,
     start,
 )
+from pipelines.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
 from pipelines.job import make_parts
 from pipelines.leases import hold
-from pipelines.logs import log_without_secrets
+from pipelines.logs import logging_as, name_run, say, say_problems
 from pipelines.manifests import last_number, read_all_manifests
+from pipelines.measures import Sums
 from pipelines.networks import networks_of
-from pipelines.options import parse
-from pipelines.progress import Progress, summary
+from pipelines.options import log_format_of, parse
+from pipelines.progress import log_dead_letters, show_progress, tell_end
 from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
-from pipelines.sources import collect, listed_sources, source_problems
-from pipelines.waves import count_photos, cut_into_waves, remove_scratch, run_waves, worker_threads
-from transforms.redaction import settings_without_secrets, without_secrets
+from pipelines.sources import Task, collect, count_photos, listed_sources, source_problems
+from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
+from transforms.redaction import settings_without_secrets
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
 FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
@@ -37,23 +39,26 @@ FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
 def main(argv: list[str]) -> int:
     """Returns the exit code of the main job: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters,
     4 commit conflict."""
-    log_without_secrets("%(levelname)s %(message)s")
+    with logging_as(log_format_of(argv)):
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     try:
         config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
         settings = check(config, options)
         tell_stories(settings, options)
     except ConfigError as error:
-        problems = [f"  - {without_secrets(problem)}" for problem in error.problems]
-        print("The job was not started:", *problems, sep="\n", file=sys.stderr)
+        say_problems("The job was not started:", error.problems)
         return WRONG_CONFIG
     except TooManyDeadLettersError as error:
-        print(error, file=sys.stderr)
+        say(error, logging.ERROR)
         return TOO_MANY_DEAD_LETTERS
     except CommitConflictError as error:
-        print(error, file=sys.stderr)
+        say(error, logging.ERROR)
         return CONFLICT
     except KeyboardInterrupt:
-        print("Stopped; nothing was published", file=sys.stderr)
+        say("Stopped; nothing was published", logging.ERROR)
         return FAILED
     except Exception:  # the one place where a bug, or memory that ran out, ends the process
         logging.exception("The run failed; nothing was published")
@@ -87,36 +92,46 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     """
     config = settings.config
     run = new_run(settings)
-    local = is_local(options)
-    parts = make_parts(settings, gpu_hints(options, config), worker_threads(options) if local else None)
-    if not local:
-        run_single(run, settings, parts, options)
+    name_run(run.run_id)
+    hints = gpu_hints(options, config)
+    if not is_local(options):
+        run_single(run, settings, make_parts(settings, hints, deadline=end_of_telling(run)), options)
         return
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
-        progress = Progress(count_photos(tasks))
+        photos = count_photos(tasks)
+        end = end_of_telling(run, photos * len(settings.styles))
+        parts = make_parts(settings, hints, worker_threads(options), end)
+        progress = show_progress(photos, config.log_format)
+        late: list[Task] = []
+        sums = Sums()
         try:
-            waves = cut_into_waves(tasks, config.wave_size)
-            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
-            manifest = commit(run, files)
+            waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
+            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
+            log_dead_letters(run.output, map(asdict, files))
+            deferred = write_deferred(run, late)
+            sums.count("outcomes_deferred", sum(file.rows for file in deferred))
+            manifest = commit(run, files + deferred, sums.told())
         finally:
             progress.close()
             remove_scratch(run)
-    print(summary(config.output, manifest))
+    tell_end(config.output, manifest)
 
 
 def new_run(settings: Settings) -> Run:
     """Returns a new run under a name that sorts by time."""
     pack, networks = settings.pack, networks_of(settings)
+    started, deadline = now(), settings.config.deadline
     return Run(
         output=settings.config.output,
         run_id=new_id(),
-        started=now(),
+        started=started,
         settings=settings_without_secrets(settings.used()),
         settings_digest=settings.digest,
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
         after=last_number(read_all_manifests(settings.config.output)),
         networks=asdict(networks) if networks else {},
+        deadline=deadline_of(deadline, datetime.fromisoformat(started)).isoformat() if deadline else "",
     )

@@ -10,7 +10,7 @@ from pipelines.commits import Run, comparable
 from pipelines.manifests import Manifest
 from pipelines.settings import Settings
 from transforms.kept import KeptFile
-from transforms.records import Networks
+from transforms.records import DEFERRED, Networks
 
 FORMAT = 1  # another one where what the code makes of the same networks changes
 
@@ -66,7 +66,8 @@ def kept_files(
     for manifest in manifests:
         if manifest.get("networks", {}).get("features") != networks.features:
             continue
-        if told is not None and comparable(run, manifest) and manifest["number"] not in told:
+        late = manifest.get("deadline") and manifest["counts"].get(DEFERRED)  # photos were seen, and told no more
+        if told is not None and comparable(run, manifest) and manifest["number"] not in told and not late:
             continue
         for file in manifest["files"]:
             if file["table"] == "features":

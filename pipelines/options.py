@@ -1,6 +1,8 @@
 """Command lines and config files become one checked configuration and Beam's own options."""
 
 import argparse
+import contextlib
+import json
 from collections.abc import Sequence
 from typing import Any, NoReturn, get_args
 
@@ -10,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from configs.schema import Choices, ConfigError, RunConfig, check_config, load_yaml
 
 DEFAULT_RUNNER = "FnApiRunner"
+REPEATABLE = tuple(name for name, field in RunConfig.model_fields.items() if isinstance(field.default, list))
 
 
 class StrictParser(argparse.ArgumentParser):
@@ -36,7 +39,7 @@ def flag_parser(prog: str, description: str) -> argparse.ArgumentParser:
         }
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
-        elif isinstance(field.default, list):
+        elif name in REPEATABLE:
             options |= {"action": "append", "metavar": "URI"}
         else:
             options["metavar"] = _metavar(Choices.model_fields.get(name, field).annotation)
@@ -74,13 +77,14 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     Raises:
         ConfigError: lists every option that is unknown or wrong.
     """
-    flags, rest = flag_parser(prog, description).parse_known_args([_with_hyphens(word) for word in argv])
+    flags, rest = flag_parser(prog, description).parse_known_args([_written_form(word) for word in argv])
     given = vars(flags)
+    given |= {name: sum(map(_several, given[name]), []) for name in REPEATABLE if name in given}
     config_file, assignments = given.pop("config"), given.pop("set")
     values = load_yaml(config_file) if config_file else {}
     assigned, problems = parse_assignments(assignments)
     values |= assigned
-    for key in ("input", "uris", "schemes", "roots"):
+    for key in REPEATABLE:
         if isinstance(values.get(key), str):
             values[key] = [values[key]]
     try:
@@ -93,6 +97,21 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     if problems:
         raise ConfigError(problems)
     return config, beam_options(beam_flags)
+
+
+def log_format_of(argv: list[str]) -> str:
+    """Returns the log format that a command line asks for, which is wanted before its other problems can be told."""
+    parser = StrictParser(add_help=False, allow_abbrev=False)
+    for flag in ("--log-format", "--config"):
+        parser.add_argument(flag)
+    parser.add_argument("--set", action="append", default=[])
+    values: dict[str, Any] = {}
+    with contextlib.suppress(ConfigError):
+        flags, _ = parser.parse_known_args([_written_form(word) for word in argv])
+        values |= {"log_format": flags.log_format} if flags.log_format else parse_assignments(flags.set)[0]
+        if flags.config and "log_format" not in values:
+            values |= load_yaml(flags.config)
+    return str(values.get("log_format", "text"))
 
 
 def parse_assignments(assignments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -132,13 +151,29 @@ def beam_options(flags: list[str]) -> PipelineOptions:
     return options
 
 
-def _with_hyphens(word: str) -> str:
-    """Returns one of our own flags in its written form; underscores, as Beam's flags have them, are taken too."""
+def _written_form(word: str) -> str:
+    """Returns one of our own flags in its written form.
+
+    Underscores, as Beam's flags have them, are taken too, and `=true` or `=false` behind a switch: what launches a
+    template gives each flag a value.
+    """
     flag, equals, value = word.partition("=")
-    name = flag.removeprefix("--")
-    if flag.startswith("--") and name in RunConfig.model_fields:
-        return f"--{name.replace('_', '-')}{equals}{value}"
-    return word
+    name = flag.removeprefix("--").replace("-", "_")
+    if not flag.startswith("--") or name not in RunConfig.model_fields:
+        return word
+    hyphened = name.replace("_", "-")
+    if RunConfig.model_fields[name].annotation is bool and value.lower() in ("true", "false"):
+        return f"--{hyphened}" if value.lower() == "true" else f"--no-{hyphened}"
+    return f"--{hyphened}{equals}{value}"
+
+
+def _several(value: str) -> list[str]:
+    """Returns the values of a repeatable flag: one, or those of a JSON list, for what can give a flag only once."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(value)
+        if isinstance(found, list) and all(isinstance(one, str) for one in found):
+            return found
+    return [value]
 
 
 def _as_flags(beam_options: dict[str, Any]) -> list[str]:

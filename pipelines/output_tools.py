@@ -3,7 +3,6 @@
 import argparse
 import logging
 import re
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,6 +11,7 @@ import fsspec
 from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
 from pipelines.commits import CommitConflictError
+from pipelines.logs import log_without_secrets, say, say_problems
 from pipelines.options import StrictParser
 
 AGE = re.compile(r"(\d{1,6})([smhd])")
@@ -63,17 +63,17 @@ def run_command(
         stopped: said at Ctrl-C.
         failed: said with the error.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_without_secrets()
     try:
         return job(argv)
     except (ConfigError, PackError) as error:
-        print(refused, *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        say_problems(refused, error.problems)
         return 2
     except CommitConflictError as error:
-        print(error, file=sys.stderr)
+        say(error, logging.ERROR)
         return 4
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        say(stopped, logging.ERROR)
         return 1
     except Exception:  # each store's client raises errors of its own
         logging.exception(failed)

@@ -1,7 +1,6 @@
 """What the commands that make a new pack from an old one by a Beam pipeline share."""
 
 import logging
-import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -11,6 +10,7 @@ from configs.schema import ConfigError
 from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack
+from pipelines.logs import log_without_secrets, say_problems
 from pipelines.options import StrictParser
 from pipelines.runners import sees_local_files
 
@@ -44,11 +44,11 @@ def run_command(job: Callable[[list[str]], str], argv: list[str], made: str = "p
         argv: its command line.
         made: what it makes.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_without_secrets()
     try:
         print(job(argv))
     except (ConfigError, PackError) as error:
-        print(f"No {made} was made:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        say_problems(f"No {made} was made:", error.problems)
         return 2
     except Exception:
         logging.exception("The job failed; no %s was made", made)

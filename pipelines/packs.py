@@ -8,6 +8,7 @@ from pathlib import Path
 from model_handlers.pack_card import PackError
 from model_handlers.packs import cache_folder
 from pipelines.ending import end_process
+from pipelines.logs import say, say_problems
 from pipelines.options import StrictParser
 from pipelines.output_tools import run_command
 from pipelines.pack_diff import differences
@@ -73,7 +74,8 @@ def list_packs(flags: Namespace) -> int:
         raise PackError([f"{place}: no pack there, nor in the folders right below it" for place in flags.places])
     rows, problems = listing(found)
     print("\n".join(columns(rows)) if found else "No packs in packs/ or the cache")
-    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    for problem in problems:
+        say(problem)
     return 1 if problems else 0
 
 
@@ -88,7 +90,7 @@ def verify_pack(flags: Namespace) -> int:
     """Prints what is wrong with a pack, or that nothing is; returns 1 or 0."""
     problems, loaded = verify(flags.pack)
     if problems:
-        print(f"{flags.pack} is no whole pack:", *(f"  - {text}" for text in problems), sep="\n", file=sys.stderr)
+        say_problems(f"{flags.pack} is no whole pack:", problems)
         return 1
     facts = card_facts(flags.pack)
     print(f"{flags.pack}: whole; {len(facts['files'])} files, {facts['bytes']:,} bytes, digest {facts['digest']}")
@@ -110,7 +112,7 @@ def push_pack(flags: Namespace) -> int:
     """Prints what was copied; returns 0, or 1 where files came out otherwise than they were sent."""
     copied, problems = push(flags.pack, flags.target)
     if problems:
-        print("The copy is not whole:", *(f"  - {text}" for text in problems), sep="\n", file=sys.stderr)
+        say_problems("The copy is not whole:", problems)
         return 1
     facts = card_facts(flags.target)
     there = len(facts["files"]) - copied

@@ -1,16 +1,59 @@
 """What a person sees of a run: a progress line while it goes, a summary at the end."""
 
+import logging
 import posixpath
 import sys
 import threading
+import time
 from collections import Counter
-from typing import Any, TextIO
+from collections.abc import Iterable
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
-from pipelines.manifests import manifest_uri, read_rows
+from pipelines.logs import LOG
+from pipelines.manifests import StoredFile, manifest_uri, read_batches, read_rows
+from transforms.records import DEFERRED
 
 TASTE = 3  # stories shown
+
+
+class Report(Protocol):
+    """Where a run tells how far it is."""
+
+    def advance(self, photos: int, counts: dict[str, int]) -> None:
+        """Adds a wave's photos and its outcomes."""
+
+    def close(self) -> None:
+        """Ends the report."""
+
+
+def show_progress(total: int, log_format: str) -> Report:
+    """Returns a progress line, or lines of the log where that is for machines."""
+    return LoggedProgress(total) if log_format == "json" else Progress(total)
+
+
+class LoggedProgress:
+    """A line of the log a wave.
+
+    Args:
+        total: photos to tell.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._photos, self._begun = total, 0, time.monotonic()
+        self._counts: Counter[str] = Counter()
+
+    def advance(self, photos: int, counts: dict[str, int]) -> None:
+        """Logs what the waves so far make together."""
+        self._photos += photos
+        self._counts.update(counts)
+        pace = self._photos / max(1e-9, time.monotonic() - self._begun)
+        told = describe_counts(dict(sorted(self._counts.items())))
+        LOG.info("%s of %s photos, %.2f a second: %s", f"{self._photos:,}", f"{self._total:,}", pace, told)
+
+    def close(self) -> None:
+        """Logs nothing more."""
 
 
 class Progress:
@@ -46,6 +89,17 @@ class Progress:
         self._line.close()
 
 
+def log_dead_letters(output: str, files: Iterable[StoredFile]) -> None:
+    """Logs each dead letter among the files of a run, where the log is one that tells how a run goes."""
+    if not LOG.isEnabledFor(logging.INFO):
+        return
+    columns = ["uri", "stage", "error", "message"]
+    for file in files:
+        if file["table"] == "dead_letters":
+            for row in (row for batch in read_batches(output, file, columns) for row in batch.to_pylist()):
+                LOG.info("%s: %s", row["error"], row["message"], extra={"stage": row["stage"], "uri": row["uri"]})
+
+
 def describe_counts(counts: dict[str, int]) -> str:
     """Returns counts by outcome as a person reads them."""
     plurals = {"story": "stories", "dead_letter": "dead letters"}
@@ -57,9 +111,17 @@ def describe_counts(counts: dict[str, int]) -> str:
     return ", ".join(parts) or "nothing was listed"
 
 
+def tell_end(output: str, manifest: dict[str, Any]) -> None:
+    """Logs that a run is published, and prints its summary."""
+    LOG.info("Published as %s: %s", manifest["number"], describe_counts(manifest["counts"]))
+    print(summary(output, manifest))
+
+
 def summary(output: str, manifest: dict[str, Any]) -> str:
     """Returns the end of a run in words: counts by outcome, where the files are, and three stories as a taste."""
     lines = [f"Run {manifest['run_id']}: {describe_counts(manifest['counts'])}."]
+    if deferred := manifest["counts"].get(DEFERRED):
+        lines.append(f"  {deferred:,} deferred: left for a later run, which finds them as new as they were")
     tables = sorted({file["table"] for file in manifest["files"]})
     for table in tables:
         lines.append(f"  {table}: {posixpath.join(output, 'runs', manifest['run_id'], table)}")

@@ -1,13 +1,13 @@
 """Runs elsewhere: one pipeline that lists, tells and, as its last step, commits."""
 
+import logging
 import posixpath
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import fsspec
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 from apache_beam.runners.runner import PipelineState
 
@@ -22,10 +22,11 @@ from pipelines.commits import (
 )
 from pipelines.job import Parts, Target, build
 from pipelines.leases import release, release_run, take
+from pipelines.logs import say
 from pipelines.manifests import read_manifests
 from pipelines.networks import kept_files
 from pipelines.output_tools import duration
-from pipelines.progress import summary
+from pipelines.progress import log_dead_letters, tell_end
 from pipelines.settings import Settings
 from pipelines.sources import (
     Task,
@@ -62,10 +63,12 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
     result = None
     try:
         start(run)
-        print(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.", file=sys.stderr)
+        say(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.")
         with_pipeline = beam.Pipeline(options=options)
         build_single(with_pipeline, run, settings, parts)
         result = with_pipeline.run()
+        if job := dataflow_job(result):
+            say(f"Created job with id: [{job}]")  # in the words that Airflow's operator looks for
         state = result.wait_until_finish()
     except Exception as error:
         if result is None or PipelineState.is_terminal(result.state):
@@ -76,11 +79,20 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         release(lease)
         _raise_refusal(run, None)
         raise RuntimeError(f"the job of run {run.run_id} ended as {state}")
+    if template := options.view_as(GoogleCloudOptions).template_location:
+        say(f"The job of run {run.run_id} is written to {template}, for Dataflow to start.")
+        return
     manifests = [manifest for manifest in read_manifests(run.output) if manifest["run_id"] == run.run_id]
     if not manifests:
-        print(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", file=sys.stderr)
+        say(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", logging.WARNING)
         return
-    print(summary(run.output, manifests[0]))
+    log_dead_letters(run.output, manifests[0]["files"])
+    tell_end(run.output, manifests[0])
+
+
+def dataflow_job(result: Any) -> str | None:
+    """Returns the id of a job on Dataflow; None on other runners, and where the job was only written to a file."""
+    return result.job_id() if getattr(result, "has_job", False) else None
 
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from transforms.anti_join import Attempt, Selection, bound, pending, sample_key,
 from transforms.audit import LostPhotoError
 from transforms.copies import each_listing, find_copies, put_together
 from transforms.kept import KeptPhoto, Limits, read_kept, take_kept
+from transforms.metrics import count
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
@@ -90,6 +91,7 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     """Returns the photo record of a ready-made feature vector, beside the vector."""
     listing, feature = task
     photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
+    count("photos", 1 + len(copies))
     return replace(photo, copies=tuple(copies)), feature
 
 
@@ -209,6 +211,11 @@ def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
         raise LostPhotoError(f"{len(listings)} photos became {len(after)} when copies were looked for")
     vectors = {listing.uri: feature for listing, feature in tasks}
     return [(listing, vectors[listing.uri]) for listing in joined]
+
+
+def count_photos(tasks: Iterable[Task]) -> int:
+    """Returns how many photos are to be told, copies too."""
+    return sum(1 + len(listing.copies) for listing, _ in tasks)
 
 
 def identify_vector(listing: Listing) -> Listing:

@@ -14,8 +14,9 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.commits import Run, count_outcomes
 from pipelines.job import Parts, Target, build
-from pipelines.progress import Progress
-from pipelines.sources import Task, feature_photo
+from pipelines.measures import Sums
+from pipelines.progress import Report
+from pipelines.sources import Task, count_photos, feature_photo
 from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.storage import write_whole
@@ -40,11 +41,6 @@ def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
         yield wave
 
 
-def count_photos(tasks: Iterable[Task]) -> int:
-    """Returns how many photos are to be told, copies too."""
-    return sum(1 + len(listing.copies) for listing, _ in tasks)
-
-
 def run_waves(
     run: Run,
     parts: Parts,
@@ -52,22 +48,23 @@ def run_waves(
     settled: Sequence[Outcome],
     options: PipelineOptions,
     shards: int,
-    progress: Progress,
+    progress: Report,
+    sums: Sums,
 ) -> list[FileRecord]:
-    """Returns the records of all files, after telling each wave's stories."""
+    """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
     files: list[FileRecord] = []
     for number, wave in enumerate(waves):
         prefix = f"{run.folder}/wave-{number:05d}-"
         reuse = any(listing.kept for listing, _ in wave)
         target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)), reuse)
-        records = _run_wave(wave, settled if number == 0 else [], parts, target, options)
+        records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
         files += records
         progress.advance(count_photos(wave), count_outcomes(records))
     return files
 
 
 def _run_wave(
-    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions
+    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions, sums: Sums
 ) -> list[FileRecord]:
     report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
     with beam.Pipeline(options=options) as root:
@@ -81,6 +78,7 @@ def _run_wave(
         records = build(due, listings, features, outcomes, parts, target)
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
+    sums.add(root.result.metrics())
     return read_report(report)
 
 

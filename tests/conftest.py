@@ -1,7 +1,10 @@
 """What holds for every test: nothing is fetched, and nobody's own cache of packs and indexes is read or written."""
 
+import hashlib
 import importlib.util
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,3 +46,50 @@ def hostile() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def airflow_python(pytestconfig: pytest.Config) -> Path:
+    """Returns the interpreter of an environment that holds Airflow, which pins too many packages to share ours.
+
+    It is made once, in the folder that STORYTELLER_AIRFLOW names, or else in pytest's cache.
+    """
+    packages = Path(__file__).parent / "deploy/airflow_packages.txt"
+    name = hashlib.sha256(packages.read_bytes()).hexdigest()[:12]
+    assert pytestconfig.cache is not None
+    folder = Path(os.environ.get("STORYTELLER_AIRFLOW") or pytestconfig.cache.mkdir("airflow")) / name
+    python = folder / "bin/python"
+    if not (folder / "whole").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--retries=1", "-r", packages]
+        pip = subprocess.run(install, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if "Retrying (Retry(" in pip.stderr or "No matching distribution" in pip.stderr:
+            pytest.skip(f"Airflow cannot be installed here: {pip.stderr.strip().splitlines()[-1]}")
+        assert pip.returncode == 0, pip.stderr
+        (folder / "whole").touch()
+    return python
+
+
+@pytest.fixture
+def airflow(airflow_python: Path, tmp_path: Path) -> Any:
+    """Returns a function that runs Airflow's interpreter with the DAGs of deploy/airflow and an Airflow of its own."""
+    root = Path(__file__).parents[1]
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(root / "deploy/airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "sqlalchemy=WARN",
+        "STORYTELLER_PYTHON": sys.executable,
+        "PYTHONPATH": str(root),
+    }
+
+    def run(*arguments: str, variable: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
+        around = environment | more | {"AIRFLOW_VAR_STORYTELLER": json.dumps(variable)}
+        command = [airflow_python, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=around, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+        )
+
+    migrated = run("-m", "airflow", "db", "migrate", variable={})
+    assert migrated.returncode == 0, migrated.stderr
+    return run

@@ -20,6 +20,7 @@ import numpy as np
 
 from transforms.decoder_process import receive, send
 from transforms.decoding import PhotoError
+from transforms.metrics import count
 from transforms.preprocessing import Recipe
 
 COMMAND = (sys.executable, "-m", "transforms.decoder_process")
@@ -110,6 +111,8 @@ class Decoders:
         if self._idle:
             with contextlib.suppress(IndexError):  # another thread was faster
                 yield self._idle.pop()
+                count("decoder_restarts")
+        count("decoder_starts")
         yield _Process(self._settings)
 
     def close(self) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from transforms.metrics import MeasuredHandler
 from transforms.records import DeadLetter, Photo, Seen, Telling
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
@@ -53,7 +54,7 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, examples: PCollection[tuple[Any, Any]]) -> Any:
-        inference = RunInference(KeyedModelHandler(self.handler)).with_resource_hints(**self.hints)
+        inference = RunInference(MeasuredHandler(self.handler, self.stage)).with_resource_hints(**self.hints)
         return (
             examples
             | "Run inference" >> inference

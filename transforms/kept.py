@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.anti_join import key_plainly
+from transforms.metrics import count
 from transforms.read_errors import ReadError, call_again
 from transforms.records import Kept, Listing, Networks, Photo, Seen
 from transforms.rows import FEATURES, Row, plain_text
@@ -205,6 +206,7 @@ def _take_row(rows: pa.Table, listing: Listing, kept: Kept) -> Any:
         Photo(one.uri, one.version, listing.photo_id or "", *size, one.styles, (), bool(one.kept and one.kept.captions))
         for one in (listing, *listing.copies)
     )
+    count("photos", 1 + len(copies))
     photo = replace(photo, copies=tuple(copies))
     if not kept.captions:
         return photo, feature

@@ -1,6 +1,7 @@
 """Step 2 of the main job: listed files become pixels, read in bulk and decoded one by one, in another process."""
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from transforms.decoder_process import DECODERS
 from transforms.decoders import SECONDS, decoder_settings, shared_decoders
 from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.metrics import count, measure
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
@@ -94,11 +96,15 @@ def decode_photo(listing: Listing, content: bytes | ReadError, settings: str) ->
     """
     if isinstance(content, ReadError):
         return _letter(listing, None, "read", content, content.retryable)
+    measure("bytes_read", len(content))
     photo_id = hashlib.sha256(content).hexdigest()
+    begun = time.monotonic()
     try:
         pixels, width, height = shared_decoders(settings).decode(content)
     except PhotoError as error:
         return _letter(listing, photo_id, "decode", error, error.retryable)
+    measure("decode_msecs", 1000 * (time.monotonic() - begun))
+    measure("pixels", width * height)
     copies = tuple(Photo(one.uri, one.version, photo_id, width, height, one.styles) for one in listing.copies)
     return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles, copies), pixels
 
@@ -123,6 +129,7 @@ def part_copies(listing: Listing, content: bytes | ReadError) -> tuple[Listing, 
 def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
     """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or dead letters, its own and those of its copies, under
     the tag DEAD_LETTERS."""
+    count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
         left: list[Listing] = []
         for listed, content in read_batch(listings, max_bytes, allowed):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from transforms.metrics import count
 from transforms.redaction import without_secrets
 
 CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests")
@@ -107,7 +108,8 @@ def ask_again(
     """
     answers: dict[Item, Answer] = {}
     waiting = list(dict.fromkeys(items))
-    for _ in tries():
+    for number, _ in enumerate(tries()):
+        count("read_retries", len(waiting) if number else 0)
         answers.update(zip(waiting, ask(waiting), strict=True))
         waiting = [item for item in waiting if failed(item, answers[item])]
         if not waiting:

@@ -8,7 +8,7 @@ _SECRET = (
     r"(?:signature|token|secret|passw|pwd|credential|account_?key|api_?key|access_?key|accessid|private_?key"
     r"|connection_?string|(?<![a-z0-9])sig(?![a-z0-9]))"
 )
-_NAME = rf"[\w.~-]*{_SECRET}[\w.~-]*"
+_NAME_END = rf"{_SECRET}[\w.~-]{{0,200}}"  # what stands before it would make the search slow, and stays anyway
 SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 SIGNED = re.compile(rf"\?(?=[\w.~-]+=)(?=.*?({_SECRET}[\w.~-]*|\b(key|jwt|auth))=).*$", re.IGNORECASE | re.DOTALL)
 USER = re.compile(r"(?<=://)[^\s/@:'\"]*:(?!\d+/)[^\s@'\"]*@")  # a port is no password
@@ -17,7 +17,7 @@ SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (USER, f"{HIDDEN}:{HIDDEN}@"),
     (re.compile(r"(://[^\s?'\"<>]*\?)[\w.~%-]+=[^\s'\"<>)]*"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (re.compile(rf"({_NAME}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&;,<>)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"({_NAME_END}['\"]?\s*[=:]\s*['\"]?)[^\s'\"&;,<>)]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bya29\.[\w-]+|\bAIza[\w-]{35}"), HIDDEN),
 )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from transforms.metrics import count, count_dead_letter, measure
 from transforms.records import DeadLetter, Outcome, Telling
 from transforms.redaction import without_secrets
 
@@ -79,6 +80,8 @@ def story_row(element: tuple[Telling, Any], told_by: Row) -> Row:
     """
     telling, told = element
     photo = telling.photo
+    measure("story_words", told.words)
+    measure("story_cost_thousandths", 1000 * told.cost)
     captions = [{"caption": plain_text(match.caption), "similarity": match.similarity} for match in telling.captions]
     return {
         "uri": plain_text(photo.uri),
@@ -97,12 +100,14 @@ def story_row(element: tuple[Telling, Any], told_by: Row) -> Row:
 
 def dead_letter_row(letter: DeadLetter) -> Row:
     """Returns the row of a dead letter."""
+    count_dead_letter(letter.stage, letter.error)
     row = {name: getattr(letter, name) for name in DEAD_LETTERS.names}
     return row | {"uri": plain_text(letter.uri), "message": plain_text(without_secrets(letter.message))}
 
 
 def ledger_row(outcome: Outcome, pack_digest: str, settings_digest: str) -> Row:
     """Returns the ledger's row of an outcome."""
+    count(f"outcomes_{outcome.outcome}")
     return {
         "uri": plain_text(outcome.uri),
         "version": outcome.version,

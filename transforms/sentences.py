@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import apache_beam as beam
 import fsspec
 import numpy as np
-from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import AsList, PCollection
 
+from transforms.metrics import MeasuredHandler, count
 from transforms.records import Matched
 
 CHUNK = 1024  # captions a file
@@ -98,6 +99,7 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
     with filesystem.open(f"{path}.npy", "wb") as file:
         np.save(file, vectors, allow_pickle=False)
     filesystem.pipe_file(f"{path}.json", json.dumps(texts).encode())
+    count("captions_encoded", len(texts))
     return uri
 
 
@@ -203,7 +205,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
         if self.table is not None and self.complete:
             return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table))
-        inference = RunInference(KeyedModelHandler(self.handler)).with_resource_hints(**self.hints)
+        inference = RunInference(MeasuredHandler(self.handler, "sentences")).with_resource_hints(**self.hints)
         chunks = (
             matched
             | "List captions" >> beam.FlatMap(caption_keys)

@@ -11,6 +11,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer, photo_of
+from transforms.metrics import measure
 from transforms.records import CaptionMatch, Matched, Photo, Seen, StyleVectors, Telling
 
 
@@ -47,6 +48,8 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | Seen, np.ndarra
 def match_captions(element: tuple[Photo | Seen, list[tuple[str, float]]]) -> Matched:
     """Returns the record of a photo with its captions."""
     key, pairs = element
+    if pairs:
+        measure("similarity_millionths", 1e6 * pairs[0][1])
     return Matched(photo_of(key), tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
+from transforms.metrics import measure
 from transforms.rows import SCHEMAS, Row
 from transforms.sentences import shard_of
 from transforms.storage import write_whole
@@ -61,6 +62,7 @@ def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, tabl
     folder, _, name = prefix.rpartition("/")
     path = posixpath.join(folder, table, f"{name}{shard:05d}-of-{shards:05d}.parquet")
     write_whole(posixpath.join(root, path), data)
+    measure("bytes_written", len(data))
     return FileRecord(table, path, len(ordered), hashlib.sha256(data).hexdigest(), len(data), _counts(ordered))
 
 

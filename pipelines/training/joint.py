@@ -1,7 +1,9 @@
 """The joint embedding's training: the right photo for a caption, and the right caption for a photo, among a batch."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from model_handlers.nets.joint_embedding import JointEmbedding
 from pipelines.training.loop import Loss, Task
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, padded
+
+FEW = 0.15  # of the photos, at most, show what a word tells of a scene
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,25 @@ class PhotoSet:
         tables = (self.features, *self.views)
         return np.stack([tables[draw.integers(len(tables))][photo] for photo in photos])  # [n, F]
 
+    @cached_property
+    def photos_of(self) -> dict[int, np.ndarray]:
+        """For each word that some photos' captions have, and not many, the places of these photos."""
+        places: dict[int, set[int]] = defaultdict(set)
+        for photo, rows in enumerate(self.rows):
+            for row in rows:
+                for word in self.captions[row].tolist():
+                    places[word].add(photo)
+        most = FEW * len(self.features)
+        return {word: np.asarray(sorted(own)) for word, own in places.items() if 3 <= len(own) <= most}
+
+    def draw_like(self, caption: np.ndarray, draw: np.random.Generator) -> int:
+        """Returns the place of a photo whose captions share a word, rather a rare one; of any where none does."""
+        words = [word for word in caption.tolist() if word in self.photos_of]
+        if not words:
+            return int(draw.integers(len(self.features)))
+        rarity = np.asarray([len(self.photos_of[word]) ** -0.5 for word in words])
+        return int(draw.choice(self.photos_of[words[draw.choice(len(words), p=rarity / rarity.sum())]]))
+
 
 @dataclass(frozen=True)
 class Prototypes:
@@ -72,23 +95,25 @@ class Prototypes:
     rows: Sequence[Sequence[int]]
 
     def draw(
-        self, count: int, photos: np.ndarray, draw: np.random.Generator, replace: bool = False
+        self, count: int, photos: PhotoSet, draw: np.random.Generator, replace: bool = False
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Returns pseudo photos of some classes, those with many captions more often: feature vectors `[n, F]`, and a
-        caption of each.
+        """Returns pseudo photos of some classes: feature vectors `[n, F]`, and a caption of each.
+
+        Each is a photo with the class put in, a little or much of it: for "a rocket in the sky" a photo of the sky.
 
         Args:
             count: how many.
-            photos: feature vectors of photos `[N, F]`, around whose mean they lie, as far from it as these.
+            photos: what the class is put into.
             draw: of all choices.
             replace: a class may come more than once.
         """
-        sizes, centre = np.sqrt([len(rows) for rows in self.rows]), photos.mean(axis=0)  # [C], [F]
-        classes = draw.choice(len(self.rows), count, replace=replace, p=sizes / sizes.sum())  # [n]
-        others = draw.choice(len(photos), count)  # [n]
-        spread = draw.uniform(0.3, 0.9, (count, 1)) * (photos[others] - centre)  # [n, F]
-        reach = draw.uniform(0.75, 1.25, (count, 1)) * (self.features[classes] - centre)  # [n, F]
-        return centre + reach + spread, [self.captions[draw.choice(self.rows[place])] for place in classes]
+        classes = draw.choice(len(self.rows), count, replace=replace)  # [n]
+        captions = [self.captions[draw.choice(self.rows[place])] for place in classes]
+        centre = photos.features.mean(axis=0)  # [F]
+        scenes = photos.features[[photos.draw_like(caption, draw) for caption in captions]]  # [n, F]
+        spread = draw.uniform(0.4, 1.0, (count, 1)) * (scenes - centre)  # [n, F]
+        reach = draw.uniform(0.35, 1.25, (count, 1)) * (self.features[classes] - centre)  # [n, F]
+        return centre + reach + spread, captions
 
 
 def embed_texts(model: JointEmbedding, texts: Tokens, batch_size: int = 512) -> Tensor:
@@ -151,7 +176,7 @@ class JointTask(Task):
         features = [self.photos.draw(photos, draw)]  # [N, F]
         captions = [self.photos.captions[draw.choice(self.photos.rows[photo])] for photo in photos]
         if pseudo and self.prototypes:
-            more, about = self.prototypes.draw(pseudo, self.photos.features, draw)
+            more, about = self.prototypes.draw(pseudo, self.photos, draw)
             features.append(more)  # [N, F]
             captions += about
         rows = np.concatenate(features).astype(np.float32)  # [N, F]

@@ -109,6 +109,16 @@ ASIDES = RELATIVES | _words("""
 """)
 """Words that begin a clause beside the main one."""
 
+NOT_LAST = _words("""
+    a an and as at by for from her his in into is are its of on or the their to while with
+""")
+"""Words that end no sentence."""
+
+OFTEN = _words("""
+    , another being down it off one other out over that there this three two up who
+""")
+"""Words that a caption may say twice, besides those that end none."""
+
 NOT_TOLD = _words("""
     UNK close-up image photo photograph photographs photos picture pictures shot view
 """)

@@ -188,20 +188,20 @@ def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dic
 
 
 def pseudo_photos(
-    count: int, features: np.ndarray, texts: Sequence[str], words: Vocabulary
+    count: int, photos: PhotoSet, texts: Sequence[str], words: Vocabulary
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Returns feature vectors `[M, F]` of pseudo photos of ImageNet's classes, and the ids of a caption of each.
 
     Args:
         count: how many, M.
-        features: of photos `[N, F]`.
+        photos: what they are made of.
         texts: captions, among them some about the classes.
         words: of the ids.
     """
     if not count:
-        return np.zeros((0, features.shape[1]), np.float32), []
-    classes = prototypes(lite_backbone()[1].numpy(), features, texts, words)
-    shown, about = classes.draw(count, features, np.random.default_rng(0), replace=True)  # [M, F]
+        return np.zeros((0, photos.features.shape[1]), np.float32), []
+    classes = prototypes(lite_backbone()[1].numpy(), photos.features, texts, words)
+    shown, about = classes.draw(count, photos, np.random.default_rng(0), replace=True)  # [M, F]
     return np.maximum(shown, 0).astype(np.float32), about
 
 
@@ -211,9 +211,8 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
     joint, thoughts = output.parent / "joint", output.parent / "thoughts"
     words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
     model, places = load_joint(joint), corpus.photos_of("train", "extra")
-    seen = corpus.features[places]  # [N, F]
     captions = photo_captions(corpus, "train", "extra")[0], other_captions(corpus)
-    shown, about = pseudo_photos(network.pseudo, seen, captions[1], words)  # [M, F]
+    shown, about = pseudo_photos(network.pseudo, photo_set(corpus, places, words), captions[1], words)  # [M, F]
     pictured, plain = ([words.encode(text) for text in some] for some in captions)
     texts = Tokens.of([*pictured, *about, *plain])
     with torch.inference_mode():

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from model_handlers.nets.search import sample
 from model_handlers.nets.story_decoder import StoryDecoder
 from pipelines.training.arithmetic import autocast
+from pipelines.training.lexicon import NOT_LAST, OFTEN
 from pipelines.training.loop import Loss, Task
 from pipelines.training.texts import END, Tokens, Vocabulary, padded
 from pipelines.training.thoughts import decoder_states, drop_words, jitter, text_loss
@@ -105,49 +106,24 @@ def write_captions(
 
 
 _WORDS = re.compile(r"[a-z][a-z'-]*")
+_WRONG_ARTICLE = re.compile(r"\ban [b-df-gj-np-tv-z]|\ba (?!one)[aeio]")
 _NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
 def is_fluent(caption: str) -> bool:
-    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers, marks or echoes."""
+    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers and marks, that says
+    nothing twice."""
     words = caption.split()
-    if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in _NOT_LAST:
+    if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in NOT_LAST:
         return False
     body = words[:-1]
     if any(not _WORDS.fullmatch(word) and word != "," for word in body):
         return False
+    if _WRONG_ARTICLE.search(caption):
+        return False
     echoes = any(one == two for one, two in zip(body, body[1:], strict=False))
-    content = [word for word in body if len(word) > 4]
+    content = [word.removesuffix("s") for word in body if word not in NOT_LAST | OFTEN]
     return not echoes and len(set(content)) == len(content)
-
-
-_NOT_LAST = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "with",
-        "and",
-        "or",
-        "to",
-        "by",
-        "for",
-        "from",
-        "is",
-        "are",
-        "its",
-        "his",
-        "her",
-        "their",
-        "while",
-        "as",
-        "into",
-    ]
-)
 
 
 def choose_captions(

@@ -10,8 +10,9 @@ import torch
 
 from model_handlers import caption_writer
 from model_handlers.caption_writer import CaptionWriter, WriterHandler
-from model_handlers.captions import CaptionEmbedder, CaptionHandler
+from model_handlers.captions import CaptionEmbedder, CaptionHandler, open_index
 from model_handlers.components import build_caption_writer
+from model_handlers.consensus import Consensus
 from model_handlers.handler import Placement
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import StoryDecoder
@@ -139,7 +140,7 @@ def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
         for (text, _), cost in zip(found, costs, strict=True):
             (one,) = (one for one in hypotheses if vocabulary.decode(one.words[:-1]) == text and one.words[-1] == 0)
             assert cost == pytest.approx(one.cost / len(one.words), abs=1e-5)
-        ranked = [0.1 * cost - score for score, cost in zip(scores, costs, strict=True)]
+        ranked = [caption_writer.FLUENCY * cost - score for score, cost in zip(scores, costs, strict=True)]
         assert ranked == sorted(ranked)
 
 
@@ -160,21 +161,26 @@ def test_written_and_nearest_captions_are_one_ranking(
     nearest = infer(CaptionHandler(place(pack), 6), batch)
     written = infer(WriterHandler(place(pack), 9, 4, False), batch)
     monkeypatch.setattr(caption_writer, "NEAREST", 6)
+    monkeypatch.setattr(caption_writer, "NEIGHBOURS", 3)
     both, few = (infer(WriterHandler(place(pack), count, 4, True), batch) for count in (5, 2))
     embedder = CaptionEmbedder(pack, CPU)
     writer = CaptionWriter(build_caption_writer(pack, CPU), Vocabulary(WORDS, 7), embedder)
     photos = embedder.embed_photos(torch.from_numpy(np.stack(batch)))  # [8, J]
-    mixed = False
+    consensus = Consensus(open_index(pack, embedder).captions)
+    mixed = agreed = False
     for photo, near, own, merged, two in zip(photos, nearest, written, both, few, strict=True):
         texts = [text for text, _ in merged]
         similarities = dict([*own, *near])
         costs = dict(zip(similarities, writer._costs(photo, list(similarities)), strict=True))
-        ranked = sorted(similarities, key=lambda text: 0.1 * costs[text] - similarities[text])
+        agreement = consensus.among([text for text, _ in near[:3]])
+        alone = {text: 0.15 * costs[text] - similarities[text] for text in similarities}
+        ranked = sorted(alone, key=lambda text: alone[text] - 0.8 * agreement(text))
         assert texts == ranked[:5] and len(set(texts)) == len(texts)
+        agreed = agreed or texts != sorted(alone, key=lambda text: alone[text])[:5]
         assert [score for _, score in merged] == pytest.approx([similarities[text] for text in texts], abs=1e-6)
         assert [text for text, _ in two] == texts[:2]
         mixed = mixed or bool(set(texts) & dict(own).keys() and set(texts) & dict(near).keys())
-    assert mixed
+    assert mixed and agreed
 
 
 def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> None:

@@ -360,11 +360,11 @@ def test_too_many_dead_letters(tell: Run, output: Any) -> None:
 def test_a_run_that_another_overtook(tell: Run, output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = main_job.commit
 
-    def overtake(run: Any, files: Any) -> Any:
+    def overtake(run: Any, files: Any, *more: Any) -> Any:
         monkeypatch.setattr(main_job, "commit", commit)
         release_run(output.location, run.run_id)  # as if it had expired
         assert tell(vectors(2))[0] == 0
-        return commit(run, files)
+        return commit(run, files, *more)
 
     monkeypatch.setattr(main_job, "commit", overtake)
     code, _, errors = tell(vectors(3))

@@ -57,6 +57,36 @@ def test_repeated_flags_are_lists() -> None:
     assert config.input == ["a", "b #1.jpg"] and config.uris == ["c"]
 
 
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ('["gs://a, b/**", "c"]', ["gs://a, b/**", "c"]),
+        ('["a"]', ["a"]),
+        ("a, b", ["a, b"]),
+        ("[ab]*.jpg", ["[ab]*.jpg"]),
+        ("[1]", ["[1]"]),
+        ("7", ["7"]),
+        ('{"a": "b"}', ['{"a": "b"}']),
+    ],
+)
+def test_a_json_list_of_texts_is_several_values(word: str, values: list[str]) -> None:
+    """A template gives each flag once."""
+    config, _ = parsed("--input=first", f"--input={word}", f"--roots={word}")
+    assert (config.input, config.roots) == (["first", *values], values)
+
+
+@pytest.mark.parametrize(("word", "on"), [("", True), ("=true", True), ("=True", True), ("=false", False)])
+def test_switches_may_have_a_value(word: str, on: bool) -> None:
+    assert parsed(f"--lyric{word}")[0].lyric is on
+    assert parsed("--no-lyric")[0].lyric is False
+    assert parsed("--lyric", "--no-lyric")[0].lyric is False
+
+
+def test_a_switch_has_no_other_value() -> None:
+    assert "--lyric" in " ".join(problems("--lyric=perhaps"))
+    assert "--device" in " ".join(problems("--device"))
+
+
 def test_underscores_are_taken_as_hyphens() -> None:
     config, _ = parsed("--beam_width=3", "--style_strength", "2", "--max_dead_letter_ratio=0.5")
     assert (config.beam_width, config.style_strength, config.max_dead_letter_ratio) == (3, 2.0, 0.5)

@@ -1,5 +1,6 @@
 """The main job on every runner that may run it: the same rows on all."""
 
+import json
 import os
 import socket
 import subprocess
@@ -113,12 +114,19 @@ def direct() -> Iterator[list[str]]:
 
 @contextmanager
 def two_processes() -> Iterator[list[str]]:
-    yield ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2", "--shards=3"]
+    two = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    yield [*two, "--shards=3", "--log-format=json"]
 
 
 @contextmanager
 def loopback() -> Iterator[list[str]]:
-    yield ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK", "--shards=2"]
+    yield [
+        "--runner=PortableRunner",
+        "--job_endpoint=embed",
+        "--environment_type=LOOPBACK",
+        "--shards=2",
+        "--log-format=json",
+    ]
 
 
 @contextmanager
@@ -134,6 +142,11 @@ def external() -> Iterator[list[str]]:
 RUNNERS = {runner.__name__: runner for runner in (fn_api, direct, two_processes, loopback, external)}
 
 
+def without_decoders(counters: dict[str, int]) -> dict[str, int]:
+    """Returns the counters but for those of processes that decode, of which each worker has its own."""
+    return {name: number for name, number in counters.items() if not name.startswith("decoder_")}
+
+
 @pytest.mark.parametrize("name", RUNNERS)
 def test_rows_are_the_same_on_every_runner(
     name: str, run_on: Any, expected: str, output: Any, output_at: Any, same_stories: Any
@@ -142,10 +155,21 @@ def test_rows_are_the_same_on_every_runner(
         ended = run_on(output.location, *flags)
         assert ended.returncode == 0, ended.stderr
         assert "3 dead letters, 9 stories." in ended.stdout
+        if "--log-format=json" in flags:  # of worker processes too
+            lines = [json.loads(line) for line in ended.stderr.splitlines()]
+            assert sorted(line["uri"] for line in lines if "uri" in line) == sorted(
+                row["uri"] for row in output.rows("dead_letters")
+            )
         known = output_at(expected)
         same_stories(output.rows("stories"), known.rows("stories"))
         for table in ("dead_letters", "ledger"):
             assert output.rows(table) == known.rows(table)
+        if "metrics" in output.manifests[0]:
+            ours, theirs = output.manifests[0]["metrics"], known.manifests[0]["metrics"]
+            assert without_decoders(ours["counters"]) == without_decoders(theirs["counters"])
+            assert ours["distributions"].keys() == theirs["distributions"].keys()
+            assert ours["distributions"]["pixels"] == theirs["distributions"]["pixels"]
+        assert ("metrics" in output.manifests[0]) == (name not in ("loopback", "external"))
         again = run_on(output.location, *flags)
         assert again.returncode == 0, again.stderr
         assert output.outcomes(2) == {"unchanged": 12}

@@ -71,15 +71,16 @@ class MetadataStub(Answering):
 
 @dataclass
 class DataflowRecord:
-    """What the Dataflow API was asked."""
+    """What the Dataflow API was asked, and the state in which its jobs end."""
 
+    end: str = "JOB_STATE_DONE"
     requests: list[str] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     polls: dict[str, int] = field(default_factory=dict)
 
 
 def dataflow_stub(record: DataflowRecord) -> type[Answering]:
-    """Returns a handler that takes any job, runs nothing, and says at the second look that the job is done."""
+    """Returns a handler that takes any job, runs nothing, and says at the second look that the job has ended."""
 
     class DataflowStub(Answering):
         def reply(self, method: str, path: str, body: Any) -> tuple[int, Any]:
@@ -96,7 +97,7 @@ def dataflow_stub(record: DataflowRecord) -> type[Answering]:
             if asked["what"]:
                 return 200, {"messages": {"jobMessages": []}, "metrics": {"metrics": []}}[asked["what"]]
             polls = record.polls[asked["id"]] = record.polls.get(asked["id"], 0) + 1
-            return 200, self.state(asked["id"], asked["region"], "JOB_STATE_RUNNING" if polls < 2 else "JOB_STATE_DONE")
+            return 200, self.state(asked["id"], asked["region"], "JOB_STATE_RUNNING" if polls < 2 else record.end)
 
         def state(self, name: str, region: str, state: str) -> dict[str, str]:
             body = record.jobs[name]

@@ -4,12 +4,15 @@ import io
 import json
 import tarfile
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from apache_beam.internal import pickler
+from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from model_handlers.pack_writer import PackWriter
 
@@ -65,6 +68,9 @@ def submit(cloud: Any, pack: Path, output: str) -> Any:
         flags = cloud.flags if flags is None else flags
         process = cloud.python("-m", "pipelines.run", *places, f"--accelerator={ACCELERATOR}", *options, *flags)
         assert process.returncode == 0, process.stderr
+        if "--log-format=json" in options:
+            lines = [json.loads(line) for line in process.stderr.splitlines()]
+            assert any("is submitted; it commits to" in line["message"] and line["run_id"] for line in lines)
         return cloud.last_job()
 
     return run
@@ -150,6 +156,24 @@ def test_mistyped_option_is_not_submitted(cloud: Any) -> None:
     assert run.returncode == 2, run.stderr
     assert "--machine_typo" in run.stderr
     assert cloud.record.requests == []
+
+
+def test_the_deadline_travels_as_an_absolute_time(submit: Any, cloud: Any, output: str) -> None:
+    begun = datetime.now(UTC)
+    job = submit("--deadline=5h", "--log-format=json")
+    clocks = {}
+    for transform in job.pipeline.components.transforms.values():
+        if transform.spec.urn == "beam:transform:pardo:v1" and "Look at the clock" in transform.unique_name:
+            payload = api.ParDoPayload.FromString(transform.spec.payload).do_fn.payload
+            (clocks[transform.unique_name.split("/")[0]],) = pickler.loads(payload)[1]
+    assert clocks.keys() == {"Part late before features", "Part late before decoding"}
+    (early, late) = clocks.values()
+    assert early == late and timedelta(hours=4.9) < early - begun < timedelta(hours=5.1)
+    (started,) = [name for name in cloud.names(output.removeprefix("gs://photos/")) if name.endswith("/started.json")]
+    told = datetime.fromisoformat(json.loads(cloud.get(f"gs://photos/{started}"))["deadline"])
+    assert timedelta(0) < told - early < timedelta(minutes=1)  # the commit's time
+    looks = {hint["accelerator"] for name, hint in job.hints().items() if "Look at the clock" in name}
+    assert looks == {ACCELERATOR}  # under another hint they would not be fused with what they hold back
 
 
 def test_nothing_is_published_before_the_job_runs(cloud: Any, submit: Any, output: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.training import joint
 from pipelines.training.joint import JointConfig, JointTask, PhotoSet, Prototypes
 from pipelines.training.texts import Tokens, Vocabulary
 
@@ -43,15 +44,29 @@ def test_word_vectors_from_elsewhere_are_where_training_starts() -> None:
     assert table[2:].tolist() == vectors.tolist() and table[:2].abs().max() <= 0.1
 
 
-def test_pseudo_photos_lie_beyond_the_photos_mean_towards_their_class() -> None:
-    photos = np.asarray([[9, 10, 10], [11, 10, 10]], np.float32)  # [N, F], their mean is [10, 10, 10]
-    captions = Tokens.of([[2], [3], [4]])
+def test_pseudo_photos_are_photos_of_the_scene_with_the_class_put_in() -> None:
+    features = np.asarray([[9, 10, 10], [11, 10, 10]] * 10, np.float32)  # [N, F], their mean is [10, 10, 10]
+    scenes = Tokens.of([[5], [6]] * 10)  # where the first number is less, the caption is 5
+    seen = PhotoSet(features, scenes, [[row] for row in range(20)])
+    captions = Tokens.of([[2, 5], [3, 6], [4]])
     classes = Prototypes(np.asarray([[10, 20, 10], [10, 10, 20]], np.float32), captions, [[0, 1], [2]])
-    features, about = classes.draw(400, photos, np.random.default_rng(0), replace=True)  # [n, F]
-    first = np.asarray([int(text[0]) != 4 for text in about])  # [n]
-    for chosen, place in ((first, 1), (~first, 2)):
-        away = features[chosen] - 10  # [n, F]
-        assert 7.5 <= away[:, place].min() < 8 and 12 < away[:, place].max() <= 12.5
-        assert np.abs(away[:, 0]).min() >= 0.3 and np.abs(away[:, 0]).max() <= 0.9 and not away[:, 3 - place].any()
-    assert {int(text[0]) for text in about} == {2, 3, 4}
-    assert first.mean() == pytest.approx(np.sqrt(2) / (1 + np.sqrt(2)), abs=0.06)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joint, "FEW", 0.5)
+        shown, about = classes.draw(400, seen, np.random.default_rng(0), replace=True)  # [n, F]
+    kinds = np.asarray([int(text[0]) for text in about])  # [n]
+    away = shown - 10  # [n, F]
+    for chosen, place in ((kinds < 4, 1), (kinds == 4, 2)):
+        assert 3.5 <= away[chosen, place].min() < 4 and 12 < away[chosen, place].max() <= 12.5
+        assert np.abs(away[:, 0]).min() >= 0.4 and np.abs(away[:, 0]).max() <= 1 and not away[chosen, 3 - place].any()
+    assert (away[kinds == 2, 0] < 0).all() and (away[kinds == 3, 0] > 0).all()  # the scene that the caption tells of
+    assert 0.3 < (away[kinds == 4, 0] > 0).mean() < 0.7  # any
+    assert (kinds == 4).mean() == pytest.approx(0.5, abs=0.07)
+
+
+def test_scenes_are_told_by_words_that_few_photos_have() -> None:
+    texts = Tokens.of([[2, 3]] * 3 + [[2, 4]] * 30)
+    seen = PhotoSet(np.zeros((33, 2), np.float32), texts, [[row] for row in range(33)])
+    assert {word: places.tolist() for word, places in seen.photos_of.items()} == {3: [0, 1, 2]}
+    draw = np.random.default_rng(0)
+    assert {seen.draw_like(np.asarray([2, 3, 9]), draw) for _ in range(60)} == {0, 1, 2}
+    assert max(seen.draw_like(np.asarray([2, 4]), draw) for _ in range(60)) > 20

@@ -1,0 +1,44 @@
+"""What the counters and distributions of a run on this machine add up to, over its waves."""
+
+from collections import Counter
+from typing import Any
+
+from apache_beam.metrics import MetricsFilter
+from apache_beam.metrics.metric import MetricResults
+
+from transforms.metrics import NAMESPACE
+
+
+class Sums:
+    """Sums of counters, and of distributions with their counts, least and largest values, by name."""
+
+    def __init__(self) -> None:
+        self._counters: Counter[str] = Counter()
+        self._distributions: dict[str, dict[str, int]] = {}
+
+    def count(self, name: str, number: int) -> None:
+        """Adds to a counter."""
+        self._counters[name] += number
+
+    def add(self, results: MetricResults) -> None:
+        """Adds what a pipeline counted, in whichever steps."""
+        found = results.query(MetricsFilter().with_namespace(NAMESPACE))
+        for entry in found["counters"]:
+            self.count(entry.key.metric.name, entry.result)
+        for entry in found["distributions"]:
+            if entry.result.count:
+                self._add_distribution(entry.key.metric.name, entry.result)
+
+    def _add_distribution(self, name: str, result: Any) -> None:
+        known = self._distributions.get(name, {"count": 0, "sum": 0, "min": result.min, "max": result.max})
+        self._distributions[name] = {
+            "count": known["count"] + result.count,
+            "sum": known["sum"] + result.sum,
+            "min": min(known["min"], result.min),
+            "max": max(known["max"], result.max),
+        }
+
+    def told(self) -> dict[str, Any]:
+        """Returns `counters` and `distributions` by name, as a manifest tells them."""
+        counters = {name: number for name, number in sorted(self._counters.items()) if number}
+        return {"counters": counters, "distributions": dict(sorted(self._distributions.items()))}

@@ -1,0 +1,60 @@
+"""What comes after the run's deadline is deferred: neither told nor lost, a later run finds it as new as it was."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from transforms.copies import each_listing
+from transforms.records import DEFERRED, Listing, Outcome, Photo, Telling
+
+IN_TIME = "in_time"
+
+
+def defer(named: Listing | Photo | Telling) -> Iterator[Outcome]:
+    """Yields the outcome `deferred` of what was to be told and of its copies, one a style."""
+    if isinstance(named, Telling):
+        for photo in named.photo.wanting(named.style):
+            yield Outcome(photo.uri, photo.version, photo.photo_id, named.style, DEFERRED)
+        return
+    members = each_listing(named) if isinstance(named, Listing) else named.each()
+    for one in members:
+        photo_id = None if isinstance(one, Listing) else one.photo_id
+        for style in one.styles:
+            yield Outcome(one.uri, one.version, photo_id, style, DEFERRED)
+
+
+def part_late(element: Any, deadline: datetime) -> Iterator[Any]:
+    """Yields the element, or after the deadline its outcomes under the tag DEFERRED.
+
+    Args:
+        element: a Listing, or an array behind its Photo or Telling.
+        deadline: by any time zone.
+    """
+    if datetime.now(UTC) < deadline:
+        yield element
+        return
+    named = element[0] if isinstance(element, tuple) else element
+    yield from (TaggedOutput(DEFERRED, outcome) for outcome in defer(named))
+
+
+@dataclass(eq=False)
+class PartLate(beam.PTransform[PCollection[Any], Any]):
+    """Elements that come before the deadline, by the clock of the worker.
+
+    Input: Listing, (Photo, array) or (Telling, array). Output: `in_time` the element, and `deferred` Outcome, one a
+    style. No dead letters.
+
+    Attributes:
+        deadline: an absolute time; it travels with the step.
+    """
+
+    deadline: datetime
+
+    def expand(self, elements: PCollection[Any]) -> Any:
+        return elements | "Look at the clock" >> beam.FlatMap(part_late, self.deadline).with_outputs(
+            DEFERRED, main=IN_TIME
+        )
