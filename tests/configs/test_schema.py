@@ -50,7 +50,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "wave_size": (1.5, "wave_size = 1.5"),
     "shards": (0, "shards = 0"),
     "colour": ("red", "colour: no such option; see --help"),
-    "since": ("yesterday", "since = 'yesterday': value error, write a date"),
+    "since": ("yesterday", "since = 'yesterday': "),
     "sample": (1.5, "a share below 1, or a whole number"),
     "limit": (0, "limit = 0"),
     "beam_options": (["runner"], "beam_options = ['runner']"),
