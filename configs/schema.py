@@ -1,11 +1,21 @@
 """What a run can be told: one schema checks config files, `--set` and command line alike."""
 
 import re
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Text = Annotated[str, Field(min_length=1)]
 Strength = Annotated[float, Field(ge=-10, le=10)]
@@ -16,7 +26,25 @@ Captioning = Literal["retrieved", "written", "both"]
 Shift = Literal["mean", "spread", "nearest"]
 WordCount = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+AGE = r"^\d{1,6}[smhd]$"
 DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
+
+
+def _date_as_text(value: Any) -> Any:
+    """Returns a date or time as text; YAML makes them of texts that look like one."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _check_moment(text: str) -> str:
+    if not re.match(AGE, text):
+        try:
+            datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError("write a date or time such as 2026-01-31 or '2026-01-31 06:00', or an age, 2d") from error
+    return text
+
+
+Moment = Annotated[str, BeforeValidator(_date_as_text), AfterValidator(_check_moment)]
 
 
 class ConfigError(Exception):
@@ -77,6 +105,26 @@ class RunConfig(BaseModel):
         description="folders or URIs that all photos must lie below, symbolic links followed; repeatable. Default: "
         "photos may lie anywhere",
     )
+    since: Moment | None = Field(
+        None,
+        description="tell only photos modified since then, a date or time (UTC) or an age such as 2d; the others are "
+        "deferred",
+    )
+    sample: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="tell only a sample of the listed photos, the same ones each night: a share below 1, or how many; "
+        "the others are deferred",
+    )
+    limit: int | None = Field(
+        None, ge=1, description="tell so many photos at most, the first by uri; the others are deferred"
+    )
+    retry_dead_letters: bool = Field(
+        False,
+        description="tell only photos that ended as dead letters when they were last tried, those too that no other "
+        "night would try; new ones are deferred",
+    )
     features: Text | None = Field(
         None,
         description="Parquet of ready-made feature vectors in place of photos: columns uri, feature (list of float32)",
@@ -116,6 +164,11 @@ class RunConfig(BaseModel):
     )
     decoder: Text | None = Field(None, description="story decoder of the pack. Default: the one that the pack names")
     lyric: bool = Field(False, description="put the story in lines, split at its commas")
+    keep_features: bool = Field(
+        True,
+        description="keep the photos' feature vectors and captions, and use those that earlier runs kept: another "
+        "style of the same photos then reads none of them",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the networks run; cuda without a GPU is an error"
     )
@@ -137,7 +190,7 @@ class RunConfig(BaseModel):
         le=1,
         description="more dead letters than this share of the photos attempted, and 50 at least: exit 3",
     )
-    lease: Annotated[str, Field(pattern=r"^\d{1,6}[smhd]$")] = Field(
+    lease: Annotated[str, Field(pattern=AGE)] = Field(
         "20h",
         description="how long a submitted job may go: till then, or its end, no other job tells the same photos",
     )
@@ -155,6 +208,13 @@ class RunConfig(BaseModel):
     )
     batch_size: int = Field(32, ge=1, le=4096, description="photos that a network sees at once")
     beam_options: dict[str, Any] = Field({}, description="Apache Beam's options, by name (in config files only)")
+
+    @field_validator("sample")
+    @classmethod
+    def _share_or_count(cls, sample: float | None) -> float | None:
+        if sample is not None and sample > 1 and sample != int(sample):
+            raise ValueError("is a share below 1, or a whole number of photos")
+        return sample
 
     @field_validator("deadline", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from itertools import chain
 from pipelines.commits import Run
 from pipelines.manifests import read_all_manifests
 from pipelines.output_tools import duration
-from pipelines.sources import Task
+from pipelines.sources import Task, count_photos
 from transforms.lateness import defer
 from transforms.rows import ledger_row
 from transforms.write import FileRecord, write_shard
@@ -66,14 +66,14 @@ def waves_in_time(waves: Iterable[list[Task]], end: datetime | None, late: list[
     paces: list[float] = []
     remaining = iter(waves)
     for number, wave in enumerate(remaining):
-        if end is not None and wave and datetime.now(UTC) + estimate(len(wave), paces) >= end:
+        if end is not None and wave and datetime.now(UTC) + estimate(count_photos(wave), paces) >= end:
             late += chain(wave, *remaining)
             if number == 0:
                 yield []
             return
         begun = time.monotonic()
         yield wave
-        paces.append((time.monotonic() - begun) / max(1, len(wave)))
+        paces.append((time.monotonic() - begun) / max(1, count_photos(wave)))
 
 
 def estimate(photos: int, paces: Sequence[float]) -> timedelta:

@@ -18,14 +18,17 @@ from model_handlers.handler import Placement
 from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
+from pipelines.networks import networks_of
 from pipelines.settings import Settings
 from pipelines.sources import allowed
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
+from transforms.copies import tell_copies
 from transforms.infer import DEAD_LETTERS, RESULTS
+from transforms.kept import KEPT_CAPTIONS, KEPT_FEATURES, UNREAD, ReadKept, carry_feature, feature_rows
 from transforms.lateness import IN_TIME, PartLate
 from transforms.load_images import LoadImages
 from transforms.read_photos import key_by_uri
-from transforms.records import DEFERRED, Listing, Outcome, Photo, StyleVectors
+from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo, StyleVectors
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.sentences import EncodeSentences, VectorTable
 from transforms.steps import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
@@ -49,6 +52,7 @@ class Parts:
         table: sentence vectors that are there already.
         complete: the table, where there is one, holds those of every caption.
         hints: resource hints of the GPU steps.
+        networks: by which features and captions are kept; None where they are not.
         deadline: what comes to be read, or to be decoded into a story, after it is deferred; None where nothing is.
     """
 
@@ -64,6 +68,7 @@ class Parts:
     table: VectorTable | None = None
     complete: bool = True
     hints: dict[str, str] = field(default_factory=dict)
+    networks: Networks | None = None
     deadline: datetime | None = None
 
 
@@ -77,6 +82,7 @@ class Target:
         scratch: folder of files that the run needs only while it goes.
         shards: files of each table.
         known: sentence vector chunks that earlier waves wrote.
+        reuse: earlier runs may have kept features and captions of the photos.
     """
 
     output: str
@@ -84,6 +90,7 @@ class Target:
     scratch: str
     shards: int
     known: tuple[str, ...] = ()
+    reuse: bool = True
 
 
 def make_parts(
@@ -117,6 +124,7 @@ def make_parts(
         table=ReadyVectors(where) if ready else None,
         complete=choices.captions == "retrieved",
         hints=hints,
+        networks=networks_of(settings),
         deadline=deadline,
     )
 
@@ -130,6 +138,7 @@ def _captions(settings: Settings, where: Placement) -> ModelHandler:
 
 
 def build(
+    due: PCollection[Listing],
     listings: PCollection[Listing],
     features: PCollection[tuple[Photo, np.ndarray]] | None,
     settled: PCollection[Outcome],
@@ -139,7 +148,8 @@ def build(
     """Returns the records of all files that the pipeline writes.
 
     Args:
-        listings: objects to tell, each uri once.
+        due: objects to tell, each uri once.
+        listings: the same, copies with the first of them; unused where there are feature vectors.
         features: their ready-made feature vectors; None where photos are read.
         settled: outcomes of objects that need no telling.
         parts: the steps.
@@ -160,22 +170,22 @@ def build(
         late.append(parted[DEFERRED])
         return parted[IN_TIME]
 
+    kept = None
     if features is None:
-        assert parts.load is not None and parts.features is not None
-        early = in_time(listings, "features")
-        pixels = keep(early | "Load images" >> parts.load.with_resource_hints(**parts.hints))
-        features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
+        features, kept = _see(in_time(listings, "features"), keep, parts, target)
     else:
         features = in_time(features, "captions")
-    shifted = _shift(features, keep, parts, target)
-    stories = keep(in_time(shifted, "decoding") | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+    pairs = _find_captions(features, kept, keep, parts)
+    shifted = in_time(_shift(pairs, parts, target), "decoding")
+    told = keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+    stories = told | "Tell copies" >> beam.FlatMap(tell_copies)
     dead = letters | "Gather dead letters" >> beam.Flatten()
     outcomes = _outcomes(stories, dead)
     if late:
         deferred = late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
         outcomes = (outcomes, deferred) | "Add late outcomes" >> beam.Flatten()
     ledger = (
-        (listings | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
+        (due | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
         | "Add settled outcomes" >> beam.Flatten()
         | "Make ledger rows" >> beam.Map(ledger_row, parts.told_by["pack_digest"], parts.told_by["settings_digest"])
     )
@@ -184,6 +194,8 @@ def build(
         "dead_letters": dead | "Make dead letter rows" >> beam.Map(dead_letter_row),
         "ledger": ledger,
     }
+    if parts.networks:
+        tables["features"] = pairs | "Make feature rows" >> beam.FlatMap(feature_rows, parts.networks)
     files = [
         rows | f"Write {table}" >> WriteTable(target.output, target.prefix, table, target.shards)
         for table, rows in tables.items()
@@ -191,11 +203,36 @@ def build(
     return files | "Gather files" >> beam.Flatten()
 
 
-def _shift(
-    features: PCollection, keep: Callable[[Any], PCollection], parts: Parts, target: Target
-) -> PCollection[tuple[Any, Any]]:
-    """Returns (Telling, shifted vector) from (Photo, feature)."""
+Keep = Callable[[Any], PCollection]
+"""From a step's outputs to its results, with the dead letters put aside."""
+
+
+def _see(
+    listings: PCollection[Listing], keep: Keep, parts: Parts, target: Target
+) -> tuple[PCollection[tuple[Photo, np.ndarray]], PCollection | None]:
+    """Returns the photos' feature vectors, and the captions that were kept of others, which need none."""
+    assert parts.load is not None and parts.features is not None
+    reused = None
+    if parts.networks and target.reuse:
+        reused = listings | "Read kept" >> ReadKept(target.output)
+        listings = reused[UNREAD]
+    pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
+    features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
+    if reused is None:
+        return features, None
+    return (features, reused[KEPT_FEATURES]) | "Add kept features" >> beam.Flatten(), reused[KEPT_CAPTIONS]
+
+
+def _find_captions(features: PCollection, kept: PCollection | None, keep: Keep, parts: Parts) -> PCollection:
+    """Returns (Photo or Seen, captions with similarities)."""
+    if parts.networks:
+        features = features | "Carry features" >> beam.Map(carry_feature)
     pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
+    return pairs if kept is None else (pairs, kept) | "Add kept captions" >> beam.Flatten()
+
+
+def _shift(pairs: PCollection, parts: Parts, target: Target) -> PCollection[tuple[Any, Any]]:
+    """Returns (Telling, shifted vector) from (Photo or Seen, captions)."""
     sentences = EncodeSentences(
         parts.sentences,
         posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}sentences-"),

@@ -22,12 +22,13 @@ from pipelines.leases import hold
 from pipelines.logs import logging_as, name_run, say, say_problems
 from pipelines.manifests import last_number, read_all_manifests
 from pipelines.measures import Sums
+from pipelines.networks import networks_of
 from pipelines.options import log_format_of, parse
 from pipelines.progress import log_dead_letters, show_progress, tell_end
 from pipelines.remote import run_single
 from pipelines.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.settings import Settings, resolve
-from pipelines.sources import Task, collect, listed_sources, source_problems
+from pipelines.sources import Task, collect, count_photos, listed_sources, source_problems
 from pipelines.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
 from transforms.redaction import settings_without_secrets
 
@@ -99,9 +100,10 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
-        end = end_of_telling(run, len(tasks) * len(settings.styles))
+        photos = count_photos(tasks)
+        end = end_of_telling(run, photos * len(settings.styles))
         parts = make_parts(settings, hints, worker_threads(options), end)
-        progress = show_progress(len(tasks), config.log_format)
+        progress = show_progress(photos, config.log_format)
         late: list[Task] = []
         sums = Sums()
         try:
@@ -119,7 +121,8 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
 def new_run(settings: Settings) -> Run:
     """Returns a new run under a name that sorts by time."""
-    pack, started, deadline = settings.pack, now(), settings.config.deadline
+    pack, networks = settings.pack, networks_of(settings)
+    started, deadline = now(), settings.config.deadline
     return Run(
         output=settings.config.output,
         run_id=new_id(),
@@ -129,5 +132,6 @@ def new_run(settings: Settings) -> Run:
         pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
         max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
         after=last_number(read_all_manifests(settings.config.output)),
+        networks=asdict(networks) if networks else {},
         deadline=deadline_of(deadline, datetime.fromisoformat(started)).isoformat() if deadline else "",
     )

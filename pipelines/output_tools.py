@@ -14,6 +14,7 @@ from pipelines.commits import CommitConflictError
 from pipelines.logs import log_without_secrets, say, say_problems
 from pipelines.options import StrictParser
 
+AGE = re.compile(r"(\d{1,6})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -23,7 +24,7 @@ def duration(text: str) -> timedelta:
     Raises:
         ArgumentTypeError: it stands for none.
     """
-    match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
+    match = AGE.fullmatch(text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write 7d, 26h, 90m or 30s")
     return timedelta(**{UNITS[match[2]]: int(match[1])})

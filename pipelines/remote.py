@@ -15,23 +15,36 @@ from pipelines.commits import (
     CommitConflictError,
     Run,
     TooManyDeadLettersError,
+    attempts_in,
     commit,
     comparable,
-    done_in,
     start,
 )
 from pipelines.job import Parts, Target, build
 from pipelines.leases import release, release_run, take
 from pipelines.logs import say
 from pipelines.manifests import read_manifests
+from pipelines.networks import kept_files
 from pipelines.output_tools import duration
 from pipelines.progress import log_dead_letters, tell_end
 from pipelines.settings import Settings
-from pipelines.sources import Task, allowed, feature_photo, feature_tasks, listed_sources, photo_patterns
+from pipelines.sources import (
+    Task,
+    allowed,
+    feature_photo,
+    feature_tasks,
+    identify_vector,
+    limits_of,
+    listed_sources,
+    photo_patterns,
+    selection_of,
+)
 from pipelines.waves import remove_scratch
-from transforms.anti_join import SETTLED, Settled, TakeOutDone
+from transforms.anti_join import SETTLED, Attempt, TakeOutDone
+from transforms.copies import FindCopies, JoinCopies
+from transforms.kept import FindKept, KeptPhoto, read_kept
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
-from transforms.records import Listing
+from transforms.records import Listing, Networks
 from transforms.write import FileRecord
 
 SHARDS = 32
@@ -84,25 +97,42 @@ def dataflow_job(result: Any) -> str | None:
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
     """Wires the whole job into one pipeline, with the commit as its last step."""
-    config, styles = settings.config, tuple(settings.styles)
+    config = settings.config
     target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
     earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
-    done = (
+    attempts = (
         root
         | "Name earlier runs" >> beam.Create([part for place in range(SHARDS) if (part := earlier[place::SHARDS])])
-        | "Read their ledgers" >> beam.FlatMap(read_done, run.output)
+        | "Read their ledgers" >> beam.FlatMap(read_attempts, run.output)
     )
+    take_out = TakeOutDone(attempts, tuple(settings.styles), selection_of(config))
     features = None
     if config.features:
         tasks = root | "Name feature file" >> beam.Create([config.features]) | "Read it" >> beam.FlatMap(feature_tasks)
-        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> TakeOutDone(done, styles)
-        features = _join_features(tasks, fresh[LISTED])
+        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
+        photos = fresh[LISTED] | "Identify" >> beam.Map(identify_vector) | "Join copies" >> JoinCopies()
+        features = _join_features(tasks, photos)
     else:
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
-        fresh = listings | "Take out done" >> TakeOutDone(done, styles)
-    records = build(fresh[LISTED], features, fresh[SETTLED], parts, target)
+        fresh = listings | "Take out done" >> take_out
+        photos = fresh[LISTED]
+        if parts.networks:
+            photos = photos | "Find kept" >> FindKept(_kept(root, run, parts.networks), limits_of(config))
+        photos = photos | "Find copies" >> FindCopies(config.max_bytes, allowed(config))
+    records = build(fresh[LISTED], photos, features, fresh[SETTLED], parts, target)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
+
+
+def _kept(root: beam.Pipeline, run: Run, networks: Networks) -> PCollection[KeptPhoto]:
+    """Returns what earlier runs kept of photos, by the networks of this one."""
+    files = list(kept_files(run, networks, read_manifests(run.output)))
+    return (
+        root
+        | "Name kept files" >> beam.Create(files)
+        | "Spread kept files" >> beam.Reshuffle()
+        | "Read kept names" >> beam.FlatMap(read_kept, run.output, networks)
+    )
 
 
 def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> PCollection[Any]:
@@ -114,11 +144,11 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
     return joined | "Give vectors" >> beam.FlatMap(fresh_features)
 
 
-def read_done(numbers: list[int], output: str) -> Iterator[Settled]:
-    """Yields what the committed runs of some numbers have settled."""
+def read_attempts(numbers: list[int], output: str) -> Iterator[Attempt]:
+    """Yields what the committed runs of some numbers tried."""
     for manifest in read_manifests(output):
         if manifest["number"] in numbers:
-            yield from done_in(output, manifest)
+            yield from attempts_in(output, manifest)
 
 
 def listing_of(task: Task) -> Listing:

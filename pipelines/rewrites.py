@@ -30,6 +30,7 @@ from pipelines.manifests import (
 )
 from transforms.rows import plain_text
 from transforms.storage import absolute, write_whole
+from transforms.write import parquet_options
 
 ATTEMPTS = 20
 GROUP_ROWS = 4096  # most rows of a row group
@@ -165,7 +166,7 @@ def write_rows(output: str, stem: str, table: str, batches: Batches) -> list[Sto
     writer: pq.ParquetWriter | None = None
     groups: list[list[int]] = []
     for number, rows in row_groups(batches):
-        writer = writer or pq.ParquetWriter(buffer, rows.schema, compression="zstd")
+        writer = writer or pq.ParquetWriter(buffer, rows.schema, **parquet_options(rows.schema))
         writer.write_table(rows, row_group_size=rows.num_rows)
         groups.append([number, rows.num_rows])
     if writer is None:

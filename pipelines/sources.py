@@ -1,9 +1,12 @@
 """What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
 
 import hashlib
+import heapq
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import fsspec
@@ -12,14 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.commits import Run, comparable, done_in
+from pipelines.commits import Run, attempts_in, comparable
 from pipelines.manifests import read_manifests
+from pipelines.networks import kept_files
+from pipelines.output_tools import AGE, duration
 from pipelines.settings import SAMPLES, Settings
-from transforms.anti_join import Settled, pending, settle_early
+from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
+from transforms.audit import LostPhotoError
+from transforms.copies import each_listing, find_copies, put_together
+from transforms.kept import KeptPhoto, Limits, read_kept, take_kept
 from transforms.metrics import count
 from transforms.read_photos import ListingError, check_input, classify, list_photos
-from transforms.records import Listing, Outcome, Photo
+from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
+from transforms.rows import plain_text
 from transforms.storage import SCHEMES, Allowed, absolute
 
 Task = tuple[Listing, np.ndarray | None]
@@ -81,8 +90,9 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
 def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     """Returns the photo record of a ready-made feature vector, beside the vector."""
     listing, feature = task
-    count("photos")
-    return Photo(listing.uri, listing.version, listing.version, None, None, listing.styles), feature
+    photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
+    count("photos", 1 + len(copies))
+    return replace(photo, copies=tuple(copies)), feature
 
 
 def photo_patterns(config: RunConfig) -> list[str]:
@@ -119,11 +129,26 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
         logging.warning("%s: nothing matches; the other inputs are told", source)
 
 
-def done_before(run: Run) -> Iterator[Settled]:
-    """Yields (uri, version, style) of what earlier runs with the same pack and settings have settled."""
+def selection_of(config: RunConfig) -> Selection:
+    """Returns which photos a run that starts now is to tell."""
+    since = None
+    if config.since is not None:
+        if AGE.fullmatch(config.since):
+            since = (datetime.now(UTC) - duration(config.since)).timestamp()
+        else:
+            moment = datetime.fromisoformat(config.since)
+            since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return Selection(since, config.sample, config.limit, config.retry_dead_letters)
+
+
+def tried_before(run: Run) -> dict[str, list[Attempt]]:
+    """Returns by uri what earlier runs with the same pack and settings tried."""
+    tried: dict[str, list[Attempt]] = {}
     for manifest in read_manifests(run.output):
         if comparable(run, manifest):
-            yield from done_in(run.output, manifest)
+            for attempt in attempts_in(run.output, manifest):
+                tried.setdefault(attempt.uri, []).append(attempt)
+    return tried
 
 
 def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
@@ -133,9 +158,8 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
         ConfigError: a source cannot be read.
     """
     config, styles = settings.config, tuple(settings.styles)
-    done = set(done_before(run))
     seen: set[str] = set()
-    tasks: list[Task] = []
+    listed: list[Task] = []
     settled: list[Outcome] = []
     for listing, feature in feature_tasks(config.features) if config.features else photo_tasks(config):
         if listing.uri in seen:
@@ -143,10 +167,81 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
         elif feature is None and classify(listing) == "ignored":
             settled += settle_early(listing, styles, "ignored")
         else:
-            wanted, unchanged = pending(listing, styles, done)
-            settled += unchanged
-            tasks += [(wanted, feature)] if wanted.styles else []
+            listed.append((listing, feature))
         seen.add(listing.uri)
+    tried = tried_before(run)
+    tasks, left = _select(listed, styles, tried, selection_of(config))
+    tasks = _take_kept(tasks, tried, run, limits_of(config))
+    return _join_copies(tasks, config), settled + left
+
+
+def limits_of(config: RunConfig) -> Limits:
+    """Returns what may be read."""
+    return Limits(config.max_bytes, config.max_pixels, allowed(config))
+
+
+def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: Limits) -> list[Task]:
+    """Returns the tasks, with the places of what earlier runs kept of their photos."""
+    if not run.networks or not tasks:
+        return tasks
+    versions = {plain_text(listing.uri): listing.version for listing, _ in tasks}
+    told = {one.run for uri, version in versions.items() for one in tried.get(uri, ()) if one.version == version}
+    networks = Networks(**run.networks)
+    kept: dict[str, list[KeptPhoto]] = {}
+    for file in kept_files(run, networks, read_manifests(run.output), told):
+        for photo in read_kept(file, run.output, networks):
+            if versions.get(photo.uri) == photo.version:
+                kept.setdefault(photo.uri, []).append(photo)
+    return [(take_kept(listing, kept.get(plain_text(listing.uri), ()), limits), vector) for listing, vector in tasks]
+
+
+def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
+    """Returns the tasks less copies, which go with the first of them.
+
+    Raises:
+        LostPhotoError: one would be lost, or told twice.
+    """
+    listings = [listing for listing, _ in tasks]
+    if config.features:
+        joined = put_together(listings, map(identify_vector, listings))
+    else:
+        joined = find_copies(listings, config.max_bytes, allowed(config))
+    after = [listing.uri for one in joined for listing in each_listing(one)]
+    if sorted(after) != sorted(listing.uri for listing in listings):
+        raise LostPhotoError(f"{len(listings)} photos became {len(after)} when copies were looked for")
+    vectors = {listing.uri: feature for listing, feature in tasks}
+    return [(listing, vectors[listing.uri]) for listing in joined]
+
+
+def count_photos(tasks: Iterable[Task]) -> int:
+    """Returns how many photos are to be told, copies too."""
+    return sum(1 + len(listing.copies) for listing, _ in tasks)
+
+
+def identify_vector(listing: Listing) -> Listing:
+    """Returns the listing of a feature vector with its photo id."""
+    return replace(listing, photo_id=listing.version)
+
+
+def _select(
+    listed: list[Task], styles: tuple[str, ...], tried: dict[str, list[Attempt]], selection: Selection
+) -> tuple[list[Task], list[Outcome]]:
+    """Returns what is to be told, and the outcomes of what is done or is for another night."""
+    last = selection.share
+    if selection.sample_size is not None:
+        keys = (sample_key(listing) for listing, _ in listed)
+        last = bound(heapq.nsmallest(selection.sample_size, keys), selection.sample_size)
+    settled: list[Outcome] = []
+    tasks: list[Task] = []
+    for listing, feature in listed:
+        wanted, outcomes = pending(listing, styles, tried.get(plain_text(listing.uri), ()), selection, last)
+        settled += outcomes
+        tasks += [(wanted, feature)] if wanted.styles else []
+    if selection.limit is not None:
+        first = set(heapq.nsmallest(selection.limit, (uri_key(listing) for listing, _ in tasks)))
+        late = [listing for listing, _ in tasks if uri_key(listing) not in first]
+        settled += [outcome for listing in late for outcome in settle_early(listing, listing.styles, DEFERRED)]
+        tasks = [task for task in tasks if uri_key(task[0]) in first]
     return tasks, settled
 
 
@@ -162,6 +257,8 @@ def source_problems(config: RunConfig) -> list[str]:
     problems += _secret_problems(config)
     if config.features and (config.input or config.uris):
         problems.append("--features comes in place of photos; leave --input and --uris out")
+    if config.features and config.since:
+        problems.append("--since: feature vectors have no time at which they were modified; leave it out")
     return problems + (_feature_problems(config.features) if config.features else [])
 
 

@@ -16,7 +16,8 @@ from pipelines.commits import Run, count_outcomes
 from pipelines.job import Parts, Target, build
 from pipelines.measures import Sums
 from pipelines.progress import Report
-from pipelines.sources import Task, feature_photo
+from pipelines.sources import Task, count_photos, feature_photo
+from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.storage import write_whole
 from transforms.write import FileRecord
@@ -54,10 +55,11 @@ def run_waves(
     files: list[FileRecord] = []
     for number, wave in enumerate(waves):
         prefix = f"{run.folder}/wave-{number:05d}-"
-        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)))
+        reuse = any(listing.kept for listing, _ in wave)
+        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)), reuse)
         records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
         files += records
-        progress.advance(len(wave), count_outcomes(records))
+        progress.advance(count_photos(wave), count_outcomes(records))
     return files
 
 
@@ -67,12 +69,13 @@ def _run_wave(
     report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
+        due = listings | "Name copies" >> beam.FlatMap(each_listing)
         features = None
         if parts.load is None:
             vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=False)
             features = vectors | "Name vectors" >> beam.Map(feature_photo)
         outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
-        records = build(listings, features, outcomes, parts, target)
+        records = build(due, listings, features, outcomes, parts, target)
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
     sums.add(root.result.metrics())

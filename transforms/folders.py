@@ -19,6 +19,7 @@ from transforms.storage import (
     Allowed,
     absolute,
     check_uri,
+    entry_modified,
     entry_version,
     is_local,
     local_version,
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
     is_folder: bool
     size: int = -1
     version: str = ""
+    modified: float | None = None
 
 
 def expand(pattern: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
@@ -69,7 +71,7 @@ class _LocalFolders:
         return absolute(pattern)
 
     def listing(self, entry: Entry) -> Listing:
-        return Listing(entry.path, entry.size, entry.version)
+        return Listing(entry.path, entry.size, entry.version, modified=entry.modified)
 
     def find(self, path: str) -> Entry | None:
         return self._entry(path) if os.path.lexists(path) else None
@@ -89,7 +91,7 @@ class _LocalFolders:
         if not os.path.isfile(path):  # a broken link, a pipe: its look-up will say so in its dead letter
             return Entry(path, False)
         status = os.stat(path)
-        return Entry(path, False, status.st_size, local_version(status))
+        return Entry(path, False, status.st_size, local_version(status), status.st_mtime)
 
 
 class _RemoteFolders:
@@ -106,7 +108,7 @@ class _RemoteFolders:
         return self._fs._strip_protocol(pattern).rstrip("/")
 
     def listing(self, entry: Entry) -> Listing:
-        return Listing(self._prefix + entry.path, entry.size, entry.version)
+        return Listing(self._prefix + entry.path, entry.size, entry.version, modified=entry.modified)
 
     def find(self, path: str) -> Entry | None:
         try:
@@ -125,7 +127,8 @@ class _RemoteFolders:
         if item["type"] == "directory":
             return Entry(item["name"].rstrip("/"), True)
         size = item.get("size")
-        return Entry(item["name"], False, -1 if size is None else int(size), entry_version(item))
+        size = -1 if size is None else int(size)
+        return Entry(item["name"], False, size, entry_version(item), entry_modified(item))
 
 
 def _expand(folders: Any, path: str) -> Iterator[Listing]:

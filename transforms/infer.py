@@ -9,35 +9,38 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.metrics import MeasuredHandler
-from transforms.records import DeadLetter, Photo, Telling
+from transforms.records import DeadLetter, Photo, Seen, Telling
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
 
 
-def photo_of(key: Photo | Telling) -> Photo:
+Key = Photo | Seen | Telling
+
+
+def photo_of(key: Key) -> Photo:
     """Returns the photo behind a key."""
-    return key.photo if isinstance(key, Telling) else key
+    return key if isinstance(key, Photo) else key.photo
 
 
-def part_failure(element: tuple[Photo | Telling, Any], stage: str) -> Iterator[Any]:
-    """Yields the element, or where its result is an error the dead letter of its photo under the tag DEAD_LETTERS."""
+def part_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
+    """Yields the element, or where its result is an error the dead letters of its photo and of the photo's copies under
+    the tag DEAD_LETTERS."""
     key, result = element
     if not isinstance(result, Exception):
         yield element
         return
-    photo = photo_of(key)
     style = key.style if isinstance(key, Telling) else None
-    letter = DeadLetter(
-        photo.uri, photo.version, photo.photo_id, stage, type(result).__name__, str(result), False, style
-    )
-    yield TaggedOutput(DEAD_LETTERS, letter)
+    error, message = type(result).__name__, str(result)
+    for photo in photo_of(key).wanting(style):
+        letter = DeadLetter(photo.uri, photo.version, photo.photo_id, stage, error, message, False, style)
+        yield TaggedOutput(DEAD_LETTERS, letter)
 
 
 @dataclass(eq=False)
 class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
     """Keyed results of a model handler, with the failures apart.
 
-    Input: (key, example); the key is a Photo or a Telling. Output: `results` (key, result) and `dead_letters`
+    Input: (key, example); the key is a Photo, a Seen or a Telling. Output: `results` (key, result) and `dead_letters`
     DeadLetter, one for each example whose result is an exception.
 
     Attributes:

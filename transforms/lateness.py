@@ -8,18 +8,23 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from transforms.copies import each_listing
 from transforms.records import DEFERRED, Listing, Outcome, Photo, Telling
 
 IN_TIME = "in_time"
 
 
 def defer(named: Listing | Photo | Telling) -> Iterator[Outcome]:
-    """Yields the outcome `deferred` of what was to be told, one a style."""
-    photo = named.photo if isinstance(named, Telling) else named
-    styles = (named.style,) if isinstance(named, Telling) else named.styles
-    photo_id = None if isinstance(photo, Listing) else photo.photo_id
-    for style in styles:
-        yield Outcome(photo.uri, photo.version, photo_id, style, DEFERRED)
+    """Yields the outcome `deferred` of what was to be told and of its copies, one a style."""
+    if isinstance(named, Telling):
+        for photo in named.photo.wanting(named.style):
+            yield Outcome(photo.uri, photo.version, photo.photo_id, named.style, DEFERRED)
+        return
+    members = each_listing(named) if isinstance(named, Listing) else named.each()
+    for one in members:
+        photo_id = None if isinstance(one, Listing) else one.photo_id
+        for style in one.styles:
+            yield Outcome(one.uri, one.version, photo_id, style, DEFERRED)
 
 
 def part_late(element: Any, deadline: datetime) -> Iterator[Any]:

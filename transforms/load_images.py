@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -105,7 +105,8 @@ def decode_photo(listing: Listing, content: bytes | ReadError, settings: str) ->
         return _letter(listing, photo_id, "decode", error, error.retryable)
     measure("decode_msecs", 1000 * (time.monotonic() - begun))
     measure("pixels", width * height)
-    return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles), pixels
+    copies = tuple(Photo(one.uri, one.version, photo_id, width, height, one.styles) for one in listing.copies)
+    return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles, copies), pixels
 
 
 def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception, retryable: bool) -> DeadLetter:
@@ -113,12 +114,34 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception
     return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
 
 
+def part_copies(listing: Listing, content: bytes | ReadError) -> tuple[Listing, Listing | None]:
+    """Returns the listing that the bytes are of, with its copies, and the one that is still to be read.
+
+    A file that is gone or has other bytes by now goes on alone, and leaves its copies to the first of them.
+    """
+    if not listing.copies:
+        return listing, None
+    if isinstance(content, bytes) and hashlib.sha256(content).hexdigest() == listing.photo_id:
+        return listing, None
+    return replace(listing, copies=()), replace(listing.copies[0], copies=listing.copies[1:])
+
+
 def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
-    """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or its dead letter under the tag DEAD_LETTERS."""
-    count("photos", len(listings))
-    for listing, content in read_batch(listings, max_bytes, allowed):
-        loaded = decode_photo(listing, content, settings)
-        yield TaggedOutput(DEAD_LETTERS, loaded) if isinstance(loaded, DeadLetter) else loaded
+    """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or dead letters, its own and those of its copies, under
+    the tag DEAD_LETTERS."""
+    count("photos", sum(1 + len(listing.copies) for listing in listings))
+    while listings:
+        left: list[Listing] = []
+        for listed, content in read_batch(listings, max_bytes, allowed):
+            listing, other = part_copies(listed, content)
+            left += [other] if other else []
+            loaded = decode_photo(listing, content, settings)
+            if not isinstance(loaded, DeadLetter):
+                yield loaded
+                continue
+            for one in (listing, *listing.copies):
+                yield TaggedOutput(DEAD_LETTERS, replace(loaded, uri=one.uri, version=one.version))
+        listings = left
 
 
 class BatchListings(beam.DoFn):
@@ -144,10 +167,10 @@ class BatchListings(beam.DoFn):
 class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     """Pixels of listed files.
 
-    Input: Listing, in the global window. Output: `results` (Photo, pixels `[3, 224, 224]` float32) and `dead_letters`
-    DeadLetter: stage `read` for files that are missing, too large, unreadable or of another size than listed, stage
-    `decode` for empty files, whatever is no good image, and what crashes or hangs the process that decodes. Nothing is
-    shuffled.
+    Input: Listing, with its photo id where it has copies, in the global window. Output: `results` (Photo, pixels
+    `[3, 224, 224]` float32) and `dead_letters` DeadLetter: stage `read` for files that are missing, too large,
+    unreadable or of another size than listed, stage `decode` for empty files, whatever is no good image, and what
+    crashes or hangs the process that decodes. Nothing is shuffled.
 
     Attributes:
         recipe: the model pack's preprocessing.

@@ -1,12 +1,38 @@
 """The records that travel between the steps."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 DEFERRED = "deferred"
 """Outcome of what a run listed and left for another night; it never counts as done."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Digests of what decides a photo's feature vector, and its captions."""
+
+    features: str
+    captions: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where an earlier run kept what the networks of this run would make of a photo.
+
+    Attributes:
+        path: of the file, below OUTPUT.
+        group: row group of the file.
+        row: within the group.
+        captions: the captions are what this run would find too, not the feature vector alone.
+    """
+
+    path: str
+    group: int
+    row: int
+    captions: bool
 
 
 @dataclass(frozen=True)
@@ -18,12 +44,20 @@ class Listing:
         size: bytes, -1 where the object could not be looked at.
         version: generation, etag, or size and modification time.
         styles: styles that this run is to tell of it.
+        modified: seconds since 1970, None where the store does not say.
+        photo_id: sha256 of its bytes, in hex, where they were read before.
+        kept: what an earlier run kept of this version.
+        copies: listings with the same bytes, which are told with this one.
     """
 
     uri: str
     size: int
     version: str
     styles: tuple[str, ...] = ()
+    modified: float | None = field(default=None, compare=False)
+    photo_id: str | None = None
+    kept: Kept | None = None
+    copies: tuple["Listing", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +71,8 @@ class Photo:
         width: pixels, after the EXIF rotation; None for ready-made feature vectors.
         height: pixels, likewise.
         styles: styles that this run is to tell of it.
+        copies: photos with the same bytes, each with styles of its own; what becomes of this one becomes of them.
+        kept: an earlier run kept its feature vector and captions, by the networks of this one.
     """
 
     uri: str
@@ -45,6 +81,32 @@ class Photo:
     width: int | None
     height: int | None
     styles: tuple[str, ...] = ()
+    copies: tuple["Photo", ...] = ()
+    kept: bool = False
+
+    def each(self) -> Iterator["Photo"]:
+        """Yields the photo and its copies, each for itself."""
+        yield replace(self, copies=()) if self.copies else self
+        yield from self.copies
+
+    def wanting(self, style: str | None) -> Iterator["Photo"]:
+        """Yields the photo and its copies, each for itself, that are to be told in a style; all where it is None."""
+        for photo in self.each():
+            if style is None or not self.copies or style in photo.styles:
+                yield photo
+
+    @property
+    def all_styles(self) -> tuple[str, ...]:
+        """Returns the styles to tell of the photo or of one of its copies."""
+        return tuple(dict.fromkeys(style for photo in self.each() for style in photo.styles))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A photo with its feature vector `[F]`, which is kept beside its captions."""
+
+    photo: Photo
+    feature: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows of the three tables that a run leaves, and their Parquet schemas."""
+"""Rows of the tables that a run leaves, and their Parquet schemas."""
 
 from typing import Any
 
@@ -48,7 +48,20 @@ LEDGER = pa.schema(
         ("settings_digest", pa.string()),
     ]
 )
-SCHEMAS = {"stories": STORIES, "dead_letters": DEAD_LETTERS, "ledger": LEDGER}
+FEATURES = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("version", pa.string()),
+        ("photo_id", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("features_digest", pa.string()),
+        ("captions_digest", pa.string()),
+        ("feature", pa.list_(pa.float32())),
+        ("captions", pa.list_(pa.struct([("caption", pa.binary()), ("similarity", pa.float32())]))),
+    ]
+)
+SCHEMAS = {"stories": STORIES, "dead_letters": DEAD_LETTERS, "ledger": LEDGER, "features": FEATURES}
 
 Row = dict[str, Any]
 

@@ -10,9 +10,9 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
-from transforms.infer import Infer
+from transforms.infer import Infer, photo_of
 from transforms.metrics import measure
-from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
+from transforms.records import CaptionMatch, Matched, Photo, Seen, StyleVectors, Telling
 
 
 @dataclass(eq=False)
@@ -31,26 +31,26 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any
 
 
 @dataclass(eq=False)
-class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | Seen, np.ndarray]], Any]):
     """Nearest captions of photos.
 
-    Input: (Photo, feature `[F]`). Output: `results` (Photo, [(caption, similarity)]), best first; a feature vector that
-    is not finite, all zeros or of another width is a dead letter of stage `captions`.
+    Input: (Photo or Seen, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best first; a
+    feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
     """
 
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, features: PCollection[tuple[Photo, np.ndarray]]) -> Any:
+    def expand(self, features: PCollection[tuple[Photo | Seen, np.ndarray]]) -> Any:
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 
-def match_captions(element: tuple[Photo, list[tuple[str, float]]]) -> Matched:
+def match_captions(element: tuple[Photo | Seen, list[tuple[str, float]]]) -> Matched:
     """Returns the record of a photo with its captions."""
-    photo, pairs = element
+    key, pairs = element
     if pairs:
         measure("similarity_millionths", 1e6 * pairs[0][1])
-    return Matched(photo, tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
+    return Matched(photo_of(key), tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
@@ -77,7 +77,7 @@ def shift_each_style(
     second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
     pick = zlib.crc32(matched.photo.photo_id.encode())  # so that photos alike need not go on alike
-    for style in matched.photo.styles:
+    for style in matched.photo.all_styles:
         shift = styles[style]
         shifted = shift_style(vector, shift, strength, pick)  # [S]
         if alone:

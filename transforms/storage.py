@@ -9,7 +9,8 @@ import re
 import stat
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,12 @@ READ_SECONDS = 120.0  # of one object
 
 @dataclass(frozen=True)
 class Stat:
-    """What storage says of an object: its bytes and its version (generation, etag, or size and modification time)."""
+    """What storage says of an object: its bytes, its version (generation, etag, or size and modification time), and the
+    modification time alone, in seconds since 1970."""
 
     size: int
     version: str
+    modified: float | None = field(default=None, compare=False)
 
 
 def split_scheme(uri: str) -> tuple[str, str]:
@@ -168,6 +171,20 @@ def entry_version(entry: dict[str, Any]) -> str:
     return f"{entry.get('size') or 0}-{changed.isoformat() if hasattr(changed, 'isoformat') else changed}"
 
 
+def entry_modified(entry: dict[str, Any]) -> float | None:
+    """Returns the modification time in an fsspec listing's entry, in seconds since 1970; None where there is none."""
+    names = ("timeCreated", "mtime", "LastModified", "last_modified", "modified", "updated", "created")
+    changed = next((entry[name] for name in names if entry.get(name)), None)
+    if isinstance(changed, str):
+        try:
+            changed = datetime.fromisoformat(changed)
+        except ValueError:
+            return None
+    if isinstance(changed, datetime):
+        return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).timestamp()
+    return float(changed) if isinstance(changed, int | float) else None
+
+
 def local_version(status: os.stat_result) -> str:
     """Returns a local file's version: its size and modification time in nanoseconds."""
     return f"{status.st_size}-{status.st_mtime_ns}"
@@ -206,7 +223,7 @@ def _stat_local(uri: str) -> Stat | ReadError:
     status = os.stat(split_scheme(uri)[1])
     if not stat.S_ISREG(status.st_mode):
         return NotAFile(f"{uri} is a folder, a pipe or a device, not a file")
-    return Stat(status.st_size, local_version(status))
+    return Stat(status.st_size, local_version(status), status.st_mtime)
 
 
 def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
@@ -214,7 +231,7 @@ def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
     return [
         entry
         if isinstance(entry, BaseException)
-        else Stat(entry["size"], entry_version(entry))
+        else Stat(entry["size"], entry_version(entry), entry_modified(entry))
         if entry["type"] == "file"
         else NotAFile(f"{uri} is a folder")
         for uri, entry in zip(group, found, strict=True)

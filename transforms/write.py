@@ -5,6 +5,7 @@ import io
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,13 +17,15 @@ from transforms.rows import SCHEMAS, Row
 from transforms.sentences import shard_of
 from transforms.storage import write_whole
 
+GROUP_ROWS = 1024  # read at once
+
 
 @dataclass(frozen=True)
 class FileRecord:
     """One written file, as the manifest names it.
 
     Attributes:
-        table: `stories`, `dead_letters` or `ledger`.
+        table: one of SCHEMAS.
         path: below OUTPUT.
         rows: how many it holds.
         sha256: of its bytes, in hex.
@@ -53,13 +56,20 @@ def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, tabl
     shard, rows = element
     ordered = sorted(rows, key=row_key)
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMAS[table]), buffer, compression="zstd")
+    written = pa.Table.from_pylist(ordered, schema=SCHEMAS[table])
+    pq.write_table(written, buffer, row_group_size=GROUP_ROWS, **parquet_options(written.schema))
     data = buffer.getvalue()
     folder, _, name = prefix.rpartition("/")
     path = posixpath.join(folder, table, f"{name}{shard:05d}-of-{shards:05d}.parquet")
     write_whole(posixpath.join(root, path), data)
     measure("bytes_written", len(data))
     return FileRecord(table, path, len(ordered), hashlib.sha256(data).hexdigest(), len(data), _counts(ordered))
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Returns how rows are packed in files: a dictionary of vectors, which all differ, would only add to them."""
+    texts = [name for name in schema.names if name != "feature"] + ["captions.list.element.caption"]
+    return {"compression": "zstd", "use_dictionary": texts if "feature" in schema.names else True}
 
 
 def _counts(rows: list[Row]) -> tuple[tuple[str, int], ...]:
@@ -76,7 +86,7 @@ class WriteTable(beam.PTransform[PCollection[Row], PCollection[FileRecord]]):
     Attributes:
         root: OUTPUT.
         prefix: the run's folder below it and, after a slash, what starts each file's name; a wave has its own.
-        table: `stories`, `dead_letters` or `ledger`.
+        table: one of SCHEMAS.
         shards: files at most.
     """
 

@@ -1,5 +1,6 @@
 """What a run can be told: every wrong key at once, with where it is."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "wave_size": (1.5, "wave_size = 1.5"),
     "shards": (0, "shards = 0"),
     "colour": ("red", "colour: no such option; see --help"),
+    "since": ("yesterday", "since = 'yesterday': "),
+    "sample": (1.5, "a share below 1, or a whole number"),
+    "limit": (0, "limit = 0"),
     "beam_options": (["runner"], "beam_options = ['runner']"),
 }
 
@@ -78,6 +82,21 @@ def test_keys_that_are_no_text() -> None:
 def test_text_from_a_command_line_is_read_as_numbers() -> None:
     config = check_config({"beam_width": "7", "style_strength": "-0.5", "shards": "3"})
     assert (config.beam_width, config.style_strength, config.shards) == (7, -0.5, 3)
+
+
+def test_moments_are_dates_times_and_ages() -> None:
+    for text in ("2026-01-31", "2026-01-31 06:00", "2026-01-31T06:00:00+02:00", "2d", "36h"):
+        assert check_config({"since": text}).since == text
+    assert check_config({"since": date(2026, 1, 31)}).since == "2026-01-31"  # as YAML reads it
+    for wrong in ("2 d", "2w", "31.1.2026", "", 5):
+        with pytest.raises(ConfigError, match="since = "):
+            check_config({"since": wrong})
+
+
+@pytest.mark.parametrize("sample", [0, -1, float("nan"), float("inf"), 2.5])
+def test_samples_that_are_none(sample: float) -> None:
+    with pytest.raises(ConfigError, match="sample = "):
+        check_config({"sample": sample})
 
 
 def test_yaml_files(tmp_path: Path) -> None:

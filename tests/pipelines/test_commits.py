@@ -14,6 +14,7 @@ from pipelines.commits import (
     CommitConflictError,
     Run,
     TooManyDeadLettersError,
+    attempts_in,
     check_ratio,
     commit,
     comparable,
@@ -22,6 +23,7 @@ from pipelines.commits import (
     start,
 )
 from pipelines.manifests import last_number, put_if_absent, read_all_manifests, read_manifests
+from transforms.anti_join import FAILED, MAY_PASS, TOLD, Attempt
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import FileRecord, write_shard
@@ -208,6 +210,33 @@ def test_what_is_done(tmp_path: Path, retryable: bool, done: set[str]) -> None:
     outcomes = {"a": "story", "b": "dead_letter", "c": "unchanged", "d": "repeated", "e": "ignored"}
     manifest = commit(run, files_of(run, outcomes, retryable=retryable))
     assert set(done_in(run.output, manifest)) == {(uri, "1", "romance") for uri in done}
+
+
+def test_what_was_tried(tmp_path: Path) -> None:
+    run = a_run(str(tmp_path), "night")
+    outcomes = {"a": "story", "b": "dead_letter", "c": "unchanged", "d": "deferred"}
+    for number, result in ((1, FAILED), (2, MAY_PASS)):
+        one = replace(run, run_id=f"night {number}", after=number)
+        manifest = commit(one, files_of(one, outcomes, retryable=result == MAY_PASS))
+        found = {attempt.uri: attempt for attempt in attempts_in(run.output, manifest)}
+        assert found == {
+            "a": Attempt("a", "1", "romance", TOLD, number),
+            "b": Attempt("b", "1", "romance", result, number),
+        }
+
+
+def test_what_failed_before_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    first = a_run(str(tmp_path), "first")
+    broken = {f"broken {place}": "dead_letter" for place in range(60)}
+    commit(first, files_of(first, broken | {f"good {place}": "story" for place in range(200)}, retryable=True))
+    again = a_run(str(tmp_path), "again", after=1)
+    assert commit(again, files_of(again, broken, retryable=True))["counts"] == {"dead_letter": 60}
+    more = a_run(str(tmp_path), "more", after=2)
+    with pytest.raises(TooManyDeadLettersError, match="55 of 55"):
+        commit(more, files_of(more, broken | {f"new {place}": "dead_letter" for place in range(55)}))
+    other = a_run(str(tmp_path), "other", settings_digest="other")
+    with pytest.raises(TooManyDeadLettersError, match="60 of 60"):
+        commit(other, files_of(other, broken))
 
 
 def test_comparable_runs() -> None:

@@ -76,7 +76,7 @@ def test_photos_have_the_rows_that_waves_write(
     plain = [[tuple(row.values()) for row in place.rows("ledger")] for place in (output, waves)]
     assert sorted(plain[0], key=str) == sorted(plain[1], key=str)
     left = [path.name for path in (Path(output.location) / "runs").glob("*/*")]
-    assert sorted(left) == ["dead_letters", "ledger", "started.json", "stories"]
+    assert sorted(left) == ["dead_letters", "features", "ledger", "started.json", "stories"]
 
 
 def test_a_rerun_and_more_photos_and_styles(submit: Any, write_features: Any, output: Any) -> None:

@@ -1,6 +1,8 @@
 """What a run is to tell: feature files of every kind, photos, and what is done already."""
 
 import hashlib
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,20 @@ import pytest
 
 from configs.schema import ConfigError, check_config
 from model_handlers.packs import Pack
+from pipelines import sources
 from pipelines.commits import Run
 from pipelines.settings import SAMPLES, resolve
-from pipelines.sources import collect, feature_photo, feature_tasks, photo_patterns, photo_tasks, source_problems
+from pipelines.sources import (
+    collect,
+    feature_photo,
+    feature_tasks,
+    photo_patterns,
+    photo_tasks,
+    selection_of,
+    source_problems,
+)
+from transforms.anti_join import Selection
+from transforms.audit import LostPhotoError
 from transforms.records import Listing, Photo
 
 ROWS = np.random.RandomState(0).randn(3, 4).astype("f4")
@@ -92,9 +105,40 @@ def test_a_list_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
         list(photo_tasks(check_config({"uris": [str(tmp_path / "gone.txt")]})))
 
 
+@pytest.mark.parametrize(
+    ("since", "moment"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31 06:00", datetime(2026, 1, 31, 6, tzinfo=UTC)),
+        ("2026-01-31T06:00:00+02:00", datetime(2026, 1, 31, 4, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_utc(since: str, moment: datetime) -> None:
+    assert selection_of(check_config({"since": since})).since == moment.timestamp()
+
+
+def test_what_a_run_is_to_tell() -> None:
+    assert selection_of(check_config({})) == Selection()
+    found = selection_of(check_config({"since": "2d", "sample": 7, "limit": 3, "retry_dead_letters": True}))
+    assert found == Selection(found.since, 7, 3, True)
+    assert found.since is not None and abs(time.time() - 2 * 24 * 3600 - found.since) < 60
+
+
+def test_no_photo_is_lost_among_copies(photo_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    config = check_config({"pack": photo_pack.location, "device": "cpu", "input": [str(tmp_path)]})
+    run = Run(str(tmp_path / "out"), "night", "", {}, "", {"digest": ""}, 0.25)
+    ((one, _),), _ = collect(resolve(config), run)
+    assert [Path(copy.uri).name for copy in one.copies] == ["b.jpg"]
+    monkeypatch.setattr(sources, "find_copies", lambda listings, *_: listings[:1])
+    with pytest.raises(LostPhotoError, match="2 photos became 1"):
+        collect(resolve(config), run)
+
+
 def test_listed_objects_part(photo_pack: Pack, tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg", "notes.txt", "empty.png"):
-        (tmp_path / name).write_bytes(b"" if name == "empty.png" else b"x")
+        (tmp_path / name).write_bytes(b"" if name == "empty.png" else name[:1].encode())
     (tmp_path / "list.txt").write_text(f"{tmp_path}/b.jpg\n{tmp_path}/gone.jpg\n")
     inputs = {"input": [str(tmp_path / "[ab]*.jpg"), str(tmp_path)], "uris": [str(tmp_path / "list.txt")]}
     config = check_config({"pack": photo_pack.location, "device": "cpu", "style": "romance,swift", **inputs})

@@ -27,9 +27,9 @@ def bucket(cloud: Any) -> Any:
     return cloud
 
 
-def rows(cloud: Any, manifest: dict[str, Any], table: str) -> list[dict[str, Any]]:
+def rows(cloud: Any, manifest: dict[str, Any], table: str, output: str = "told") -> list[dict[str, Any]]:
     files = [file["path"] for file in manifest["files"] if file["table"] == table]
-    found = [pq.read_table(io.BytesIO(cloud.get(f"gs://photos/told/{path}"))).to_pylist() for path in files]
+    found = [pq.read_table(io.BytesIO(cloud.get(f"gs://photos/{output}/{path}"))).to_pylist() for path in files]
     return sorted((row for part in found for row in part), key=lambda row: row["uri"])
 
 
@@ -47,3 +47,26 @@ def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
     (letter,) = rows(bucket, first, "dead_letters")
     assert (letter["uri"], letter["error"]) == (f"gs://photos/{PHOTOS}/broken.jpg", "TruncatedImage")
     assert not [name for name in bucket.names("told/") if "/scratch/" in name]
+
+
+def test_another_style_of_a_bucket_takes_what_was_kept(bucket: Any) -> None:
+    for name, sample in (("boats", "boats"), ("again", "boats"), ("cat", "cat")):
+        bucket.put(f"twins/{name}.jpg", (ROOT / "samples" / f"{sample}.jpg").read_bytes())
+    command = ["-m", "pipelines.run", "--input=gs://photos/twins/**", "--output=gs://photos/told-twins"]
+    command += ["--pack=gs://photos/packs/pocket", "--beam-width=5", "--device=cpu"]
+    nights = [["--style=romance"], ["--style=adventure", "--since=1d"], ["--style=austen", "--since=2100-01-01"]]
+    for options in nights:
+        process = bucket.python(*command, *options, seconds=300)
+        assert process.returncode == 0, process.stderr
+    first, second, third = (
+        json.loads(bucket.get(f"gs://photos/told-twins/manifests/0000000{n}.json")) for n in (1, 2, 3)
+    )
+    assert first["counts"] == second["counts"] == {"story": 3}
+    assert third["counts"] == {"deferred": 3}
+    kept = rows(bucket, first, "features", "told-twins")
+    assert [row["uri"] for row in kept] == [f"gs://photos/twins/{name}.jpg" for name in ("again", "boats", "cat")]
+    assert rows(bucket, second, "features", "told-twins") == []  # no network looked at a photo again
+    before, after = (rows(bucket, one, "stories", "told-twins") for one in (first, second))
+    same = ("uri", "photo_id", "width", "height", "captions")
+    assert [[row[name] for name in same] for row in before] == [[row[name] for name in same] for row in after]
+    assert before[0] == before[1] | {"uri": before[0]["uri"]} and before[1]["story"] != before[2]["story"]

@@ -1,6 +1,8 @@
 """Listing: names of every kind, globs, links, lists of URIs, versions, and each uri once."""
 
 import os
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import apache_beam as beam
 import fsspec
@@ -22,7 +24,7 @@ from transforms.read_photos import (
     split_repeated,
 )
 from transforms.records import Listing
-from transforms.storage import Allowed, entry_version, read_all
+from transforms.storage import Allowed, entry_modified, entry_version, read_all
 from transforms.uri_lists import read_uris
 
 TREE = ["a.jpg", "b.JPG", ".hidden.jpg", "x/c.jpg", "x/y/d.jpg", "x/y/e.txt", "z [1]/f#1.jpg", "ü/写.jpg", "w*/g?.jpg"]
@@ -129,6 +131,32 @@ def test_sizes_and_versions(tree, memory):
 )
 def test_version_prefers_generation_then_etag(entry, version):
     assert entry_version(entry) == version
+
+
+@pytest.mark.parametrize(
+    ("entry", "modified"),
+    [
+        ({"mtime": 1.5}, 1.5),
+        ({"mtime": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, 60.0),
+        ({"LastModified": datetime(1970, 1, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))}, 60.0),
+        ({"created": datetime(1970, 1, 1, 0, 1)}, 60.0),
+        ({"timeCreated": "1970-01-01T00:01:00.000Z", "updated": "1970-01-01T00:02:00.000Z"}, 60.0),
+        ({"updated": "Thu, 1 Jan 1970"}, None),
+        ({"size": 3}, None),
+    ],
+)
+def test_modification_times(entry, modified):
+    assert entry_modified(entry) == modified
+
+
+def test_listings_say_when_photos_were_modified(tree, memory):
+    os.utime(tree / "a.jpg", (60, 60))
+    (tree / "list.txt").write_text(f"{tree}/a.jpg\nmemory://photos/a.jpg\n{tree}/gone.jpg\n")
+    now = time.time()
+    listed = [*list_photos([str(tree / "a.jpg"), "memory://photos/a.jpg"]), *list_photos([], [str(tree / "list.txt")])]
+    assert [one.modified if one.modified is None else now - one.modified < 60 for one in listed] == [
+        False, True, False, True, None,
+    ]  # fmt: skip
 
 
 def test_links_do_not_go_round(tree):

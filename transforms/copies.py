@@ -1,0 +1,172 @@
+"""Photos that are there twice: of several with the same bytes one goes through the networks, with the others at hand.
+
+Only files of the same size can be copies. Those are read and hashed before anything is decoded, each where it is read:
+names are shuffled, bytes and pixels never.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from transforms.load_images import BatchListings, batch_listings, read_batch
+from transforms.read_photos import key_by_uri
+from transforms.records import Listing, Telling
+from transforms.storage import EVERYTHING, Allowed
+
+MOST_COPIES = 10_000  # that travel with one photo; of more, another one is told
+ALONE, SAME_SIZE = "alone", "same_size"
+
+
+def may_be_copied(listing: Listing, max_bytes: int) -> bool:
+    """Tells whether a file's bytes are worth a comparison."""
+    return 0 < listing.size <= max_bytes
+
+
+def identify(listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
+    """Yields the listings with their photo ids; without one where the file cannot be read, which is told later on."""
+    unknown = [listing for listing in listings if listing.photo_id is None]
+    yield from (listing for listing in listings if listing.photo_id is not None)
+    for listing, content in read_batch(unknown, max_bytes, allowed):
+        yield replace(listing, photo_id=hashlib.sha256(content).hexdigest()) if isinstance(content, bytes) else listing
+
+
+def identity(listing: Listing) -> bytes:
+    """Returns what a listing shares with its copies alone."""
+    return listing.photo_id.encode() if listing.photo_id else b"uri " + key_by_uri(listing)[0]
+
+
+def join_copies(listings: Iterable[Listing]) -> Iterator[Listing]:
+    """Yields the first of listings with the same bytes, the others as its copies.
+
+    First is one of which the most was kept; among those it goes by uri.
+    """
+    ordered = iter(sorted(listings, key=_order))
+    while group := list(islice(ordered, MOST_COPIES)):
+        yield replace(group[0], copies=tuple(group[1:]))
+
+
+def _order(listing: Listing) -> tuple[bool, bool, bytes]:
+    kept = listing.kept
+    return kept is None or not kept.captions, kept is None, key_by_uri(listing)[0]
+
+
+def each_listing(listing: Listing) -> Iterator[Listing]:
+    """Yields the listing and its copies, each for itself."""
+    yield replace(listing, copies=())
+    yield from listing.copies
+
+
+def find_copies(listings: Sequence[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> list[Listing]:
+    """Returns the listings less copies, which go with the first of them; what FindCopies does, in this process."""
+    sizes = _group((listing.size, listing) for listing in listings if may_be_copied(listing, max_bytes))
+    same_size = [listing for group in sizes.values() if len(group) > 1 for listing in group]
+    known = [one for batch in batch_listings(same_size) for one in identify(batch, max_bytes, allowed)]
+    return put_together(listings, known)
+
+
+def put_together(listings: Sequence[Listing], known: Iterable[Listing]) -> list[Listing]:
+    """Returns the listings in their order, less copies.
+
+    Args:
+        listings: each uri once.
+        known: those that may have copies, with their photo ids.
+    """
+    groups = _group((identity(listing), listing) for listing in known)
+    joined = {one.uri: one for group in groups.values() for one in join_copies(group)}
+    met = {listing.uri for group in groups.values() for listing in group}
+    return [joined.get(one.uri, one) for one in listings if one.uri in joined or one.uri not in met]
+
+
+def _group(pairs: Iterable[tuple[Hashable, Listing]]) -> dict[Hashable, list[Listing]]:
+    groups: dict[Hashable, list[Listing]] = defaultdict(list)
+    for key, listing in pairs:
+        groups[key].append(listing)
+    return groups
+
+
+def key_by_size(listing: Listing, max_bytes: int) -> tuple[bytes, Listing]:
+    """Returns the listing behind its size, or behind its uri where it is not worth a comparison."""
+    return (b"%d" % listing.size if may_be_copied(listing, max_bytes) else b"uri " + key_by_uri(listing)[0]), listing
+
+
+def part_sizes(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
+    """Yields the listing that alone has its size, several under the tag SAME_SIZE."""
+    _, group = element
+    listings = iter(group)
+    first = list(islice(listings, 2))
+    if len(first) == 1:
+        yield first[0]
+        return
+    yield from (TaggedOutput(SAME_SIZE, listing) for listing in first)
+    yield from (TaggedOutput(SAME_SIZE, listing) for listing in listings)
+
+
+def key_by_identity(listing: Listing) -> tuple[bytes, Listing]:
+    """Returns the listing behind what it shares with its copies alone."""
+    return identity(listing), listing
+
+
+def join_group(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Listing]:
+    """Yields the first of listings with the same bytes, the others as its copies."""
+    yield from join_copies(element[1])
+
+
+@dataclass(eq=False)
+class JoinCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
+    """Listings less copies, which go with the first of them.
+
+    Input: Listing with its photo id where it may have copies. Output: Listing. No dead letters.
+    """
+
+    def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
+        return (
+            listings
+            | "Key by identity" >> beam.Map(key_by_identity)
+            | "Group copies" >> beam.GroupByKey()
+            | "Join copies" >> beam.FlatMap(join_group)
+        )
+
+
+@dataclass(eq=False)
+class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
+    """Listings less copies, which go with the first of them.
+
+    Input: Listing, each uri once. Output: Listing. No dead letters: a file that cannot be read goes on alone, and is
+    told where it is read again.
+
+    Attributes:
+        max_bytes: a file of more is not read.
+        allowed: schemes and places; files of others are not read.
+    """
+
+    max_bytes: int
+    allowed: Allowed = EVERYTHING
+
+    def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
+        sizes = (
+            listings
+            | "Key by size" >> beam.Map(key_by_size, self.max_bytes)
+            | "Group sizes" >> beam.GroupByKey()
+            | "Part sizes" >> beam.FlatMap(part_sizes).with_outputs(SAME_SIZE, main=ALONE)
+        )
+        known = (
+            sizes[SAME_SIZE]
+            | "Spread files" >> beam.Reshuffle()
+            | "Batch files" >> beam.ParDo(BatchListings())
+            | "Identify files" >> beam.FlatMap(identify, self.max_bytes, self.allowed)
+            | "Join copies" >> JoinCopies()
+        )
+        return (sizes[ALONE], known) | "Gather photos" >> beam.Flatten()
+
+
+def tell_copies(element: tuple[Telling, Any]) -> Iterator[tuple[Telling, Any]]:
+    """Yields what was told of a photo for itself and for each of its copies that wants the style."""
+    telling, told = element
+    for photo in telling.photo.wanting(telling.style):
+        yield replace(telling, photo=photo), told

@@ -1,0 +1,262 @@
+"""Feature vectors and captions that earlier runs kept: found by uri and version, read in place of the photo.
+
+What is joined are names and places of rows; a vector goes from its file straight to the step that takes it.
+"""
+
+import logging
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from transforms.anti_join import key_plainly
+from transforms.metrics import count
+from transforms.read_errors import ReadError, call_again
+from transforms.records import Kept, Listing, Networks, Photo, Seen
+from transforms.rows import FEATURES, Row, plain_text
+from transforms.sentences import caption_key
+from transforms.storage import EVERYTHING, Allowed, check_uri
+
+KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"
+NAMES = ["uri", "version", "photo_id", "width", "height", "features_digest", "captions_digest"]
+BLOCK = 2**18  # bytes read ahead; the columns of NAMES lie beside each other, the vectors behind them
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file of the table `features`, as it stands.
+
+    Attributes:
+        path: below OUTPUT.
+        run: number of the run.
+        groups: the row groups that are the run's; None where all are.
+    """
+
+    path: str
+    run: int
+    groups: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPhoto:
+    """What an earlier run kept of a photo, and by which networks.
+
+    Attributes:
+        uri: as ledgers spell it.
+        version: as listed then.
+        photo_id: sha256 of its bytes, in hex.
+        pixels: width times height.
+        kept: where.
+        run: number of the run.
+    """
+
+    uri: str
+    version: str
+    photo_id: str
+    pixels: int
+    kept: Kept
+    run: int
+
+
+def open_table(root: str, path: str) -> pq.ParquetFile:
+    """Returns a file below OUTPUT, open; of a remote one only what is wanted is fetched."""
+    filesystem, name = fsspec.core.url_to_fs(posixpath.join(root, path))
+    return pq.ParquetFile(filesystem.open(name, "rb", block_size=BLOCK), pre_buffer=False)
+
+
+def read_kept(file: KeptFile, root: str, networks: Networks) -> Iterator[KeptPhoto]:
+    """Yields the photos in a file whose feature vectors are by the networks of this run.
+
+    Of a file that is gone or broken there are none: its photos are then read themselves.
+    """
+    try:
+        groups = call_again(file.path, _read_names, root, file)
+    except (ReadError, pa.ArrowException) as error:
+        logging.warning("%s: what was kept there is not used (%s)", file.path, error)
+        return
+    for group, rows in groups:
+        for place, row in enumerate(rows.to_pylist()):
+            if row["features_digest"] == networks.features:
+                kept = Kept(file.path, group, place, row["captions_digest"] == networks.captions)
+                pixels = row["width"] * row["height"]
+                yield KeptPhoto(row["uri"], row["version"], row["photo_id"], pixels, kept, file.run)
+
+
+def _read_names(root: str, file: KeptFile) -> list[tuple[int, pa.Table]]:
+    table = open_table(root, file.path)
+    groups = range(table.num_row_groups) if file.groups is None else file.groups
+    return [(group, table.read_row_group(group, NAMES, use_threads=False)) for group in groups]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be read in this run; what was kept of other photos is not used either.
+
+    Attributes:
+        max_bytes: of a file.
+        max_pixels: of a photo.
+        allowed: schemes and places.
+    """
+
+    max_bytes: int
+    max_pixels: int
+    allowed: Allowed = EVERYTHING
+
+
+def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: Limits) -> Listing:
+    """Returns the listing with the place of what was kept of its version, if anything was and it may be used."""
+    same = [
+        photo for photo in photos if photo.version == listing.version and photo.pixels <= limits.max_pixels
+    ]  # all of its uri
+    if not same or not 0 < listing.size <= limits.max_bytes or check_uri(listing.uri, limits.allowed):
+        return listing
+    best = max(same, key=_worth)
+    return replace(listing, kept=best.kept, photo_id=best.photo_id)
+
+
+def _worth(photo: KeptPhoto) -> tuple[bool, int]:
+    return photo.kept.captions, photo.run
+
+
+def join_kept(element: tuple[bytes, dict[str, Iterable[Any]]], limits: Limits) -> Iterator[Listing]:
+    """Yields a uri's listings with the places of what was kept of them."""
+    _, groups = element
+    photos = list(groups["photos"])
+    for listing in groups["listings"]:
+        yield take_kept(listing, photos, limits)
+
+
+def key_kept(photo: KeptPhoto) -> tuple[bytes, KeptPhoto]:
+    """Returns the kept photo behind its uri."""
+    return photo.uri.encode(), photo
+
+
+@dataclass(eq=False)
+class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
+    """Listings with the places of what earlier runs kept of them.
+
+    Input: Listing, each uri once. Output: Listing. No dead letters.
+
+    Attributes:
+        photos: that earlier runs kept.
+        limits: what may be read in this run.
+    """
+
+    photos: PCollection[KeptPhoto]
+    limits: Limits
+
+    def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
+        joined = {
+            "listings": listings | "Key listings" >> beam.Map(key_plainly),
+            "photos": self.photos | "Key kept" >> beam.Map(key_kept),
+        } | "Join by uri" >> beam.CoGroupByKey()
+        return joined | "Join kept" >> beam.FlatMap(join_kept, self.limits)
+
+
+def part_kept(listing: Listing) -> Iterator[Any]:
+    """Yields (place of a row group, listing) of what was kept, other listings under the tag UNREAD."""
+    if listing.kept is None:
+        yield TaggedOutput(UNREAD, listing)
+    else:
+        yield f"{listing.kept.group} {listing.kept.path}".encode(), listing
+
+
+def read_group(element: tuple[bytes, Iterable[Listing]], root: str) -> Iterator[Any]:
+    """Yields (Photo, feature `[F]`), or (Seen, captions) under the tag KEPT_CAPTIONS where those were kept too.
+
+    Where a file is gone or broken, its listings come under the tag UNREAD.
+    """
+    key, listings = element
+    group, path = key.decode().split(" ", 1)
+    try:
+        rows = call_again(path, _read_rows, root, path, int(group))
+    except (ReadError, pa.ArrowException) as error:
+        logging.warning("%s: what was kept there is not used (%s)", path, error)
+        rows = None
+    for listing in listings:
+        assert listing.kept is not None
+        if rows is None or not _is_of(rows, listing.kept.row, listing):
+            yield TaggedOutput(UNREAD, replace(listing, kept=None))
+        else:
+            yield _take_row(rows, listing, listing.kept)
+
+
+def _read_rows(root: str, path: str, group: int) -> pa.Table:
+    return open_table(root, path).read_row_group(group, use_threads=False)
+
+
+def _is_of(rows: pa.Table, place: int, listing: Listing) -> bool:
+    if place >= rows.num_rows:
+        return False
+    found = (rows["uri"][place].as_py(), rows["version"][place].as_py(), rows["photo_id"][place].as_py())
+    return found == (plain_text(listing.uri), listing.version, listing.photo_id)
+
+
+def _take_row(rows: pa.Table, listing: Listing, kept: Kept) -> Any:
+    feature = rows["feature"][kept.row].values.to_numpy().copy()  # [F]
+    size = rows["width"][kept.row].as_py(), rows["height"][kept.row].as_py()
+    photo, *copies = (
+        Photo(one.uri, one.version, listing.photo_id or "", *size, one.styles, (), bool(one.kept and one.kept.captions))
+        for one in (listing, *listing.copies)
+    )
+    count("photos", 1 + len(copies))
+    photo = replace(photo, copies=tuple(copies))
+    if not kept.captions:
+        return photo, feature
+    captions = [(one["caption"], one["similarity"]) for one in rows["captions"][kept.row].as_py()]
+    pairs = [(caption.decode("utf-8", "surrogateescape"), similarity) for caption, similarity in captions]
+    return TaggedOutput(KEPT_CAPTIONS, (Seen(photo, feature), Pairs(pairs)))
+
+
+class Pairs(list[tuple[str, float]]):
+    """Captions with their similarities, best first; pickled whole, since some captions are not UTF-8."""
+
+
+@dataclass(eq=False)
+class ReadKept(beam.PTransform[PCollection[Listing], Any]):
+    """What earlier runs kept of photos, in place of the photos.
+
+    Input: Listing. Output: `features` (Photo, feature `[F]`), `captions` (Seen, captions with similarities), and
+    `unread` Listing of photos that must be read themselves. No dead letters.
+
+    Attributes:
+        root: OUTPUT.
+    """
+
+    root: str
+
+    def expand(self, listings: PCollection[Listing]) -> Any:
+        parts = listings | "Part kept" >> beam.FlatMap(part_kept).with_outputs(UNREAD, main=KEPT_FEATURES)
+        read = (
+            parts[KEPT_FEATURES]
+            | "Group by file" >> beam.GroupByKey()
+            | "Read groups"
+            >> beam.FlatMap(read_group, self.root).with_outputs(KEPT_CAPTIONS, UNREAD, main=KEPT_FEATURES)
+        )
+        unread = (parts[UNREAD], read[UNREAD]) | "Gather unread" >> beam.Flatten()
+        return {KEPT_FEATURES: read[KEPT_FEATURES], KEPT_CAPTIONS: read[KEPT_CAPTIONS], UNREAD: unread}
+
+
+def carry_feature(element: tuple[Photo, np.ndarray]) -> tuple[Seen, np.ndarray]:
+    """Returns the feature vector behind a key that holds it too, so that it is still there beside the captions."""
+    photo, feature = element
+    return Seen(photo, feature), feature
+
+
+def feature_rows(element: tuple[Seen, list[tuple[str, float]]], networks: Networks) -> Iterator[Row]:
+    """Yields the rows that keep what the networks made of a photo, its copies' too; none that was kept already."""
+    seen, pairs = element
+    captions = [{"caption": caption_key(caption), "similarity": similarity} for caption, similarity in pairs]
+    for photo in seen.photo.each():
+        if not photo.kept:
+            row = {name: getattr(photo, name) for name in ("version", "photo_id", "width", "height")}
+            row |= {"features_digest": networks.features, "captions_digest": networks.captions}
+            row |= {"uri": plain_text(photo.uri), "feature": seen.feature, "captions": captions}
+            yield {name: row[name] for name in FEATURES.names}
