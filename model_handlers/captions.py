@@ -1,20 +1,20 @@
 """The GPU handler that finds a photo's nearest captions, and the caption index that it searches."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
 from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
 from model_handlers.memory import Limit
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack, cache_folder, open_once
+from model_handlers.packs import Pack, open_once
 from model_handlers.words import Vocabulary
 
 
@@ -101,13 +101,7 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
         return np.load(cached, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
         embeddings = embedder.embed(captions)  # [K, J]
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as temporary:
-            np.save(temporary, embeddings)
-        os.replace(temporary.name, cached)
-    except OSError:
-        return embeddings  # a cache that cannot be written only costs the next start
+    put_into_cache(cached, partial(np.save, arr=embeddings))
     return embeddings
 
 

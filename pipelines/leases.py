@@ -150,9 +150,17 @@ def _read_folder(output: str, folder: str) -> list[Lease]:
         path = f"{folder}/{name}"
         content = read_if_there(posixpath.join(output, path))
         if content is not None:  # its owner may have removed it just now
-            fields = json.loads(content)
-            leases.append(Lease(output, path, **fields | {"sources": tuple(fields["sources"])}))
+            leases.append(_read_lease(output, path, content))
     return leases
+
+
+def _read_lease(output: str, path: str, content: bytes) -> Lease:
+    """Returns a lease; one that was cut short, where the store was full, is nobody's."""
+    try:
+        fields = json.loads(content)
+    except ValueError:
+        return Lease(output, path, "", (), datetime.fromtimestamp(0, UTC).isoformat())
+    return Lease(output, path, **fields | {"sources": tuple(fields["sources"])})
 
 
 def renew(lease: Lease, length: timedelta) -> Lease:

@@ -6,6 +6,7 @@ import sys
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
+from model_handlers.packs import check_unchanged
 from pipelines.commits import (
     CommitConflictError,
     Run,
@@ -15,6 +16,7 @@ from pipelines.commits import (
     now,
     start,
 )
+from pipelines.failures import reason
 from pipelines.job import make_parts
 from pipelines.leases import hold
 from pipelines.logs import log_without_secrets
@@ -53,8 +55,12 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("Stopped; nothing was published", file=sys.stderr)
         return FAILED
-    except Exception:  # the one place where a bug, or memory that ran out, ends the process
-        logging.exception("The run failed; nothing was published")
+    except Exception as error:  # the one place where a bug, or what no retry helps, ends the process
+        told = reason(error)
+        if told is None:
+            logging.exception("The run failed; nothing was published")
+        else:
+            print(f"The run failed; nothing was published: {without_secrets(told)}", file=sys.stderr)
         return FAILED
     return 0
 
@@ -97,6 +103,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
         try:
             waves = cut_into_waves(tasks, config.wave_size)
             files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress)
+            check_unchanged(settings.pack.location, settings.pack.digest)
             manifest = commit(run, files)
         finally:
             progress.close()

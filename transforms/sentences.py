@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import json
 import posixpath
 import tempfile
@@ -17,6 +18,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.pvalue import AsList, PCollection
 
 from transforms.records import Matched
+from transforms.storage import write_whole
 
 CHUNK = 1024  # captions a file
 
@@ -93,11 +95,10 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
     if isinstance(vectors, Exception):
         raise RuntimeError(f"captions of chunk {name} could not be encoded") from vectors
     uri = f"{prefix}{name}"
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    with filesystem.open(f"{path}.npy", "wb") as file:
-        np.save(file, vectors, allow_pickle=False)
-    filesystem.pipe_file(f"{path}.json", json.dumps(texts).encode())
+    buffer = io.BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    write_whole(f"{uri}.npy", buffer.getbuffer())
+    write_whole(f"{uri}.json", json.dumps(texts).encode())
     return uri
 
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from model_handlers import packs
+from model_handlers.cache import cache_folder
 from model_handlers.pack_card import PackError, card_digest, file_facts
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack, cache_folder, open_once
+from model_handlers.packs import Pack, open_once
 
 
 def small(output: Path, edit: Callable[[PackWriter], None] | None = None) -> Pack:
