@@ -32,12 +32,41 @@ ROOT = Path(__file__).parents[1]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
 
 
-Endings = queue.SimpleQueue[BaseException | None]
-"""Gets None where a pipeline has ended well, and an error where it has not or where a worker died."""
-
-
 class WorkerDiedError(Exception):
     """A worker process ended in the midst of its work; its message says how, and what to do."""
+
+
+class Crew:
+    """The worker processes of one pipeline.
+
+    Attributes:
+        endings: gets None where the pipeline has ended well, an error where it has not, and one for each worker that
+            dies.
+    """
+
+    def __init__(self) -> None:
+        self.endings: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Returns a new process that has more in its environment; it ends when its input does."""
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("the pipeline is over")
+            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=os.environ | environment)
+            self._processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Ends the processes that have not ended, and lets no more be started."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                process.kill()
+        for process in self._processes:
+            process.wait()
 
 
 def in_processes(options: PipelineOptions) -> bool:
@@ -54,22 +83,29 @@ def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
     if not in_processes(options):
         tell()
         return
-    endings: Endings = queue.SimpleQueue()
-    with _watch(endings) as workers:
-        threading.Thread(target=_report, args=(tell, endings), daemon=True).start()
+    crew = Crew()
+    threading.excepthook = _tell_unless_cut_off
+    with _watch(crew):
+        threading.Thread(target=_report, args=(tell, crew.endings), daemon=True).start()
         try:
-            ended = endings.get()
+            ended = crew.endings.get()
             if ended is not None and not isinstance(ended, WorkerDiedError):
                 with contextlib.suppress(queue.Empty):  # a pipeline that fails because a worker died
-                    ended = endings.get(timeout=1)
+                    ended = crew.endings.get(timeout=1)
         finally:
-            for worker in workers:
-                worker.process.kill()
+            crew.end()
     if ended is not None:
         raise ended
 
 
-def _report(tell: Callable[[], None], endings: Endings) -> None:
+def _tell_unless_cut_off(failure: threading.ExceptHookArgs) -> None:
+    """Tells of a thread that failed, unless it is one of the runner's that read what a worker sends, whose end is told
+    apart."""
+    if not isinstance(failure.exc_value, grpc.RpcError):
+        threading.__excepthook__(failure)
+
+
+def _report(tell: Callable[[], None], endings: "queue.SimpleQueue[BaseException | None]") -> None:
     try:
         tell()
         endings.put(None)
@@ -78,16 +114,14 @@ def _report(tell: Callable[[], None], endings: Endings) -> None:
 
 
 @contextlib.contextmanager
-def _watch(endings: Endings) -> Iterator[list["WatchedWorker"]]:
-    """Yields the worker processes that are started meanwhile, each of which tells when it dies."""
-    workers: list[WatchedWorker] = []
+def _watch(crew: Crew) -> Iterator[None]:
+    """Lets FnApiRunner start its workers in a crew meanwhile."""
     known = WorkerHandler._registered_environments
     before = known[python_urns.SUBPROCESS_SDK]
     with _serve_logs() as logs:
-        make = partial(WatchedWorker, workers, endings, logs)
-        WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(make)
+        WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(partial(WatchedWorker, crew, logs))
         try:
-            yield workers
+            yield
         finally:
             known[python_urns.SUBPROCESS_SDK] = before
 
@@ -121,27 +155,18 @@ class WatchedWorker(GrpcWorkerHandler):
     """A worker process of FnApiRunner that tells when it dies.
 
     Args:
-        workers: all of the pipeline; this one joins them.
-        endings: gets an error when the process ends before it was asked to.
+        crew: the worker processes of the pipeline, and who is told of their ends.
         logs: address for what the process logs.
         _command: what Beam would start; not used.
         parts: what Beam gives every handler.
     """
 
-    def __init__(
-        self,
-        workers: list["WatchedWorker"],
-        endings: Endings,
-        logs: str,
-        _command: bytes,
-        *parts: Any,
-    ) -> None:
+    def __init__(self, crew: Crew, logs: str, _command: bytes, *parts: Any) -> None:
         super().__init__(*parts)
-        self._endings = endings
+        self._crew = crew
         self._asked_to_end = False
         self._killed_before = killed_for_memory()
-        self.process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=os.environ | self._environment(logs))
-        workers.append(self)
+        self._process = crew.start(self._environment(logs))
 
     def _environment(self, logs: str) -> dict[str, str]:
         """Returns where the process finds this code, and what Beam's harness reads from its environment."""
@@ -159,10 +184,10 @@ class WatchedWorker(GrpcWorkerHandler):
         threading.Thread(target=self._tell_end, daemon=True).start()
 
     def _tell_end(self) -> None:
-        code = self.process.wait()
+        code = self._process.wait()
         if code < 0 or not self._asked_to_end:
             for_memory = killed_for_memory() > self._killed_before
-            self._endings.put(WorkerDiedError(describe_end(self.process.pid, code, for_memory)))
+            self._crew.endings.put(WorkerDiedError(describe_end(self._process.pid, code, for_memory)))
 
     def close(self) -> None:
         """Asks the process to end, and waits until it has."""
@@ -171,9 +196,9 @@ class WatchedWorker(GrpcWorkerHandler):
 
     def stop_worker(self) -> None:
         """Waits for the end of the process."""
-        self.process.wait()
-        assert self.process.stdin
-        self.process.stdin.close()
+        self._process.wait()
+        assert self._process.stdin
+        self._process.stdin.close()
 
 
 def killed_for_memory() -> int:

@@ -97,6 +97,7 @@ def main(settings: dict[str, Any]) -> None:
     limit_process(settings["max_pixels"], settings["max_bytes"])
     with contextlib.suppress(BrokenPipeError):  # the run is gone
         serve(sys.stdin.buffer, answers, settings)
+    os._exit(0)  # at once: there is nothing to take down
 
 
 if __name__ == "__main__":
