@@ -450,3 +450,5 @@ def test_a_pack_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_pack_errors_travel_between_processes() -> None:
     error = pickle.loads(pickle.dumps(PackError(["one", "two"])))
     assert error.problems == ["one", "two"] and str(error) == "one; two"
+    again = type(error)(f"{error} [while running 'Tell']")  # as Beam does
+    assert str(again) == "one; two [while running 'Tell']" == again.problems[0]
