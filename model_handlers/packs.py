@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from torch import Tensor, float32
 
 from model_handlers.cache import cache_folder, read_stamp, write_stamp
 from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, cast_floats, file_facts
+
+LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left
 
 
 class Pack:
@@ -209,6 +212,9 @@ def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
     """Copies a pack to its place in the cache; files that are not the card's never get there."""
     target = pack.root
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".*"):
+        if left.stat().st_mtime < time.time() - LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
         for file in [CARD, *pack.card["files"]]:

@@ -18,7 +18,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.pvalue import AsList, PCollection
 
 from transforms.records import Matched
-from transforms.storage import write_whole
+from transforms.storage import needing_room, write_whole
 
 CHUNK = 1024  # captions a file
 
@@ -123,7 +123,8 @@ class ChunkTable:
         if "file" in filesystem.protocol:
             return path
         target = str(Path(self._copies.name) / posixpath.basename(path))
-        filesystem.get_file(path, target)
+        with needing_room(target):
+            filesystem.get_file(path, target)
         return target
 
     def holds(self, caption: str) -> bool:

@@ -421,6 +421,17 @@ def test_a_remote_pack_that_was_damaged_can_be_opened_once_it_is_repaired(
     assert Pack.open("memory://bucket/pack").digest == local.digest
 
 
+def test_half_copies_that_killed_processes_left_go(tmp_path: Path, bucket: fsspec.AbstractFileSystem) -> None:
+    upload(small(tmp_path / "pack"), bucket)
+    old, young = (cache_folder() / "packs" / name for name in (".old", ".young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "captions.txt").write_bytes(b"a d")
+    os.utime(old, (0, 0))
+    Pack.open("memory://bucket/pack")
+    assert not old.exists() and young.exists()
+
+
 def test_remote_cards_are_checked_before_anything_is_copied(tmp_path: Path, bucket: fsspec.AbstractFileSystem) -> None:
     (problem,) = problems("memory://bucket/nothing")
     assert problem.startswith("memory://bucket/nothing: no pack can be read there (FileNotFoundError")

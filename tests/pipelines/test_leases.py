@@ -86,6 +86,10 @@ def test_processes_of_other_machines_are_not_judged() -> None:
 def test_a_process_that_got_the_number_of_a_killed_one_is_another() -> None:
     """A container's first process has number 1, each time."""
     boot, space, started, pid = process_name(os.getpid()).split()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        *_, later, _ = process_name(child.pid).split()
+        child.communicate()
+    assert int(later) > int(started)
     assert has_ended(f"{boot} {space} {int(started) - 1} {pid}")
 
 
