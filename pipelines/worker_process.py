@@ -1,8 +1,9 @@
-"""A worker process of a run on this machine, started by pipelines/workers.py: `python -m pipelines.worker_process`.
+"""A worker process of a run on this machine: `python -m pipelines.worker_process NAME`. pipelines/workers.py starts it.
 
 It holds nothing of its own: when the run that started it ends, however that ends, so does it.
 """
 
+import importlib
 import logging
 import sys
 
@@ -11,12 +12,11 @@ from transforms.lifeline import tie
 
 
 def main(argv: list[str]) -> None:
-    """Serves the run until it has no more work."""
+    """Serves the run, by the module of Beam that is named, until there is no more work."""
     tie(sys.stdin.fileno())
-    from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the run may end too
-
-    logging.getLogger(sdk_worker_main.__name__).setLevel(logging.ERROR)  # it warns of what local runs never have
-    sdk_worker_main.main(argv)
+    harness = importlib.import_module(argv[1])  # takes seconds, in which the run may end too
+    logging.getLogger(harness.__name__).setLevel(logging.ERROR)  # it warns of what local runs never have
+    harness.main(argv)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 from google.protobuf import json_format, text_format
 
-COMMAND = (sys.executable, "-m", "pipelines.worker_process")
+COMMAND = (sys.executable, "-m", "pipelines.worker_process", "apache_beam.runners.worker.sdk_worker_main")
 ROOT = Path(__file__).parents[1]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
 
