@@ -8,6 +8,8 @@ CODE_FOLDERS = ("configs", "model_handlers", "transforms", "pipelines")
 
 REQUIREMENTS = [
     "apache-beam[gcp]>=2.77,<2.78",  # one minor version: workers and submitting machine must agree
+    "grpcio>=1.33.1,<2",  # Beam chooses the version; the worker processes' log comes by it
+    "protobuf>=3.20.3,<7",  # Beam's messages; likewise
     "torch>=2.6,<3",  # a range, so that CPU and CUDA builds both satisfy it
     "torchvision>=0.21,<1",
     "timm>=1.0,<2",

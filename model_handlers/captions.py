@@ -1,19 +1,20 @@
 """The GPU handler that finds a photo's nearest captions, and the caption index that it searches."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
 from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
+from model_handlers.memory import Limit
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack, cache_folder, open_once
+from model_handlers.packs import Pack, open_once
 from model_handlers.words import Vocabulary
 
 
@@ -41,6 +42,7 @@ class CaptionEmbedder:
         entry = pack.component("joint_embedding")
         self.net: JointEmbedding = build_joint_embedding(pack, device)
         self.device = device
+        self._limit = Limit("caption embeddings")
         self.vocabulary = Vocabulary(
             pack.json(entry["vocabulary"]),
             entry["n_words"],
@@ -56,11 +58,14 @@ class CaptionEmbedder:
         embeddings = np.empty((len(ids), self.net.image_projection.out_features), np.float32)  # [K, J]
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            lengths = torch.tensor([len(ids[place]) for place in places], device=self.device)  # [N]
-            rows = [torch.tensor(ids[place]) for place in places]
-            words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
-            embeddings[places] = self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
+            embeddings[places] = self._limit.run(self._embed_batch, [ids[place] for place in places])  # [N, J]
         return embeddings
+
+    def _embed_batch(self, ids: Sequence[list[int]]) -> np.ndarray:
+        lengths = torch.tensor([len(words) for words in ids], device=self.device)  # [N]
+        rows = [torch.tensor(words) for words in ids]
+        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
+        return self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
 
     @torch.inference_mode()
     def embed_photos(self, features: torch.Tensor) -> torch.Tensor:
@@ -96,13 +101,7 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
         return np.load(cached, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
         embeddings = embedder.embed(captions)  # [K, J]
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as temporary:
-            np.save(temporary, embeddings)
-        os.replace(temporary.name, cached)
-    except OSError:
-        return embeddings  # a cache that cannot be written only costs the next start
+    put_into_cache(cached, partial(np.save, arr=embeddings))
     return embeddings
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from apache_beam.ml.inference.base import ModelHandler
 
+from model_handlers.memory import Limit, no_memory, ran_out_of_memory
 from model_handlers.packs import Pack, open_once
 
 Item = TypeVar("Item")
@@ -37,15 +38,21 @@ def resolve_device(name: str) -> torch.device:
 
 
 _MODELS: dict[tuple[Any, ...], Any] = {}
+_LIMITS: dict[tuple[Any, ...], Limit] = {}
 _LOCK = threading.Lock()
 
 
 class LazyModel(Generic[Model]):
-    """A model of this process, built when first asked for and kept by its key across pipelines."""
+    """A model of this process, built when first asked for and kept by its key across pipelines.
+
+    Attributes:
+        limit: of its batches, kept likewise.
+    """
 
     def __init__(self, key: tuple[Any, ...], build: Callable[[], Model]) -> None:
         self._key = key
         self._build = build
+        self.limit = _LIMITS.setdefault(key, Limit(str(key[0])))
 
     def get(self) -> Model:
         """Returns the model, after building it where no one has yet."""
@@ -56,15 +63,20 @@ class LazyModel(Generic[Model]):
 
 
 def infer_each(
-    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item]
+    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item], limit: Limit | None = None
 ) -> list[Result | Exception]:
     """Returns one result an item; a failing batch is halved until the bad item stands alone with its error.
 
+    Args:
+        infer: returns one result an item.
+        batch: the items.
+        limit: of what fits the memory, as batches before have found out.
+
     Raises:
-        RuntimeError: memory ran out at one item, or every item of a larger batch failed alike, which is no photo's
-            fault.
+        OutOfMemory: memory ran out at one item.
+        RuntimeError: every item of a larger batch failed alike, which is no photo's fault.
     """
-    results = list(_halve(infer, batch))
+    results = list(_halve(infer, batch, limit or Limit("a model")))
     if len(results) != len(batch):
         raise RuntimeError(f"a batch of {len(batch)} came back as {len(results)} results")
     failures = [result for result in results if isinstance(result, RuntimeError)]
@@ -73,27 +85,22 @@ def infer_each(
     return results
 
 
-def _ran_out_of_memory(error: Exception) -> bool:
-    """Tells whether memory ran out, on a GPU or on the CPU, whose allocator raises no class of its own."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
 def _halve(
-    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item]
+    infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item], limit: Limit
 ) -> Iterator[Result | Exception]:
     try:
-        results = infer(batch)
-    except (RuntimeError, ValueError, MemoryError) as error:
+        results = limit.run(infer, batch)
+    except (RuntimeError, ValueError) as error:
         if len(batch) == 1:
-            if _ran_out_of_memory(error):
-                raise
             yield RuntimeError(str(error)) if isinstance(error, RuntimeError) else ValueError(str(error))
             return
-        middle = len(batch) // 2
-        yield from _halve(infer, batch[:middle])
-        yield from _halve(infer, batch[middle:])
+        results = None
+    if results is not None:
+        yield from results
         return
-    yield from results
+    middle = len(batch) // 2
+    yield from _halve(infer, batch[:middle], limit)
+    yield from _halve(infer, batch[middle:], limit)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,12 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         where = self.placement
         if where.threads is not None:
             torch.set_num_threads(where.threads)
-        return self.build(open_once(where.location, where.digest), resolve_device(where.device))
+        try:
+            return self.build(open_once(where.location, where.digest), resolve_device(where.device))
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise no_memory(f"the model of {type(self).__name__}", error) from error
 
     def run_inference(
         self,
@@ -164,7 +176,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         def infer(items: Sequence[Item]) -> Sequence[Result | Exception]:
             return self.infer(items, loaded)
 
-        return infer_each(infer, batch)
+        return infer_each(infer, batch, model.limit)
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
         """Returns fixed batch sizes; growing ones would only differ from run to run."""

@@ -13,11 +13,14 @@ CARD = "pack.json"
 
 
 class PackError(Exception):
-    """A pack cannot be read or written; `problems` says each thing that is wrong, where, and what to do."""
+    """A pack cannot be read or written; `problems` says each thing that is wrong, where, and what to do.
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+    Beam makes errors anew from their text, so that may come in place of the problems.
+    """
+
+    def __init__(self, problems: list[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else problems
+        super().__init__("; ".join(self.problems))
 
     def __reduce__(self) -> tuple[type["PackError"], tuple[list[str]]]:
         return PackError, (self.problems,)

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, float32
 
+from model_handlers.cache import cache_folder, read_stamp, write_stamp
 from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, cast_floats, file_facts
 
-
-def cache_folder() -> Path:
-    """Returns the folder of this machine's copies of remote packs, stamps and computed caption indexes."""
-    return Path("~/.cache/beam-storyteller").expanduser()
+LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left
 
 
 class Pack:
@@ -35,6 +34,7 @@ class Pack:
         self.root = root
         self.card = card
         self.digest = card_digest(card)
+        self._seen: dict[str, list[int]] = {}
 
     @classmethod
     def open(cls, location: str) -> "Pack":
@@ -74,10 +74,12 @@ class Pack:
         """Returns the local path of one of the pack's files.
 
         Raises:
-            PackError: the card does not list the file.
+            PackError: the card does not list the file, or it was replaced since the pack was opened.
         """
         if file not in self.card["files"]:
             raise PackError([f"{self.location}: {file} is not among the pack's files"])
+        if self._seen and _size_and_time(self.root / file) != self._seen[file]:
+            raise PackError([f"{self.location}/{file}: replaced or damaged since the run began. Packs are immutable"])
         return self.root / file
 
     def tensors(self, file: str) -> dict[str, Tensor]:
@@ -115,8 +117,9 @@ class Pack:
         """Hashes every file where the stamp is not there or differs; `final` is where the folder is about to move."""
         name = hashlib.sha256(str(final or self.root).encode()).hexdigest()
         stamp_file = cache_folder() / "stamps" / f"{name}.json"
-        stamp = {"digest": self.digest, "files": self._sizes_and_times()}
-        if _read_stamp(stamp_file) == stamp:
+        self._seen = self._sizes_and_times()
+        stamp = {"digest": self.digest, "files": self._seen}
+        if read_stamp(stamp_file) == stamp:
             return
         problems = []
         for file, facts in self.card["files"].items():
@@ -124,42 +127,30 @@ class Pack:
                 problems.append(f"{self.location}/{file}: damaged; its sha256 is not the card's. Copy it again")
         if problems:
             raise PackError(problems)
-        _write_stamp(stamp_file, stamp)
+        write_stamp(stamp_file, stamp)
 
     def _sizes_and_times(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         problems = []
         for file, facts in self.card["files"].items():
-            try:
-                status = (self.root / file).stat()
-            except OSError:
+            found[file] = _size_and_time(self.root / file)
+            if not found[file]:
                 problems.append(f"{self.location}/{file}: missing. Copy the pack again, whole")
-                continue
-            if status.st_size != facts["bytes"]:
-                size, wanted = status.st_size, facts["bytes"]
+            elif found[file][0] != facts["bytes"]:
+                size, wanted = found[file][0], facts["bytes"]
                 problems.append(f"{self.location}/{file}: {size} bytes, the card says {wanted}. Copy it again")
-            found[file] = [status.st_size, status.st_mtime_ns, status.st_ino]
         if problems:
             raise PackError(problems)
         return found
 
 
-def _read_stamp(file: Path) -> Any:
+def _size_and_time(file: Path) -> list[int]:
+    """Returns what tells a file from another in its place; nothing where there is none."""
     try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _write_stamp(file: Path, stamp: Any) -> None:
-    """Leaves the stamp for the next start; a cache that cannot be written only costs hashing again."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:
-            json.dump(stamp, temporary)
-        os.replace(temporary.name, file)
+        status = file.stat()
     except OSError:
-        return
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def locate(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -206,16 +197,24 @@ def _local_copy(location: str) -> Path:
     if is_local(filesystem):
         return Path(path)
     card = read_card(location)
-    target = cache_folder() / "packs" / card_digest(card)
+    target = _cached(card_digest(card))
     if not target.exists():
         _copy(filesystem, path, Pack(location, target, card))
     return target
+
+
+def _cached(digest: str) -> Path:
+    """Returns where the cache keeps the copy of a remote pack."""
+    return cache_folder() / "packs" / digest
 
 
 def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
     """Copies a pack to its place in the cache; files that are not the card's never get there."""
     target = pack.root
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".*"):
+        if left.stat().st_mtime < time.time() - LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
         for file in [CARD, *pack.card["files"]]:
@@ -257,7 +256,26 @@ def open_once(location: str, digest: str) -> Pack:
     with _LOCK:
         if (location, digest) not in _OPEN:
             pack = Pack.open(location)
-            if pack.digest != digest:
-                raise PackError([f"{location}: replaced during the run (digest {pack.digest}, wanted {digest})"])
+            _refuse_other(location, pack.digest, digest)
             _OPEN[location, digest] = pack
         return _OPEN[location, digest]
+
+
+def check_unchanged(location: str, digest: str) -> None:
+    """Does nothing where the pack at `location` is still the one that a run began with, and its files on this machine
+    too; what is not here is not fetched.
+
+    Raises:
+        PackError: it was replaced or damaged meanwhile, or is not there any more.
+    """
+    card = read_card(location)
+    _refuse_other(location, card_digest(card), digest)
+    filesystem, path = locate(location)
+    root = Path(path) if is_local(filesystem) else _cached(digest)
+    if root.exists():
+        Pack(location, root, card)._verify()
+
+
+def _refuse_other(location: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise PackError([f"{location}: replaced during the run (digest {found}, wanted {wanted})"])

@@ -1,12 +1,14 @@
 """The handler that turns captions and passages into skip-thought vectors."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from model_handlers.components import build_sentence_encoder
 from model_handlers.handler import PackHandler, Placement
+from model_handlers.memory import Limit
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.tokeniser import tokenise
 from model_handlers.pack_card import PackError
@@ -30,6 +32,7 @@ class SentenceEncoder:
         entry = pack.component("sentence_encoder")
         self.net: SkipThoughts = build_sentence_encoder(pack, device)
         self.device = device
+        self._limit = Limit("sentence vectors")
         self._as_bytes = entry.get("texts", "unicode") == "bytes"
         self._lower = entry.get("lower", False)
         words = pack.json(entry["words"])
@@ -87,14 +90,15 @@ class SentenceEncoder:
         for text, text_rows in zip(texts, rows, strict=True):
             if not text_rows:
                 raise ValueError(f"the text {text!r} has no word to encode")
+        encode = partial(self._encode_batch, normalise=normalise)
         vectors = np.empty((len(texts), self.width), np.float32)  # [N, S]
         order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            vectors[places] = self._encode_batch([rows[place] for place in places], normalise)  # [n, S]
+            vectors[places] = self._limit.run(encode, [rows[place] for place in places])  # [n, S]
         return vectors
 
-    def _encode_batch(self, rows: list[list[int]], normalise: bool) -> np.ndarray:
+    def _encode_batch(self, rows: Sequence[list[int]], normalise: bool) -> np.ndarray:
         lengths = torch.tensor([len(row) for row in rows], device=self.device)  # [n]
         padded = np.zeros((len(rows), max(map(len, rows))), np.int64)  # [n, T]
         for place, row in enumerate(rows):

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import fsspec
-
 from pipelines.manifests import (
     as_they_stand,
     last_number,
@@ -20,6 +18,7 @@ from pipelines.manifests import (
     refresh_after_commit,
 )
 from transforms.anti_join import FAILED, MAY_PASS, TOLD, Attempt
+from transforms.storage import write_whole
 from transforms.write import FileRecord
 
 SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
@@ -83,9 +82,8 @@ def new_id() -> str:
 
 def start(run: Run) -> None:
     """Leaves `started.json` in the run's folder."""
-    filesystem, path = fsspec.core.url_to_fs(posixpath.join(run.output, run.folder, "started.json"))
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    filesystem.pipe_file(path, json.dumps(asdict(run), indent=1).encode())
+    uri = posixpath.join(run.output, run.folder, "started.json")
+    write_whole(uri, json.dumps(asdict(run), indent=1).encode())
 
 
 def commit(

@@ -30,6 +30,9 @@ from transforms.storage import write_whole
 RENEWED = timedelta(minutes=15)
 """How long a lease of a run on this machine lasts; it is renewed three times meanwhile."""
 
+ENDED = ("Z", "X")  # states of a process that waits for somebody to note its end
+STARTED = 18  # place of a process's start, in ticks since the boot, among the numbers after its state
+
 
 class LeaseHeldError(CommitConflictError):
     """Another run is telling the same photos."""
@@ -70,19 +73,22 @@ class Lease:
 
 
 def process_name(pid: int) -> str:
-    """Returns a name of one of this machine's processes that no other machine or container has for its own; empty where
-    the system does not tell."""
+    """Returns a name of one of this machine's processes that no other one has for its own, on no machine, in no
+    container and at no time; empty where there is none, or where the system does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')} {pid}"
+        state, *numbers = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+        started = numbers[STARTED]
+        return "" if state in ENDED else f"{boot} {os.readlink('/proc/self/ns/pid')} {started} {pid}"
     except OSError:
         return ""
 
 
 def has_ended(process: str) -> bool:
     """Tells whether a process was one of this machine's and is no more."""
-    pid = process.rpartition(" ")[2]
-    return bool(process) and process == process_name(int(pid)) and not Path("/proc", pid).exists()
+    here = process_name(os.getpid()).split()[:2]
+    *place, _, pid = process.split() or [""] * 4
+    return bool(here) and place == here and process_name(int(pid)) != process
 
 
 def take(output: str, run_id: str, sources: Sequence[str], length: timedelta, process: str = "") -> Lease:
@@ -150,9 +156,17 @@ def _read_folder(output: str, folder: str) -> list[Lease]:
         path = f"{folder}/{name}"
         content = read_if_there(posixpath.join(output, path))
         if content is not None:  # its owner may have removed it just now
-            fields = json.loads(content)
-            leases.append(Lease(output, path, **fields | {"sources": tuple(fields["sources"])}))
+            leases.append(_read_lease(output, path, content))
     return leases
+
+
+def _read_lease(output: str, path: str, content: bytes) -> Lease:
+    """Returns a lease; one that was cut short, where the store was full, is nobody's."""
+    try:
+        fields = json.loads(content)
+    except ValueError:
+        return Lease(output, path, "", (), datetime.fromtimestamp(0, UTC).isoformat())
+    return Lease(output, path, **fields | {"sources": tuple(fields["sources"])})
 
 
 def renew(lease: Lease, length: timedelta) -> Lease:

@@ -7,6 +7,7 @@ from datetime import datetime
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
+from model_handlers.packs import check_unchanged
 from pipelines.commits import (
     CommitConflictError,
     Run,
@@ -17,6 +18,7 @@ from pipelines.commits import (
     start,
 )
 from pipelines.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
+from pipelines.failures import reason
 from pipelines.job import make_parts
 from pipelines.leases import hold
 from pipelines.logs import logging_as, name_run, say, say_problems
@@ -60,8 +62,12 @@ def _run(argv: list[str]) -> int:
     except KeyboardInterrupt:
         say("Stopped; nothing was published", logging.ERROR)
         return FAILED
-    except Exception:  # the one place where a bug, or memory that ran out, ends the process
-        logging.exception("The run failed; nothing was published")
+    except Exception as error:  # the one place where a bug, or what no retry helps, ends the process
+        told = reason(error)
+        if told is None:
+            logging.exception("The run failed; nothing was published")
+        else:
+            say(f"The run failed; nothing was published: {told}", logging.ERROR)
         return FAILED
     return 0
 
@@ -111,6 +117,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
             files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
             log_dead_letters(run.output, map(asdict, files))
             deferred = write_deferred(run, late)
+            check_unchanged(settings.pack.location, settings.pack.digest)
             sums.count("outcomes_deferred", sum(file.rows for file in deferred))
             manifest = commit(run, files + deferred, sums.told())
         finally:

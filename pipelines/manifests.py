@@ -19,7 +19,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.storage import absolute, write_temporary, write_whole
+from transforms.storage import absolute, needing_room, write_temporary, write_whole
 
 Manifest = dict[str, Any]
 StoredFile = dict[str, Any]
@@ -33,15 +33,18 @@ def put_if_absent(uri: str, data: bytes) -> None:
 
     Raises:
         FileExistsError: there is one.
+        StorageFullError: there is no room for it.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    if "file" not in filesystem.protocol:
-        filesystem.pipe_file(path, data, mode="create")
-        return
+    with needing_room(uri):
+        filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+        if "file" not in filesystem.protocol:
+            filesystem.pipe_file(path, data, mode="create")
+            return
     temporary = write_temporary(path, data)
     try:
-        os.link(temporary, path)
+        with needing_room(uri):
+            os.link(temporary, path)
     finally:
         os.unlink(temporary)
 
@@ -72,10 +75,22 @@ def put_manifest(output: str, manifest: Manifest) -> bool:
 
 def read_all_manifests(output: str) -> list[Manifest]:
     """Returns the manifests under OUTPUT, of runs and of rewrites, in the order of their numbers and as they were
-    written."""
-    filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "manifests"))
-    names = list_files(output, "manifests", ".json")
-    return [json.loads(filesystem.cat_file(posixpath.join(path, name))) for name in names]
+    written.
+
+    One that was cut short, as a store without whole puts leaves it where it is full, commits nothing: it stands as a
+    rewrite of no file.
+    """
+    return [_read_manifest(output, name) for name in list_files(output, "manifests", ".json")]
+
+
+def _read_manifest(output: str, name: str) -> Manifest:
+    filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "manifests", name))
+    try:
+        return json.loads(filesystem.cat_file(path))
+    except ValueError:
+        logging.warning("%s: no whole manifest; nothing that it may name is committed", path)
+        number = int(posixpath.splitext(name)[0])
+        return {"number": number, "kind": "cut", "run_id": name, "committed": "", "replaces": [], "files": []}
 
 
 def read_manifests(output: str) -> list[Manifest]:

@@ -5,8 +5,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from model_handlers.cache import cache_folder
 from model_handlers.pack_card import PackError
-from model_handlers.packs import cache_folder
 from pipelines.ending import end_process
 from pipelines.logs import say, say_problems
 from pipelines.options import StrictParser

@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.pvalue import PCollection
 from apache_beam.runners.runner import PipelineState
 
+from model_handlers.packs import check_unchanged
 from pipelines.commits import (
     CommitConflictError,
     Run,
@@ -172,6 +173,7 @@ def fresh_features(element: tuple[bytes, dict[str, Any]]) -> Iterator[Any]:
 def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
     """Commits the run; where it must not be, leaves the reason for the driver, whose runner keeps no error's class."""
     try:
+        check_unchanged(run.pack["location"], run.pack["digest"])
         commit(run, files)
     except (TooManyDeadLettersError, CommitConflictError) as error:
         filesystem, path = fsspec.core.url_to_fs(_refusal(run))

@@ -93,7 +93,11 @@ def _open_run(output: str, name: str, leased: bool, oldest: datetime) -> Report 
     content = read_if_there(posixpath.join(output, "runs", name, "started.json"))
     if content is None:
         return None
-    started = json.loads(content)["started"]
+    try:
+        started = json.loads(content)["started"]
+    except ValueError:  # cut short where the disk was full
+        moment = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return {"state": "failed", "run_id": name, "started": moment.isoformat()}
     going = leased and datetime.fromisoformat(started) >= oldest
     return {"state": "going" if going else "failed", "run_id": name, "started": started}
 

@@ -78,9 +78,10 @@ def _files(output: str) -> set[str]:
     filesystem, root = fsspec.core.url_to_fs(output)
     root = root.rstrip("/")
     found = [path for folder in ("runs", "rewrites") for path in filesystem.find(f"{root}/{folder}", refresh=True)]
-    halves = [f"manifests/{name}" for name in list_files(output, "manifests", ".part")]
+    for folder in ("manifests", "leases"):
+        found += [path for path in filesystem.find(f"{root}/{folder}", refresh=True) if path.endswith(".part")]
     leases = [lease.path for lease in read_leases(output) if not lease.is_live]
-    return {path.removeprefix(f"{root}/") for path in found} | {*halves, *list_files(output, "", ".part"), *leases}
+    return {path.removeprefix(f"{root}/") for path in found} | {*list_files(output, "", ".part"), *leases}
 
 
 def _unneeded_since(output: str, paths: list[str], replaced: dict[str, str]) -> datetime:

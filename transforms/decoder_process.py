@@ -2,7 +2,7 @@
 
 A file may crash a decoder, keep it busy for ever or make it want all memory: here that ends this process alone. It
 takes files on its input and answers with what the feature network takes, never with the raster. It ends where its input
-ends.
+ends, in the midst of a photo too.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import AvifImagePlugin
 
+from transforms import lifeline
 from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_original, decode_strict
 from transforms.preprocessing import Recipe, preprocess
 
@@ -67,9 +68,11 @@ def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> 
     """Answers each file until there are no more; the alarm ends the process at a photo that takes too long."""
     send(answers, b"ready")
     while (data := receive(requests)) is not None:
+        lifeline.tie(requests.fileno())  # nothing is asked before the answer
         signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
         head, pixels = answer(bytes(data), settings["recipe"], settings["decoding"], settings["max_pixels"])
         signal.setitimer(signal.ITIMER_REAL, 0)
+        lifeline.untie(requests.fileno())
         send(answers, json.dumps(head | {"shape": pixels.shape}).encode())
         send(answers, pixels.data.cast("B"))
 
@@ -94,6 +97,7 @@ def main(settings: dict[str, Any]) -> None:
     limit_process(settings["max_pixels"], settings["max_bytes"])
     with contextlib.suppress(BrokenPipeError):  # the run is gone
         serve(sys.stdin.buffer, answers, settings)
+    os._exit(0)  # at once: there is nothing to take down
 
 
 if __name__ == "__main__":

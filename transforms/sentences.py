@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import json
 import posixpath
 import tempfile
@@ -18,6 +19,7 @@ from apache_beam.pvalue import AsList, PCollection
 
 from transforms.metrics import MeasuredHandler, count
 from transforms.records import Matched
+from transforms.storage import needing_room, write_whole
 
 CHUNK = 1024  # captions a file
 
@@ -94,11 +96,10 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
     if isinstance(vectors, Exception):
         raise RuntimeError(f"captions of chunk {name} could not be encoded") from vectors
     uri = f"{prefix}{name}"
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    with filesystem.open(f"{path}.npy", "wb") as file:
-        np.save(file, vectors, allow_pickle=False)
-    filesystem.pipe_file(f"{path}.json", json.dumps(texts).encode())
+    buffer = io.BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    write_whole(f"{uri}.npy", buffer.getbuffer())
+    write_whole(f"{uri}.json", json.dumps(texts).encode())
     count("captions_encoded", len(texts))
     return uri
 
@@ -124,7 +125,8 @@ class ChunkTable:
         if "file" in filesystem.protocol:
             return path
         target = str(Path(self._copies.name) / posixpath.basename(path))
-        filesystem.get_file(path, target)
+        with needing_room(target):
+            filesystem.get_file(path, target)
         return target
 
     def holds(self, caption: str) -> bool:

@@ -15,6 +15,7 @@ from model_handlers import handler
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import DeviceError, PackHandler, Placement, check_vectors, infer_each, resolve_device
+from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
@@ -255,32 +256,62 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     assert infer_each(infer, [1, 2, 3, 4, 5]) == [1, 2, 3, 4, 5]
 
 
-OUT_OF_MEMORY = [
-    torch.OutOfMemoryError("CUDA out of memory"),
-    MemoryError("Unable to allocate 8 GiB"),
-    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
-]
-
-
-@pytest.mark.parametrize("error", OUT_OF_MEMORY)
-def test_out_of_memory_at_one_item_ends_the_run(error: Exception) -> None:
+def test_out_of_memory_at_one_item_is_no_dead_letter() -> None:
     def infer(batch: Sequence[int]) -> list[int]:
         if 3 in batch:
-            raise error
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return list(batch)
 
-    with pytest.raises(type(error), match="allocate|out of memory"):
+    with pytest.raises(OutOfMemory, match="memory ran out for a batch of one: a model .CUDA out of memory"):
         infer_each(infer, [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("error", OUT_OF_MEMORY)
-def test_out_of_memory_in_a_batch_is_halved_until_it_fits(error: Exception) -> None:
+def test_a_bad_item_is_found_where_memory_is_short_too() -> None:
     def infer(batch: Sequence[int]) -> list[int]:
         if len(batch) > 2:
-            raise error
-        return list(batch)
+            raise MemoryError
+        return [check(item) for item in batch]
 
-    assert infer_each(infer, [1, 2, 3, 4, 5]) == [1, 2, 3, 4, 5]
+    assert told(infer_each(infer, [1, 2, 3, 100, 5])) == [1, 2, 3, (ValueError, "100 is too much"), 5]
+
+
+class Hungry(Doubler):
+    """Holds no more than `room` items."""
+
+    room = 3
+    sizes: list[int] = []
+
+    def infer(self, batch: Sequence[int], model: str) -> list[int]:
+        self.sizes.append(len(batch))
+        if len(batch) > self.room:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+        return super().infer(batch, model)
+
+
+def test_a_size_that_fits_is_remembered_in_the_process(
+    tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(Hungry, "sizes", [])
+    where = place(tiny_pack())
+    for _ in range(2):  # two steps, or two waves
+        hungry = Hungry(where, 8)
+        assert hungry.run_inference(list(range(8)), hungry.load_model()) == list(range(0, 16, 2))
+    assert Hungry.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert "Hungry: memory ran out at a batch of 8; from here on 4 are the most" in caplog.text
+    other = Doubler(where, 8)
+    assert other.load_model().limit.most is None
+
+
+def test_a_model_too_large_for_the_memory_ends_the_run(
+    tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> str:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(Doubler, "build", refuse)
+    doubler = Doubler(place(tiny_pack()))
+    with pytest.raises(OutOfMemory, match="the model of Doubler .CUDA out of memory.*--device cpu"):
+        doubler.run_inference([1], doubler.load_model())
 
 
 def test_missing_results_are_noticed() -> None:

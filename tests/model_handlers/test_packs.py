@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from model_handlers import packs
+from model_handlers.cache import cache_folder
 from model_handlers.pack_card import PackError, card_digest, file_facts
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack, cache_folder, open_once
+from model_handlers.packs import Pack, open_once
 
 
 def small(output: Path, edit: Callable[[PackWriter], None] | None = None) -> Pack:
@@ -420,6 +421,17 @@ def test_a_remote_pack_that_was_damaged_can_be_opened_once_it_is_repaired(
     assert Pack.open("memory://bucket/pack").digest == local.digest
 
 
+def test_half_copies_that_killed_processes_left_go(tmp_path: Path, bucket: fsspec.AbstractFileSystem) -> None:
+    upload(small(tmp_path / "pack"), bucket)
+    old, young = (cache_folder() / "packs" / name for name in (".old", ".young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "captions.txt").write_bytes(b"a d")
+    os.utime(old, (0, 0))
+    Pack.open("memory://bucket/pack")
+    assert not old.exists() and young.exists()
+
+
 def test_remote_cards_are_checked_before_anything_is_copied(tmp_path: Path, bucket: fsspec.AbstractFileSystem) -> None:
     (problem,) = problems("memory://bucket/nothing")
     assert problem.startswith("memory://bucket/nothing: no pack can be read there (FileNotFoundError")
@@ -449,3 +461,5 @@ def test_a_pack_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_pack_errors_travel_between_processes() -> None:
     error = pickle.loads(pickle.dumps(PackError(["one", "two"])))
     assert error.problems == ["one", "two"] and str(error) == "one; two"
+    again = type(error)(f"{error} [while running 'Tell']")  # as Beam does
+    assert str(again) == "one; two [while running 'Tell']" == again.problems[0]

@@ -67,14 +67,30 @@ def test_the_lease_of_a_killed_process_is_taken_over(place: str) -> None:
     with pytest.raises(LeaseHeldError):
         take(place, "next", PHOTOS, HOUR)
     child.kill()
-    child.communicate()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # whoever started it has not noted its end yet
     take(place, "next", PHOTOS, HOUR)
     assert holders(place) == ["next"]
+    child.communicate()
+    assert process_name(child.pid) == ""
 
 
 def test_processes_of_other_machines_are_not_judged() -> None:
-    assert not has_ended("") and not has_ended(process_name(os.getpid()))
-    assert has_ended(process_name(2**22 + 1)) and not has_ended(f"another-boot pid:[1] {2**22 + 1}")
+    mine = process_name(os.getpid())
+    boot, space, started, pid = mine.split()
+    assert not has_ended("") and not has_ended(mine)
+    assert has_ended(f"{boot} {space} {started} {2**22 + 1}")
+    assert not has_ended(f"another-boot {space} {started} {2**22 + 1}")
+    assert not has_ended(f"{boot} pid:[1] {started} {2**22 + 1}")
+
+
+def test_a_process_that_got_the_number_of_a_killed_one_is_another() -> None:
+    """A container's first process has number 1, each time."""
+    boot, space, started, pid = process_name(os.getpid()).split()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        *_, later, _ = process_name(child.pid).split()
+        child.communicate()
+    assert int(later) > int(started)
+    assert has_ended(f"{boot} {space} {int(started) - 1} {pid}")
 
 
 @pytest.mark.parametrize("before", [[], ["dead"]], ids=["free", "expired"])

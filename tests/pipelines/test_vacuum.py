@@ -57,13 +57,13 @@ def test_committed_files_are_never_leftovers(night: str) -> None:
 def test_an_old_crashed_run_goes(night: str, capsys: Any) -> None:
     before = all_files(night)
     crashed = ["runs/crashed/started.json", "runs/crashed/stories/0.parquet", "runs/crashed/scratch/1.npy"]
+    crashed += ["leases/photos/00000001.json.17.part", "manifests/00000009.json.17.part"]
     for path in crashed:
         leave(night, path, 8)
-    leave(night, "manifests/00000009.json.17.part", 8)
     assert main([night, "--dry-run"]) == 0
     listed = capsys.readouterr()
-    assert listed.out.split() == sorted([*crashed, "manifests/00000009.json.17.part"])
-    assert "4 files would be removed" in listed.err and all_files(night) > before
+    assert listed.out.split() == sorted(crashed)
+    assert "5 files would be removed" in listed.err and all_files(night) > before
     assert main([night]) == 0
     assert all_files(night) == before
     assert main([night]) == 0 and all_files(night) == before

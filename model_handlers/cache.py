@@ -1,0 +1,40 @@
+"""This machine's cache: copies of remote packs, stamps of packs that were hashed, and computed caption indexes."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def cache_folder() -> Path:
+    """Returns the folder of the cache."""
+    return Path("~/.cache/beam-storyteller").expanduser()
+
+
+def read_stamp(file: Path) -> Any:
+    """Returns what `write_stamp` left, None where it left nothing that can be read."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def write_stamp(file: Path, stamp: Any) -> None:
+    """Leaves the stamp for the next start; a cache that cannot be written only costs hashing again."""
+    put_into_cache(file, lambda stream: stream.write(json.dumps(stamp).encode()))
+
+
+def put_into_cache(file: Path, write: Callable[[Any], object]) -> None:
+    """Puts a file into the cache whole, or not at all where the cache cannot be written."""
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as stream:
+            temporary = stream.name
+            write(stream)
+        os.replace(temporary, file)
+    except OSError:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""The main job, killed with its whole process group at a call of a function. Run as a program by tests.
+
+Arguments: module and name of the function, `before` or `after` the call, the number of the call, and the job's own.
+"""
+
+import functools
+import importlib
+import itertools
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+def set_trap(module: str, name: str, when: str, count: int) -> None:
+    """Puts a function in a function's place that ends this process group at one of its calls."""
+    target = importlib.import_module(module)
+    inner = getattr(target, name)
+    calls = itertools.count(1)
+
+    @functools.wraps(inner)
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        last = next(calls) == count
+        if last and when == "before":
+            os.killpg(0, signal.SIGKILL)
+        result = inner(*arguments, **options)
+        if last:
+            os.killpg(0, signal.SIGKILL)
+        return result
+
+    setattr(target, name, deadly)
+
+
+if __name__ == "__main__":
+    from pipelines.main_job import main
+
+    set_trap(*sys.argv[1:4], int(sys.argv[4]))  # type: ignore[arg-type]
+    sys.exit(main(sys.argv[5:]))
