@@ -12,13 +12,6 @@ from configs.schema import Choices, ConfigError, RunConfig, check_config, load_y
 DEFAULT_RUNNER = "FnApiRunner"
 
 
-EPILOG = (
-    "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
-    "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
-    "letters; 4 another run told the same photos meanwhile."
-)
-
-
 class StrictParser(argparse.ArgumentParser):
     """A parser that raises its problem instead of ending the process."""
 
@@ -27,10 +20,12 @@ class StrictParser(argparse.ArgumentParser):
 
 
 def flag_parser(
-    prog: str, description: str, parents: Sequence[argparse.ArgumentParser] = (), epilog: str = EPILOG
+    prog: str, description: str, more: Sequence[argparse.ArgumentParser] = (), epilog: str = ""
 ) -> argparse.ArgumentParser:
-    """Returns the parser of the main job's flags, made from the schema, with those of `parents`."""
-    parser = StrictParser(prog=prog, description=description, allow_abbrev=False, epilog=epilog, parents=parents)
+    """Returns the parser of the main job's flags, made from the schema, and of a command's own flags."""
+    parser = StrictParser(
+        prog=prog, description=description, allow_abbrev=False, epilog=epilog or EPILOG, parents=list(more)
+    )
     parser.add_argument("--config", metavar="FILE", help="YAML file of the options below")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file"
@@ -53,6 +48,13 @@ def flag_parser(
     return parser
 
 
+EPILOG = (
+    "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
+    "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
+    "letters; 4 another run told the same photos meanwhile."
+)
+
+
 def _help(name: str, description: str | None, default: Any) -> str:
     text = (description or "").replace("%", "%%")
     if name in Choices.model_fields:
@@ -69,29 +71,16 @@ def _metavar(annotation: Any) -> str:
     return {int: "N", float: "X"}.get(first, "NAME")
 
 
-def parse(
-    argv: list[str],
-    prog: str,
-    description: str,
-    parents: Sequence[argparse.ArgumentParser] = (),
-    epilog: str = EPILOG,
-) -> tuple[RunConfig, PipelineOptions]:
+def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, PipelineOptions]:
     """Returns the run's configuration and Beam's options from flags, `--set` and the config file, in this order of
     precedence.
-
-    Args:
-        argv: the command line.
-        prog: how the command is called.
-        description: of the command, for --help.
-        parents: parsers of flags that are none of the run's; they are shown by --help, and else left to the caller.
-        epilog: of --help.
 
     Raises:
         ConfigError: lists every option that is unknown or wrong.
     """
-    flags, rest = flag_parser(prog, description, parents, epilog).parse_known_args(list(map(_with_hyphens, argv)))
-    given = {name: value for name, value in vars(flags).items() if name in RunConfig.model_fields}
-    config_file, assignments = flags.config, flags.set
+    flags, rest = flag_parser(prog, description).parse_known_args([_with_hyphens(word) for word in argv])
+    given = vars(flags)
+    config_file, assignments = given.pop("config"), given.pop("set")
     values = load_yaml(config_file) if config_file else {}
     assigned, problems = parse_assignments(assignments)
     values |= assigned

@@ -13,7 +13,6 @@ from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
 from pipelines.commits import CommitConflictError
 from pipelines.options import StrictParser
-from transforms.redaction import without_secrets
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -67,7 +66,7 @@ def run_command(
     try:
         return job(argv)
     except (ConfigError, PackError) as error:
-        print(refused, *(f"  - {without_secrets(problem)}" for problem in error.problems), sep="\n", file=sys.stderr)
+        print(refused, *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return 2
     except CommitConflictError as error:
         print(error, file=sys.stderr)

@@ -10,9 +10,8 @@ from configs.schema import ConfigError
 from model_handlers.handler import DeviceError, resolve_device
 from pipelines.ending import end_process
 from pipelines.job import make_parts
-from pipelines.logs import log_without_secrets
 from pipelines.main_job import check, new_run
-from pipelines.options import StrictParser, parse
+from pipelines.options import StrictParser, flag_parser, parse
 from pipelines.output_tools import duration, run_command
 from pipelines.planning.estimate import estimate
 from pipelines.planning.figures import Night, Wanted, bank_size, make_report
@@ -36,7 +35,6 @@ EPILOG = (
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 planned, 1 failed, 2 wrong configuration."""
-    log_without_secrets("%(levelname)s %(message)s")
     return run_command(plan, argv, refused="Nothing was planned:")
 
 
@@ -77,9 +75,11 @@ def plan(argv: list[str]) -> int:
         ConfigError: options, configuration, prices or pack are wrong.
     """
     own = own_flags()
+    if {"-h", "--help"}.intersection(argv):
+        flag_parser(PROG, DESCRIPTION, [own], EPILOG).parse_known_args(["--help"])
     flags, rest = own.parse_known_args(argv)
     prices = load_prices(flags.prices) if flags.prices else None
-    config, options = parse(rest, PROG, DESCRIPTION, [own], EPILOG)
+    config, options = parse(rest, PROG, DESCRIPTION)
     settings = check(config, options)
     try:
         device = resolve_device(config.device).type

@@ -16,7 +16,7 @@ from transforms.rows import Row, story_row
 from transforms.sentences import mean_vector
 from transforms.steps import match_captions, pick_of, shift_each_style
 
-ENCODED, LOOKED_UP = 2_000, 50_000
+ENCODED, LOOKED_UP = 1_000, 50_000
 """Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""
 BLOCK = 4096  # vectors held at once
 NEAREST = 3  # sentences shown

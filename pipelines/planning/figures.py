@@ -11,7 +11,7 @@ from pipelines.commits import SMALLEST_REFUSAL
 from pipelines.planning.estimate import Spread, Work, cost_of
 from pipelines.planning.listing import Listed
 from pipelines.planning.report import Report
-from pipelines.planning.sample import Measured, group_size
+from pipelines.planning.sample import Measured
 from pipelines.remote import SHARDS
 from pipelines.settings import Settings
 
@@ -80,8 +80,8 @@ def pace_of(prices: Prices | None) -> float:
 
 
 def cores() -> int:
-    """Returns this machine's cores."""
-    return os.cpu_count() or 1
+    """Returns the cores of this machine that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: str, local: bool) -> Report:
@@ -122,11 +122,11 @@ def _photos(listed: Listed, seconds: float) -> Report:
 
 
 def _sample(night: Night, device: str) -> Report:
-    measured, config = night.measured, night.settings.config
+    measured = night.measured
     return {
         "sample": {
             "photos": measured.photos,
-            "group": group_size(measured.photos, config.batch_size),
+            "groups": len(measured.groups),
             "failed": measured.failed,
             "failures": [
                 {"stage": stage, "error": error, "count": count}

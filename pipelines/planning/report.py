@@ -50,7 +50,8 @@ def _measured(report: Report) -> list[str]:
     for name, seconds in [*report["stages"].items(), ("together", report["photo"])]:
         rows.append((name, *(f"{1000 * seconds[column]:,.1f}" for column in ("median", "low", "high"))))
     where = f"{machine['cores']} cores" + (f", networks on {machine['device']}" if machine["device"] != "cpu" else "")
-    head = f"Milliseconds a photo, of {sample['photos']:,} in groups of {sample['group']} ({where})"
+    groups = f"{sample['groups']} {plural(sample['groups'], 'group')}"
+    head = f"Milliseconds a photo, of {sample['photos']:,} in {groups} ({where})"
     once = f"Loading the networks takes {duration(report['start_seconds'])}, once a worker."
     return [head, *table(rows, "<>>>"), once, *_failures(report)]
 

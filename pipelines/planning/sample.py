@@ -17,7 +17,7 @@ from pipelines.sources import Task
 from pipelines.story import Models
 from transforms.rows import STORIES, Row
 
-GROUPS = 5  # at least, where there are photos enough: so many times are compared
+GROUPS = 3  # at least, where there are photos enough: so many times are compared
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def _lot(task: Task) -> bytes:
     return hashlib.blake2b(task[0].uri.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def group_size(count: int, batch_size: int) -> int:
-    """Returns how many photos go through the steps together: the run's batch, or fewer where the sample is small."""
-    return max(1, min(batch_size, -(-count // GROUPS)))
+def cut(tasks: Sequence[Task], batch_size: int) -> list[Sequence[Task]]:
+    """Returns the tasks in groups of like sizes, the run's batch at most: networks are quicker the more they see."""
+    count = max(min(GROUPS, len(tasks)), -(-len(tasks) // batch_size))
+    edges = [len(tasks) * place // count for place in range(count + 1)]
+    return [tasks[start:end] for start, end in zip(edges, edges[1:], strict=False)]
 
 
 def measure(models: Models, tasks: Sequence[Task]) -> Measured:
@@ -66,11 +68,10 @@ def measure(models: Models, tasks: Sequence[Task]) -> Measured:
     """
     if not tasks:
         return Measured([], Counter(), 0, 0.0, 0, 0.0)
-    size = group_size(len(tasks), models.settings.config.batch_size)
-    parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    with tqdm(total=len(tasks) + size, unit="photo", desc="Measuring", disable=None) as progress:
+    parts = cut(tasks, models.settings.config.batch_size)
+    with tqdm(total=len(tasks) + len(parts[0]), unit="photo", desc="Measuring", disable=None) as progress:
         first = _timed(Chain(models), parts[0])[1]
-        progress.update(size)
+        progress.update(len(parts[0]))
         chain, groups, seconds = Chain(models), [], []
         for part in parts:
             group, taken = _timed(chain, part)

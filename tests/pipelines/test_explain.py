@@ -257,13 +257,14 @@ def test_names_like_a_mistyped_one() -> None:
 @pytest.mark.slow
 def test_stories_of_the_samples_come_out_again(run_job: Any, output: Any, explain: Explain) -> None:
     """The pocket pack: captions retrieved and written, a shift to the nearest passage, a search under rules."""
-    assert run_job(f"--input={SAMPLES}/*a*.jpg", f"--output={output.location}", "--style=romance,austen")[0] == 0
+    photos = (f"--input={SAMPLES}/cat.jpg", f"--input={SAMPLES}/boats.jpg")
+    assert run_job(*photos, f"--output={output.location}", "--style=austen")[0] == 0
     rows = output.rows("stories")
-    assert len(rows) >= 12
-    for row in rows[::3]:
-        code, out, err = explain(output.location, f"--uri={row['uri']}", f"--style={row['style']}", "--json")
+    assert len(rows) == 2
+    for row in rows:
+        code, out, err = explain(output.location, f"--uri={row['uri']}", "--json")
         found = json.loads(out)
         assert code == 0 and found["equal"], err
         assert [one["story"] for one in found["hypotheses"]][0] == row["story"] and len(found["hypotheses"]) == 5
         assert {one["sentence"] for one in found["shift"]["before"]} & {one["caption"] for one in row["captions"]}
-        assert found["shift"]["compared"] > 2000 and found["shift"]["norms"]["moved"] > 0.1
+        assert 1000 < found["shift"]["compared"] < 1010 and found["shift"]["norms"]["moved"] > 0.1

@@ -148,7 +148,7 @@ def test_every_stage_is_measured(plan: Plan, places: tuple[str, ...]) -> None:
     found = json.loads(out)
     assert list(found["stages"]) == [*STAGES, "story romance", "story swift"]
     assert all(0 <= one["low"] <= one["median"] <= one["high"] for one in found["stages"].values())
-    assert found["sample"]["photos"] == 7 and found["sample"]["group"] == 2
+    assert found["sample"]["photos"] == 7 and found["sample"]["groups"] == 3
     assert found["sample"]["failures"] == [{"stage": "decode", "error": "NotAnImage", "count": 1}]
     assert found["sample"]["failed"] == found["expected_dead_letters"] == 1
     alone, shared = (found["seconds"][name]["median"] for name in ("this_machine", "workers"))
@@ -183,7 +183,7 @@ def test_feature_vectors_are_neither_read_nor_decoded(
 def test_a_person_reads_it(plan: Plan, places: tuple[str, ...]) -> None:
     code, out, err = plan(*places, "--within=10h", f"--prices={PRICES}")
     assert code == 0 and err == ""
-    for part in ("listed   8", "to tell  7", "never told", "Milliseconds a photo, of 7 in groups of 2", "together"):
+    for part in ("listed   8", "to tell  7", "never told", "Milliseconds a photo, of 7 in 3 groups", "together"):
         assert part in out
     assert "1 of them fail (1 NotAnImage at decode): about 1 dead letters in all." in out
     assert "To end within 10.0 h: 1 worker." in out and f"Cost in EUR, by the prices in {PRICES}" in out
@@ -221,6 +221,13 @@ def test_wrong_options_are_named(
     assert code == 2 and out == "" and all(part in err for part in parts), err
 
 
+def test_help_names_the_flags_of_both(plan: Plan, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        plan("--help")
+    printed = capsys.readouterr().out
+    assert caught.value.code == 0 and all(flag in printed for flag in ("--within", "--beam-width", "0 planned"))
+
+
 def test_a_bug_is_no_plan(plan: Plan, places: tuple[str, ...], monkeypatch: Any) -> None:
     def fail(*_: Any) -> Any:
         raise KeyError("a bug")
@@ -237,3 +244,16 @@ def test_a_workers_shape_and_price(plan: Plan, places: tuple[str, ...], tmp_path
     shared = found["seconds"]["workers"]["median"]
     assert found["workers"]["pace"] == 20 and shared < found["seconds"]["this_machine"]["median"]
     assert found["cost"]["workers"]["median"] == pytest.approx(shared / 3600 * 3.5, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_night_over_the_samples(plan: Plan, output: Any) -> None:
+    """The pocket pack: captions are written too, and the sample goes through in three groups."""
+    code, out, err = plan(f"--output={output.location}", "--photos=6", "--within=30m", f"--prices={PRICES}", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["to_tell"]["photos"] == 11 and found["sample"]["groups"] == 3 and found["sample"]["failures"] == []
+    assert list(found["stages"]) == [*STAGES, "story romance"] and found["photo"]["median"] > 0.01
+    seconds = found["seconds"]["this_machine"]
+    assert seconds["low"] < seconds["high"] and seconds["median"] > 11 * 0.5 * found["photo"]["low"]
+    assert found["workers"]["needed"]["high"] >= 1 and not Path(output.location).exists()

@@ -10,7 +10,7 @@ from pipelines.planning.chain import Group
 from pipelines.planning.estimate import Spread, cost_of, estimate
 from pipelines.planning.listing import Listed
 from pipelines.planning.report import duration, money, size, table
-from pipelines.planning.sample import Measured, draw, group_size
+from pipelines.planning.sample import Measured, cut, draw
 from transforms.records import Listing
 
 GROUPS = [
@@ -88,10 +88,13 @@ def test_the_sample_is_the_same_each_time_and_from_all_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "batch", "size"), [(50, 32, 10), (500, 32, 32), (3, 32, 1), (11, 32, 3), (50, 4, 4)]
+    ("photos", "batch", "sizes"),
+    [(50, 32, [16, 17, 17]), (100, 32, [25] * 4), (2, 32, [1, 1]), (5, 1, [1] * 5), (11, 4, [3, 4, 4])],
 )
-def test_groups_are_batches_of_the_run_or_a_fifth(photos: int, batch: int, size: int) -> None:
-    assert group_size(photos, batch) == size
+def test_groups_are_alike_and_no_larger_than_the_runs_batch(photos: int, batch: int, sizes: list[int]) -> None:
+    tasks: list[Any] = list(range(photos))
+    groups = cut(tasks, batch)
+    assert [len(group) for group in groups] == sizes and [one for group in groups for one in group] == tasks
 
 
 def test_figures_in_words() -> None:
