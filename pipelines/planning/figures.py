@@ -81,7 +81,7 @@ def pace_of(prices: Prices | None) -> float:
 
 def cores() -> int:
     """Returns the cores of this machine that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: str, local: bool) -> Report:
@@ -102,7 +102,7 @@ def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: st
         **_sample(night, device),
         "seconds": {"this_machine": spread(work.alone), "workers": spread(work.shared(workers, pace))},
         "workers": {"count": workers, "pace": pace, "within_seconds": wanted.within, "needed": needed},
-        "cost": None if wanted.prices is None else _cost(night, wanted.prices, wanted.file, workers, pace, local),
+        "cost": _cost(night, wanted, workers, pace, local),
         "warnings": _warnings(night),
     }
 
@@ -146,8 +146,11 @@ def spread(value: Spread) -> Report:
     return {name: round(number, 6) for name, number in asdict(value).items()}
 
 
-def _cost(night: Night, prices: Prices, file: str, workers: int, pace: float, local: bool) -> Report:
-    config, listed = night.settings.config, night.listed
+def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) -> Report | None:
+    """Returns the cost; None where there are no prices, or nothing to tell."""
+    config, listed, prices = night.settings.config, night.listed, wanted.prices
+    if prices is None or not listed.tasks:
+        return None
     leaves = night.stories * (night.measured.row_bytes + LEDGER_BYTES)
     reads = operations((listing.uri for listing, _ in listed.tasks), listed.objects)
     waves = math.ceil(len(listed.tasks) / config.wave_size) if local else 1
@@ -155,7 +158,7 @@ def _cost(night: Night, prices: Prices, file: str, workers: int, pace: float, lo
     writes = files if "://" in config.output else 0
     cost = cost_of(night.work, workers, pace, prices, leaves, reads, writes)
     return {
-        "prices": file,
+        "prices": wanted.file,
         "currency": prices.currency,
         "workers": spread(cost.workers),
         "workers_counted": workers,

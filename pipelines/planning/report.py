@@ -69,7 +69,8 @@ def _hours(report: Report) -> list[str]:
     if not report["sample"]["photos"]:
         return ["Nothing is to be told; the run would end at once."]
     workers, alone = report["workers"], report["seconds"]["this_machine"]
-    shape = f"{workers['pace']:g} times this machine each"
+    pace = workers["pace"]
+    shape = "each like this machine" if pace == 1 else f"each does {pace:g} times what this machine does"
     rows = [
         ("this machine", _range(alone)),
         (
@@ -136,7 +137,9 @@ def duration(seconds: float) -> str:
 
 def money(value: float) -> str:
     """Returns a price; a tiny one is not shown as none."""
-    return f"{value:,.2f}" if value >= 0.01 or not value else "under 0.01"
+    if value >= 1 or not value:
+        return f"{value:,.2f}"
+    return f"{value:.2g}" if value >= 1e-4 else "under 0.0001"
 
 
 def size(count: float) -> str:

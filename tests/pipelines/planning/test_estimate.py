@@ -106,5 +106,11 @@ def test_figures_in_words() -> None:
         "2.0 h",
     ]
     assert [size(count) for count in (999, 1500, 2.5e12, 3e15)] == ["999 bytes", "1.5 kB", "2.5 TB", "3,000.0 TB"]
-    assert [money(value) for value in (0, 0.001, 12.345, 10_000)] == ["0.00", "under 0.01", "12.35", "10,000.00"]
+    assert [money(value) for value in (0, 1e-5, 0.00123, 12.345, 1e4)] == [
+        "0.00",
+        "under 0.0001",
+        "0.0012",
+        "12.35",
+        "10,000.00",
+    ]
     assert table([("a", "10"), ("bcd", "2")], "<>") == ["  a    10", "  bcd   2"]
