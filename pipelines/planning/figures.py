@@ -109,7 +109,7 @@ def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: st
 
 def _photos(listed: Listed, seconds: float) -> Report:
     return {
-        "listed": {"photos": listed.objects, "seconds": round(seconds, 3)},
+        "listed": {"photos": listed.objects, "seconds": rounded(seconds)},
         "settled": dict(sorted(listed.settled.items())),
         "waiting_dead_letters": listed.waiting,
         "to_tell": {
@@ -136,14 +136,19 @@ def _sample(night: Night, device: str) -> Report:
         "machine": {"cores": cores(), "device": device},
         "photo": spread(night.work.photo),
         "stages": {name: spread(seconds) for name, seconds in night.work.stages.items()},
-        "start_seconds": round(measured.start, 3),
+        "start_seconds": rounded(measured.start),
         "expected_dead_letters": night.dead_letters,
     }
 
 
 def spread(value: Spread) -> Report:
-    """Returns a figure with its range, rounded for JSON."""
-    return {name: round(number, 6) for name, number in asdict(value).items()}
+    """Returns a figure with its range, to six digits."""
+    return {name: rounded(number) for name, number in asdict(value).items()}
+
+
+def rounded(number: float) -> float:
+    """Returns a number to six digits, wherever its point is."""
+    return float(f"{number:.6g}")
 
 
 def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) -> Report | None:
@@ -162,11 +167,11 @@ def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) 
         "currency": prices.currency,
         "workers": spread(cost.workers),
         "workers_counted": workers,
-        "operations": round(cost.operations, 6),
+        "operations": rounded(cost.operations),
         "reads": reads,
         "writes": writes,
         "night": spread(cost.night),
-        "storage_month": round(cost.storage_month, 6),
+        "storage_month": rounded(cost.storage_month),
         "bytes": round(leaves),
     }
 

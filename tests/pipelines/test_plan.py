@@ -190,7 +190,7 @@ def test_a_person_reads_it(plan: Plan, places: tuple[str, ...]) -> None:
 
 
 def test_too_many_failures_are_foretold(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
-    for number in range(60):
+    for number in range(100):
         (photos / f"{number}.jpg").write_bytes(b"no photo either %d" % number)
     found = json.loads(plan(*places, "--photos=20", "--json")[1])
     assert found["expected_dead_letters"] > 50
