@@ -251,7 +251,7 @@ def check_config(values: dict[str, Any]) -> RunConfig:
     Raises:
         ConfigError: lists each key that is unknown or has a wrong value.
     """
-    return _checked(RunConfig, values)
+    return checked(RunConfig, values)
 
 
 def check_choices(values: dict[str, Any]) -> Choices:
@@ -260,10 +260,15 @@ def check_choices(values: dict[str, Any]) -> Choices:
     Raises:
         ConfigError: lists each wrong value, or what does not go together.
     """
-    return _checked(Choices, values)
+    return checked(Choices, values)
 
 
-def _checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
+def checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
+    """Returns the checked values of a schema.
+
+    Raises:
+        ConfigError: lists each key that is unknown, missing or wrong.
+    """
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -274,6 +279,8 @@ def _problem(detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such option; see --help"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
     if not key:
         return str(detail["ctx"]["error"])
     if detail["type"] == "value_error":

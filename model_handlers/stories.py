@@ -10,7 +10,7 @@ import torch
 from model_handlers.components import build_decoder, decoder_entry
 from model_handlers.handler import PackHandler, Placement, check_vectors
 from model_handlers.nets.detokeniser import detokenise
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
@@ -61,6 +61,7 @@ class Storyteller:
         beam_width: int,
         rules: SearchRules = NO_RULES,
         styles: np.ndarray | torch.Tensor | None = None,
+        whole: bool = False,
     ) -> list[list[Hypothesis]]:
         """Returns each context's hypotheses in the order in which they finished.
 
@@ -69,13 +70,14 @@ class Storyteller:
             beam_width: hypotheses of a context.
             rules: of the search; the defaults are the original's search.
             styles: each context's style alone `[N, S]`; only contrast needs it.
+            whole: go on where the winner is known; the original's search always does.
         """
         states = self._start(contexts)  # [N, H]
         if rules.neutral:
             return beam_search(self.net.step, states, beam_width)
         marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
         style_states = None if styles is None else self._start(styles)  # [N, H]
-        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states)
+        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
         return self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
@@ -119,6 +121,23 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
         return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
 
     def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
+        return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
+
+    def ranked(self, vector: np.ndarray) -> list[tuple[Passage, float]]:
+        """Returns all passages that the whole search finds for one element, best first, and what each was ranked by:
+        its cost, or with contrast its score.
+
+        Raises:
+            ValueError: the element is wrong.
+        """
+        model = self.load_model().get()
+        (hypotheses,) = self._search([vector], model, whole=True)
+        return [
+            (self._passage(one, model), one.cost if one.score is None else one.score)
+            for one in rank_hypotheses(hypotheses)
+        ]
+
+    def _search(self, batch: Sequence[np.ndarray], model: Storyteller, whole: bool = False) -> list[list[Hypothesis]]:
         width = model.net.state.in_features
         styles = None
         if self.rules.contrast:
@@ -130,14 +149,16 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
             styles = check_vectors([item[1] for item in batch], width, "vector of the style alone")  # [N, S]
             batch = [item[0] for item in batch]
         contexts = check_vectors(batch, width, "shifted sentence vector")  # [N, S]
-        searches = model.search(contexts, self.beam_width, self.rules, styles)
-        return [self.tell(hypotheses, model) for hypotheses in searches]
+        return model.search(contexts, self.beam_width, self.rules, styles, whole)
 
     def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage | Exception:
         """Returns the passage of the least costly hypothesis, or an error where the search left nothing."""
         best = best_hypothesis(hypotheses)
         if best is None:
             return ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
+        return self._passage(best, model)
+
+    def _passage(self, best: Hypothesis, model: Storyteller) -> Passage:
         passage = model.vocabulary.decode(best.words[:-1])
         story = "\n".join(lyric_lines(passage)) if self.lyric else detokenise(passage)
         return Passage(passage, story, best.cost, len(best.words) - 1)

@@ -22,9 +22,13 @@ class StrictParser(argparse.ArgumentParser):
         raise ConfigError([message])
 
 
-def flag_parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """Returns the parser of the main job's flags, made from the schema."""
-    parser = StrictParser(prog=prog, description=description, allow_abbrev=False, epilog=EPILOG)
+def flag_parser(
+    prog: str, description: str, more: Sequence[argparse.ArgumentParser] = (), epilog: str = ""
+) -> argparse.ArgumentParser:
+    """Returns the parser of the main job's flags, made from the schema, and of a command's own flags."""
+    parser = StrictParser(
+        prog=prog, description=description, allow_abbrev=False, epilog=epilog or EPILOG, parents=list(more)
+    )
     parser.add_argument("--config", metavar="FILE", help="YAML file of the options below")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file"

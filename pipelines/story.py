@@ -16,7 +16,7 @@ from configs.schema import check_config
 from pipelines.job import Parts, make_parts
 from pipelines.settings import Settings, resolve
 from transforms.load_images import load_photo
-from transforms.records import DeadLetter, Matched, Photo, Telling
+from transforms.records import DeadLetter, Photo, Telling
 from transforms.rows import Row, story_row
 from transforms.sentences import mean_vector
 from transforms.steps import match_captions, shift_each_style
@@ -77,7 +77,7 @@ def tell(models: Models, photo: str) -> list[Row]:
     if isinstance(loaded, DeadLetter):
         raise StoryError(f"{photo}: {loaded.error}: {loaded.message}")
     record, pixels = loaded
-    (feature,) = _run(parts.features, "features", [(record, pixels)])
+    (feature,) = run_handler(parts.features, "features", [(record, pixels)])
     if isinstance(feature, StoryError):
         raise feature
     rows = tell_batch(models, [(record, feature)])
@@ -98,34 +98,40 @@ def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> li
     parts = models.parts
     told: list[Row | StoryError] = []
     vectors: list[tuple[Telling, np.ndarray]] = []
-    for (record, _), matches in zip(photos, _run(parts.captions, "captions", photos), strict=True):
+    for (record, _), matches in zip(photos, run_handler(parts.captions, "captions", photos), strict=True):
         if isinstance(matches, StoryError):
             told.append(matches)
             continue
         matched = match_captions((record, matches))
-        vectors += shift_each_style((matched, _mean(parts, matched)), parts.styles, parts.strength, parts.alone)
-    passages = _run(parts.stories, "story", [(telling.photo, vector) for telling, vector in vectors])
+        mean = mean_vector(vectors_of(parts, [match.caption for match in matched.captions]))  # [S]
+        vectors += shift_each_style((matched, mean), parts.styles, parts.strength, parts.alone)
+    passages = run_handler(parts.stories, "story", [(telling.photo, vector) for telling, vector in vectors])
     for (telling, _), passage in zip(vectors, passages, strict=True):
         told.append(passage if isinstance(passage, StoryError) else story_row((telling, passage), parts.told_by))
     return told
 
 
-def _mean(parts: Parts, matched: Matched) -> np.ndarray:
-    captions, table = [match.caption for match in matched.captions], parts.table
+def vectors_of(parts: Parts, captions: Sequence[str]) -> np.ndarray:
+    """Returns the sentence vectors `[K, S]` of captions, those of the table where it has them.
+
+    Raises:
+        StoryError: the captions cannot be encoded.
+    """
+    table = parts.table
     others = list(dict.fromkeys(caption for caption in captions if table is None or not table.holds(caption)))
     found: dict[str, np.ndarray] = {}
     if others:
-        (vectors,) = _run(parts.sentences, "sentences", [(matched.photo, others)])
-        if isinstance(vectors, StoryError):
-            raise vectors
+        (vectors,) = parts.sentences.run_inference([others], parts.sentences.load_model())
+        if isinstance(vectors, Exception):
+            raise StoryError(f"captions cannot be encoded: {vectors}") from vectors
         found |= zip(others, vectors, strict=True)
     ready = [caption for caption in captions if caption not in found]
     if table is not None and ready:
         found |= zip(ready, table.look_up(ready), strict=True)
-    return mean_vector(np.stack([found[caption] for caption in captions]))
+    return np.stack([found[caption] for caption in captions])  # [K, S]
 
 
-def _run(handler: ModelHandler, stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:
+def run_handler(handler: ModelHandler, stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:
     """Returns the handler's result for each photo's item, or a StoryError in its place."""
     if not items:
         return []

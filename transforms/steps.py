@@ -70,13 +70,18 @@ def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: 
     return vector - scale * shift.source + scale * shift.target
 
 
+def pick_of(photo: Photo) -> int:
+    """Returns which of the passages near to a photo it goes on with: photos alike need not go on alike."""
+    return zlib.crc32(photo.photo_id.encode())
+
+
 def shift_each_style(
     element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
 ) -> Iterator[tuple[Telling, np.ndarray]]:
     """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
     second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
-    pick = zlib.crc32(matched.photo.photo_id.encode())  # so that photos alike need not go on alike
+    pick = pick_of(matched.photo)
     for style in matched.photo.all_styles:
         shift = styles[style]
         shifted = shift_style(vector, shift, strength, pick)  # [S]

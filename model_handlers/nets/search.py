@@ -145,9 +145,14 @@ def best_hypothesis(hypotheses: list[Hypothesis]) -> Hypothesis | None:
     Where a search gave scores, they decide in place of costs. None where nothing is left (beam width 1 and an immediate
     end), which the original answers with a ValueError.
     """
+    return next(iter(rank_hypotheses(hypotheses)), None)
+
+
+def rank_hypotheses(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Returns the hypotheses that count, the least costly first; see `best_hypothesis`."""
     if hypotheses and hypotheses[0].words == (END,):
         hypotheses = hypotheses[1:]
-    return min(hypotheses, key=_rank, default=None)
+    return sorted(hypotheses, key=_rank)
 
 
 def _rank(hypothesis: Hypothesis) -> float:

@@ -153,8 +153,9 @@ def cut_back(words: Sequence[int], costs: Sequence[float], marks: Marks) -> Hypo
 class _Photo:
     """One photo's search: its finished hypotheses, and how many rows of the front are its live ones."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, whole: bool) -> None:
         self.width = width
+        self.whole = whole
         self.finished: list[Hypothesis] = []
         self.live = 1
 
@@ -191,6 +192,8 @@ class _Photo:
         return []
 
     def _won(self, best_live: float) -> bool:
+        if self.whole:
+            return False
         return any(one.score is not None and one.score <= best_live for one in self.finished)
 
 
@@ -202,6 +205,7 @@ def ruled_search(
     rules: SearchRules,
     marks: Marks,
     style_states: Tensor | None = None,
+    whole: bool = False,
 ) -> list[list[Hypothesis]]:
     """Returns each photo's finished hypotheses by the original's beam search under rules; at least one, none empty.
 
@@ -216,6 +220,7 @@ def ruled_search(
         rules: what may be written.
         marks: what ends a sentence.
         style_states: first states from each photo's style alone `[N, H]`; only contrast needs them.
+        whole: go on until as many have finished as the beam is wide; the winner is the same.
 
     Raises:
         ValueError: the beam width is below 1, or contrast lacks the style's states.
@@ -224,7 +229,7 @@ def ruled_search(
         raise ValueError(f"beam width must be at least 1, not {beam_width}")
     if rules.contrast and style_states is None:
         raise ValueError("contrast needs the states of the style alone")
-    photos = [_Photo(beam_width) for _ in range(len(states))]
+    photos = [_Photo(beam_width, whole) for _ in range(len(states))]
     searched = list(photos)
     front = _Front.start(states, style_states if rules.contrast else None)
     while searched:

@@ -100,6 +100,17 @@ def test_contrast_takes_a_pair_of_vectors(tiny_pack: Callable[..., Pack], place:
     assert "vector of the style alone holds values that are not finite" in str(fourth)
 
 
+@pytest.mark.parametrize("rules", [SearchRules(), SearchRules(max_words=8, contrast=0.5)])
+def test_all_that_a_search_found_is_ranked(tiny_pack: Callable[..., Pack], place: Place, rules: SearchRules) -> None:
+    handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 4, rules=rules)
+    batch = list(np.stack([contexts(6), contexts(7)[1:]], axis=1)) if rules.contrast else contexts(6)
+    for item, told in zip(batch, handler.run_inference(batch, handler.load_model()), strict=True):
+        passages, ranks = zip(*handler.ranked(item), strict=True)
+        assert passages[0].passage == told.passage and passages[0].cost == pytest.approx(told.cost, rel=1e-5)
+        assert list(ranks) == sorted(ranks) and 1 < len(set(passages)) == len(passages) <= 4
+        assert rules.contrast or list(ranks) == [passage.cost for passage in passages]
+
+
 def test_any_batch_gives_each_photo_what_it_gets_alone(tiny_pack: Callable[..., Pack], place: Place) -> None:
     batch = contexts(6)
     handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 3)

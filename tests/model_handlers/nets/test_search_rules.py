@@ -247,3 +247,13 @@ def test_any_batch_in_any_order_gives_each_photo_what_it_gets_alone(
             wanted = alone[place]
             assert found is not None and wanted is not None and found.words == wanted.words
             assert found.cost == pytest.approx(wanted.cost, rel=1e-5)
+
+
+@pytest.mark.parametrize("rules", [SearchRules(max_words=20), SearchRules(max_words=30, no_repeat=3, contrast=0.5)])
+def test_a_whole_search_finds_the_same_winner_and_others(net: StoryDecoder, rules: SearchRules) -> None:
+    states, styles = (net.initial_state(3 * torch.randn(8, 6)).detach() for _ in range(2))  # [8, 8], [8, 8]
+    early, whole = (search(net.step, states, 5, rules, MARKS, styles, all_of) for all_of in (False, True))
+    for some, found in zip(early, whole, strict=True):
+        assert best_hypothesis(found) == best_hypothesis(some) and found[: len(some)] == some
+        assert len(some) <= len(found) <= 5
+    assert sum(map(len, whole)) > sum(map(len, early))

@@ -1,0 +1,61 @@
+"""Why a story came out as it did: `python -m pipelines.explain OUTPUT --uri URI`."""
+
+import json
+import sys
+
+from model_handlers.handler import DEVICES
+from pipelines.ending import end_process
+from pipelines.explanation.report import as_text, make_report
+from pipelines.explanation.retelling import read_again, tell_again
+from pipelines.explanation.stored import find_story, open_models
+from pipelines.output_tools import check_output, output_parser, run_command
+from pipelines.story import StoryError
+
+DESCRIPTION = (
+    "Tells a stored story again from its photo, with the pack and the settings of its run; says whether it comes out "
+    "equal, and shows what each step made of the photo. Nothing is written."
+)
+EPILOG = (
+    "Exit codes: 0 the story came out equal (texts the same, floats to 1e-5); 1 it did not, or cannot be told again; "
+    "2 options or pack are wrong, or there is no such story."
+)
+EQUAL, OTHER = 0, 1
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 equal, 1 not equal or failed, 2 wrong options, photo or pack."""
+    return run_command(explain, argv, refused="Nothing can be explained:")
+
+
+def explain(argv: list[str]) -> int:
+    """Returns 0 or 1, after printing how a stored story came about.
+
+    Raises:
+        ConfigError: options are wrong, there is no such story, or its pack is not at hand.
+    """
+    parser = output_parser("explain", DESCRIPTION, EPILOG)
+    parser.add_argument(
+        "--uri", required=True, help="the photo, as its row names it; a local one also by its path from here"
+    )
+    parser.add_argument("--style", help="style of the story; needed where the photo has stories in several")
+    parser.add_argument(
+        "--pack", help="where the pack lies that told the story. Default: where the run found it. No other will do"
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    parser.add_argument("--json", action="store_true", help="prints one JSON object")
+    flags = parser.parse_args(argv)
+    check_output(flags.output)
+    stored = find_story(flags.output, flags.uri, flags.style)
+    models = open_models(stored, flags.pack, flags.device)
+    retold, reason = None, None
+    try:
+        retold = tell_again(models, *read_again(models, stored.uri, stored.row["style"]))
+    except StoryError as error:
+        reason = str(error)
+    report = make_report(stored, models, retold, reason)
+    print(json.dumps(report) if flags.json else as_text(report))
+    return EQUAL if report["equal"] else OTHER
+
+
+if __name__ == "__main__":
+    end_process(main(sys.argv[1:]))

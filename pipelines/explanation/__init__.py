@@ -1,0 +1,1 @@
+"""What `pipelines.explain` is made of: the stored story, the same told again, and both in words."""

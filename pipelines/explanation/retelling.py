@@ -1,0 +1,149 @@
+"""A stored story told again from the photo, with what each step made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from configs.schema import ConfigError
+from model_handlers.captions import caption_texts
+from model_handlers.stories import Passage, StoryHandler
+from pipelines.sources import feature_photo, feature_tasks
+from pipelines.story import Models, StoryError, run_handler, vectors_of
+from transforms.load_images import load_photo
+from transforms.records import DeadLetter, Matched, Photo
+from transforms.rows import Row, story_row
+from transforms.sentences import mean_vector
+from transforms.steps import match_captions, pick_of, shift_each_style
+
+ENCODED, LOOKED_UP = 1_000, 50_000
+"""Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""
+BLOCK = 4096  # vectors held at once
+NEAREST = 3  # sentences shown
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """What the style shift did to a photo.
+
+    Attributes:
+        vector: mean sentence vector x of its captions `[S]`.
+        source: the style taken out, c `[S]`.
+        target: what was put in `[S]`: the style b, or a passage of it.
+        shifted: F(x) `[S]`.
+        before: the sentences nearest to x, with their cosines.
+        after: those nearest to F(x).
+        compared: how many sentences were looked at.
+    """
+
+    vector: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    shifted: np.ndarray
+    before: list[tuple[str, float]]
+    after: list[tuple[str, float]]
+    compared: int
+
+
+@dataclass(frozen=True)
+class Retold:
+    """A story told again.
+
+    Attributes:
+        row: as the run would write it.
+        shift: what the style shift did.
+        passages: of all hypotheses, best first, and what each was ranked by.
+    """
+
+    row: Row
+    shift: Shift
+    passages: list[tuple[Passage, float]]
+
+
+def read_again(models: Models, uri: str, style: str) -> tuple[Photo, np.ndarray]:
+    """Returns the photo as it is now, and its feature vector `[F]`.
+
+    Raises:
+        StoryError: it is gone, cannot be read, or the network failed on it.
+    """
+    features, parts = models.settings.config.features, models.parts
+    if features:
+        return _vector_again(features, uri, style)
+    assert parts.load is not None and parts.features is not None
+    loaded = load_photo(uri, parts.load, (style,))
+    if isinstance(loaded, DeadLetter):
+        raise StoryError(f"{loaded.error}: {loaded.message}")
+    (feature,) = run_handler(parts.features, "features", [loaded])
+    if isinstance(feature, StoryError):
+        raise feature
+    return loaded[0], feature
+
+
+def _vector_again(features: str, uri: str, style: str) -> tuple[Photo, np.ndarray]:
+    """Returns a photo's ready-made feature vector, the first of a uri as the run took it."""
+    try:
+        for listing, feature in feature_tasks(features):
+            if listing.uri == uri and feature is not None:
+                return feature_photo((replace(listing, styles=(style,)), feature))
+    except ConfigError as error:
+        raise StoryError("; ".join(error.problems)) from error
+    raise StoryError(f"{features} holds no feature vector of it any more")
+
+
+def tell_again(models: Models, photo: Photo, feature: np.ndarray) -> Retold:
+    """Returns the story of a photo in the one style of the models, by the whole search.
+
+    Raises:
+        StoryError: a network failed on it.
+    """
+    parts = models.parts
+    (matches,) = run_handler(parts.captions, "captions", [(photo, feature)])
+    if isinstance(matches, StoryError):
+        raise matches
+    matched = match_captions((photo, matches))
+    vector = mean_vector(vectors_of(parts, [match.caption for match in matched.captions]))  # [S]
+    ((telling, shifted),) = shift_each_style((matched, vector), parts.styles, parts.strength, parts.alone)
+    assert isinstance(parts.stories, StoryHandler)
+    try:
+        passages = parts.stories.ranked(shifted)
+    except ValueError as error:
+        raise StoryError(f"{photo.uri}: story failed: {error}") from error
+    if not passages:
+        raise StoryError(f"{photo.uri}: story failed: the beam left no passage")
+    row = story_row((telling, passages[0][0]), parts.told_by)
+    return Retold(row, explain_shift(models, matched, vector, shifted[0] if parts.alone else shifted), passages)
+
+
+def explain_shift(models: Models, matched: Matched, vector: np.ndarray, shifted: np.ndarray) -> Shift:
+    """Returns what the shift did to a photo's vector `[S]`."""
+    (style,) = models.parts.styles.values()
+    target = style.target  # [S]
+    if style.passages is not None:
+        target = style.passages.near(vector - style.source, pick_of(matched.photo))  # [S]
+    texts = compared_sentences(models, [match.caption for match in matched.captions])
+    before, after = nearest_sentences(models, texts, np.stack([vector, shifted]))
+    return Shift(vector, style.source, target, shifted, before, after, len(texts))
+
+
+def compared_sentences(models: Models, captions: Sequence[str]) -> list[str]:
+    """Returns the photo's captions, and those of the bank: all, or as many as are soon compared, evenly spaced."""
+    pack, table = models.settings.pack, models.parts.table
+    bank = list(dict.fromkeys(caption_texts(pack))) if "captions" in pack.components else []
+    step = -(-len(bank) // (ENCODED if table is None else LOOKED_UP)) or 1
+    return list(dict.fromkeys([*captions, *bank[::step]]))
+
+
+def nearest_sentences(models: Models, texts: Sequence[str], vectors: np.ndarray) -> list[list[tuple[str, float]]]:
+    """Returns for each of some vectors `[N, S]` the sentences nearest to it, with their cosines, best first."""
+    wanted = unit(vectors)  # [N, S]
+    cosines = [
+        unit(vectors_of(models.parts, texts[start : start + BLOCK])) @ wanted.T for start in range(0, len(texts), BLOCK)
+    ]
+    scores = np.concatenate(cosines).T  # [N, K]
+    orders = np.argsort(-scores, axis=1, kind="stable")[:, :NEAREST]  # [N, NEAREST]
+    return [[(texts[place], float(row[place])) for place in order] for row, order in zip(scores, orders, strict=True)]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Returns vectors `[N, S]` of unit length."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # [N, S]

@@ -1,0 +1,100 @@
+"""What a night would take, before it is spent: `python -m pipelines.plan`, with the options of the main job."""
+
+import argparse
+import json
+import sys
+import time
+
+from configs.prices import load_prices
+from configs.schema import ConfigError
+from model_handlers.handler import DeviceError, resolve_device
+from pipelines.ending import end_process
+from pipelines.job import make_parts
+from pipelines.main_job import check, new_run
+from pipelines.options import StrictParser, flag_parser, parse
+from pipelines.output_tools import duration, run_command
+from pipelines.planning.estimate import estimate
+from pipelines.planning.figures import Night, Wanted, bank_size, make_report
+from pipelines.planning.listing import look
+from pipelines.planning.report import as_text
+from pipelines.planning.sample import draw, measure
+from pipelines.runners import is_local
+from pipelines.story import Models
+
+PROG = "python -m pipelines.plan"
+DESCRIPTION = (
+    "Says what the main job would take with the same options: lists the photos, takes out what is done, measures each "
+    "step on a sample of the others on this machine, and estimates hours, workers and, by your prices, cost. Nothing "
+    "is written, and no lease is taken."
+)
+EPILOG = (
+    "All of Apache Beam's options can follow; they are checked as the main job would. Exit codes: 0 planned; 1 the "
+    "command failed; 2 options, config, prices or pack are wrong."
+)
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 planned, 1 failed, 2 wrong configuration."""
+    return run_command(plan, argv, refused="Nothing was planned:")
+
+
+def own_flags() -> argparse.ArgumentParser:
+    """Returns the parser of the flags that the main job does not have."""
+    parser = StrictParser(add_help=False, allow_abbrev=False)
+    group = parser.add_argument_group("of the plan")
+    group.add_argument("--photos", type=count, default=50, metavar="N", help="photos measured (default: 50)")
+    group.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="workers that share the work (default: 10, or as many as --within needs)",
+    )
+    group.add_argument("--within", type=duration, metavar="TIME", help="says how many workers end in 5h, or 90m")
+    group.add_argument(
+        "--prices", metavar="FILE", help="YAML of your prices and of a worker's shape; copy configs/prices.yaml"
+    )
+    group.add_argument("--json", action="store_true", help="prints one JSON object")
+    return parser
+
+
+def count(text: str) -> int:
+    """Returns a number of photos or workers.
+
+    Raises:
+        ArgumentTypeError: it is none from 1 on.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def plan(argv: list[str]) -> int:
+    """Returns 0, after printing what the main job would take.
+
+    Raises:
+        ConfigError: options, configuration, prices or pack are wrong.
+    """
+    own = own_flags()
+    if {"-h", "--help"}.intersection(argv):
+        flag_parser(PROG, DESCRIPTION, [own], EPILOG).parse_known_args(["--help"])
+    flags, rest = own.parse_known_args(argv)
+    prices = load_prices(flags.prices) if flags.prices else None
+    config, options = parse(rest, PROG, DESCRIPTION)
+    settings = check(config, options)
+    try:
+        device = resolve_device(config.device).type
+    except DeviceError as error:
+        raise ConfigError([f"--device: {error}; the networks are measured on this machine"]) from error
+    begun = time.perf_counter()
+    listed = look(settings, new_run(settings))
+    seconds = time.perf_counter() - begun
+    measured = measure(Models(settings, make_parts(settings, {})), draw(listed.tasks, flags.photos))
+    night = Night(settings, listed, measured, estimate(listed, measured, seconds, bank_size(settings)))
+    wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
+    report = make_report(night, wanted, seconds, device, is_local(options))
+    print(json.dumps(report) if flags.json else as_text(report))
+    return 0
+
+
+if __name__ == "__main__":
+    end_process(main(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""What a run that starts now would tell, and what earlier runs have done already."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.commits import Run, comparable
+from pipelines.manifests import read_manifests, read_rows
+from pipelines.settings import Settings
+from pipelines.sources import Task, collect
+from transforms.records import Outcome
+from transforms.rows import plain_text
+
+NEW, CHANGED, RETRIED, OTHERWISE = "new", "changed", "retried", "otherwise"
+"""Why a photo is to be told: never told, of another version by now, a dead letter that another night may help, or told
+in another style or with another pack or settings."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a run would find.
+
+    Attributes:
+        tasks: what it would tell.
+        settled: photos that it need not tell in any style, by outcome.
+        waiting: dead letters among the unchanged, which wait for a new version.
+        kinds: photos to tell, by why.
+        styles: stories to tell, by style.
+        size: bytes of the photos to tell; those of unknown size left out.
+        objects: that were listed, each once.
+    """
+
+    tasks: list[Task]
+    settled: Counter[str]
+    waiting: int
+    kinds: Counter[str]
+    styles: Counter[str]
+    size: int
+    objects: int
+
+
+def look(settings: Settings, run: Run) -> Listed:
+    """Returns what a run would tell, less what earlier runs have settled; nothing is written.
+
+    Raises:
+        ConfigError: a source cannot be read.
+    """
+    tasks, settled = collect(settings, run)
+    telling = {listing.uri for listing, _ in tasks}
+    done = [outcome for outcome in settled if outcome.outcome == "unchanged" and outcome.uri not in telling]
+    kinds, waiting = look_back(run, tasks, done)
+    styles = Counter(dict.fromkeys(settings.styles, 0))
+    styles.update(style for listing, _ in tasks for style in listing.styles)
+    size = sum(max(listing.size, 0) for listing, _ in tasks)
+    objects = len(telling | {outcome.uri for outcome in settled})
+    return Listed(tasks, _by_outcome(settled, telling, len(styles)), waiting, kinds, styles, size, objects)
+
+
+def _by_outcome(settled: Sequence[Outcome], telling: set[str], styles: int) -> Counter[str]:
+    """Returns settled photos by outcome: a photo that is to be told in one style is none, another listing of it is."""
+    counts = Counter(one.outcome for one in settled if one.outcome == "repeated" or one.uri not in telling)
+    return Counter({outcome: -(-count // styles) for outcome, count in counts.items()})
+
+
+def look_back(run: Run, tasks: Sequence[Task], unchanged: Sequence[Outcome]) -> tuple[Counter[str], int]:
+    """Returns the photos to tell by why, and how many of those that are unchanged are dead letters."""
+    telling = {plain_text(listing.uri): listing for listing, _ in tasks}
+    known: set[str] = set()
+    same: set[str] = set()
+    retried: set[str] = set()
+    dead: set[tuple[str, str, str]] = set()
+    for manifest in read_manifests(run.output):
+        alike = comparable(run, manifest)
+        for row in read_rows(run.output, manifest, "ledger", ["uri", "version", "style", "outcome"]):
+            uri, failed = row["uri"], row["outcome"] == "dead_letter"
+            if failed and alike:
+                dead.add((uri, row["version"], row["style"]))
+            if uri in telling and (failed or row["outcome"] == "story"):
+                known.add(uri)
+                if row["version"] == telling[uri].version:
+                    same.add(uri)
+                    retried |= {uri} if failed and alike and row["style"] in telling[uri].styles else set()
+    kinds: Counter[str] = Counter({NEW: 0, CHANGED: 0, RETRIED: 0, OTHERWISE: 0})
+    for uri in telling:
+        kinds[_kind(uri in known, uri in same, uri in retried)] += 1
+    waiting = {one.uri for one in unchanged if (plain_text(one.uri), one.version, one.style) in dead}
+    return kinds, len(waiting)
+
+
+def _kind(known: bool, same: bool, retried: bool) -> str:
+    if not known:
+        return NEW
+    if not same:
+        return CHANGED
+    return RETRIED if retried else OTHERWISE

@@ -1,0 +1,96 @@
+"""A sample of the photos to tell goes through every step, and each step's time is taken."""
+
+import hashlib
+import heapq
+import io
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from pipelines.planning.chain import Chain, Group
+from pipelines.sources import Task
+from pipelines.story import Models
+from transforms.rows import STORIES, Row
+
+GROUPS = 3  # at least, where there are photos enough: so many times are compared
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a sample took.
+
+    Attributes:
+        groups: times of the photos that went through the steps together.
+        failures: (stage, error) of what would be dead letters, counted.
+        failed: photos that would get no story in a style, or in any.
+        start: seconds that are spent once, to load the networks.
+        captions: that were encoded, over all groups.
+        row_bytes: of a story's row in Parquet; 0 where no story was told.
+    """
+
+    groups: list[Group]
+    failures: Counter[tuple[str, str]]
+    failed: int
+    start: float
+    captions: int
+    row_bytes: float
+
+    @property
+    def photos(self) -> int:
+        return sum(group.photos for group in self.groups)
+
+
+def draw(tasks: Sequence[Task], count: int) -> list[Task]:
+    """Returns `count` of the tasks, or all: always the same ones, as if drawn by lot."""
+    return heapq.nsmallest(count, tasks, key=_lot)
+
+
+def _lot(task: Task) -> bytes:
+    return hashlib.blake2b(task[0].uri.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def cut(tasks: Sequence[Task], batch_size: int) -> list[Sequence[Task]]:
+    """Returns the tasks in groups of like sizes, the run's batch at most: networks are quicker the more they see."""
+    count = max(min(GROUPS, len(tasks)), -(-len(tasks) // batch_size))
+    edges = [len(tasks) * place // count for place in range(count + 1)]
+    return [tasks[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def measure(models: Models, tasks: Sequence[Task]) -> Measured:
+    """Returns what each step takes for the tasks, group by group; nothing is written.
+
+    The first group goes through twice: what the first time takes longer is what loading takes.
+    """
+    if not tasks:
+        return Measured([], Counter(), 0, 0.0, 0, 0.0)
+    parts = cut(tasks, models.settings.config.batch_size)
+    with tqdm(total=len(tasks) + len(parts[0]), unit="photo", desc="Measuring", disable=None) as progress:
+        first = _timed(Chain(models), parts[0])[1]
+        progress.update(len(parts[0]))
+        chain, groups, seconds = Chain(models), [], []
+        for part in parts:
+            group, taken = _timed(chain, part)
+            groups.append(group)
+            seconds.append(taken)
+            progress.update(len(part))
+    start = max(0.0, first - seconds[0])
+    row_bytes = table_bytes(chain.rows) / len(chain.rows) if chain.rows else 0.0
+    return Measured(groups, chain.failures, len(chain.dropped), start, len(chain.encoded), row_bytes)
+
+
+def _timed(chain: Chain, tasks: Sequence[Task]) -> tuple[Group, float]:
+    """Returns the times of a few photos, and the seconds that all took together."""
+    begun = time.perf_counter()
+    return chain.run(tasks), time.perf_counter() - begun
+
+
+def table_bytes(rows: Sequence[Row]) -> int:
+    """Returns how large story rows are as the run would write them."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=STORIES), buffer, compression="zstd")
+    return len(buffer.getvalue())
