@@ -1,14 +1,15 @@
 """RunInference with dead letters: what each GPU step is made of."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from transforms.metrics import MeasuredHandler
+from transforms.metrics import measure
 from transforms.records import DeadLetter, Photo, Seen, Telling
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
@@ -34,6 +35,29 @@ def part_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
     for photo in photo_of(key).wanting(style):
         letter = DeadLetter(photo.uri, photo.version, photo.photo_id, stage, error, message, False, style)
         yield TaggedOutput(DEAD_LETTERS, letter)
+
+
+class MeasuredHandler(KeyedModelHandler):
+    """A model handler over keyed examples that measures its batches.
+
+    Args:
+        handler: takes the examples without their keys.
+        stage: starts the names of what is measured.
+    """
+
+    def __init__(self, handler: ModelHandler, stage: str) -> None:
+        super().__init__(handler)
+        self._stage = stage
+
+    def run_inference(
+        self, batch: Sequence[tuple[Any, Any]], model: Any, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[tuple[Any, Any]]:
+        """Returns the results behind their keys."""
+        begun = time.monotonic()
+        results = super().run_inference(batch, model, inference_args)
+        measure(f"{self._stage}_batch_msecs", 1000 * (time.monotonic() - begun))
+        measure(f"{self._stage}_batch_size", len(batch))
+        return results
 
 
 @dataclass(eq=False)

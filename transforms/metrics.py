@@ -4,12 +4,7 @@ A bundle that is tried again counts again, and a runner may lose what a worker c
 run goes, and prove nothing. What became of each photo is in the ledger.
 """
 
-import time
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler
 
 NAMESPACE = "storyteller"
 
@@ -49,26 +44,3 @@ def measure(name: str, value: float) -> None:
 def count_dead_letter(stage: str, error: str) -> None:
     """Counts a dead letter under its stage and error."""
     count(f"dead_letters_{stage}_{error}")
-
-
-class MeasuredHandler(KeyedModelHandler):
-    """A model handler over keyed examples that measures its batches.
-
-    Args:
-        handler: takes the examples without their keys.
-        stage: starts the names of what is measured.
-    """
-
-    def __init__(self, handler: ModelHandler, stage: str) -> None:
-        super().__init__(handler)
-        self._stage = stage
-
-    def run_inference(
-        self, batch: Sequence[tuple[Any, Any]], model: Any, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[tuple[Any, Any]]:
-        """Returns the results behind their keys."""
-        begun = time.monotonic()
-        results = super().run_inference(batch, model, inference_args)
-        measure(f"{self._stage}_batch_msecs", 1000 * (time.monotonic() - begun))
-        measure(f"{self._stage}_batch_size", len(batch))
-        return results

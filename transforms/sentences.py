@@ -17,7 +17,8 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import AsList, PCollection
 
-from transforms.metrics import MeasuredHandler, count
+from transforms.infer import MeasuredHandler
+from transforms.metrics import count
 from transforms.records import Matched
 from transforms.storage import needing_room, write_whole
 

@@ -32,6 +32,7 @@ PATTERNS = {
     "style": r"^[^\s,+-][^\s,+]*((, ?|\+)[^\s,+-][^\s,+]*)*$",
     "decoder": NAME,
     "deadline": f"^({DEADLINE})$",
+    "since": r"^([0-9]{1,6}[smhd]|20[0-9]{2}-[01][0-9]-[0-3][0-9]([ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9])?)?)$",
     "accelerator": r"^type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z0-9_-]+(:[a-z0-9.-]+)?)*$",
 }
 """What a value must look like where the schema has no rule; as Go and Python both understand it."""

@@ -48,6 +48,7 @@ EXAMPLES = {
     "decoder": ["romance", "novels 2"],
     "accelerator": list(TEXTS[-2:]),
     "lease": ["20h", "90m", "3600s", "1d"],
+    "since": ["2d", "36h", "2026-01-31", "2026-01-31 06:00", "2026-01-31T06:00:00"],
     "deadline": ["5h", "90m", "06:30"],
 }
 EXAMPLES_BY_KIND = {"BOOLEAN": ["true", "false"], "NUMBER": ["1", "7", "50"]}

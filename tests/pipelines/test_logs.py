@@ -154,8 +154,8 @@ def tell(capfd: Any, write_features: Any, output: Any, story_pack: Pack) -> Call
     """Returns a function that runs the main job with a JSON log, and returns the exit code and the log."""
 
     def run(*options: str) -> tuple[int, str]:
-        vector = np.random.RandomState(1).rand(4096)
-        features = write_features([("gs://b/a.jpg", vector), ("gs://b/bad.jpg?token=SECRET", [1.0]), ("c", vector)])
+        one, other = np.random.RandomState(1).rand(2, 4096)
+        features = write_features([("gs://b/a.jpg", one), ("gs://b/bad.jpg?token=SECRET", [1.0]), ("c", other)])
         places = (f"--features={features}", f"--output={output.location}", f"--pack={story_pack.location}")
         capfd.readouterr()
         code = main([*places, "--beam-width=2", "--max-words=10", "--device=cpu", "--log-format=json", *options])

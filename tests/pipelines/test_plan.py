@@ -89,9 +89,9 @@ def test_nothing_changes_in_a_bucket(plan: Plan, photos: Path, photo_pack: Pack)
         store.pipe_file(f"/photos/{path.name}", path.read_bytes())
     before = dict(store.store)
     try:
-        flags = ("--input=memory://photos/*", "--output=memory://stories", f"--pack={photo_pack.location}", *FLAGS)
+        flags = ("--input=memory://photos/*", "--output=memory://planned", f"--pack={photo_pack.location}", *FLAGS)
         code, out, _ = plan(*flags, f"--prices={PRICES}", "--json")
-        assert store.store == before and not store.exists("/stories")
+        assert store.store == before and not store.exists("/planned")
     finally:
         store.store.clear()
     found = json.loads(out)
