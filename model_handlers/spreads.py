@@ -11,7 +11,7 @@ from model_handlers.packs import open_once
 
 Read = TypeVar("Read")
 
-NEAR = 24  # passages that a photo may go on with
+NEAR = 12  # passages that a photo may go on with
 
 
 def apart_from_mean(vectors: np.ndarray) -> np.ndarray:
