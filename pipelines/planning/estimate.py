@@ -96,7 +96,8 @@ def estimate(listed: Listed, measured: Measured, listing_seconds: float, bank: i
 def _share(stage: str, listed: Listed) -> int:
     """Returns how many photos, or stories, go through a stage."""
     kind, _, style = stage.partition(" ")
-    return listed.styles[style] if kind == "story" else len(listed.tasks)
+    shares = {"read": listed.unseen, "decode": listed.unseen, "features": listed.unseen, "captions": listed.uncaptioned}
+    return listed.styles[style] if kind == "story" else shares.get(kind, len(listed.tasks))
 
 
 @dataclass(frozen=True)

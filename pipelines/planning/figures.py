@@ -18,7 +18,8 @@ from pipelines.settings import Settings
 WORKERS = 10  # where nobody says how many
 FEW = 20  # photos; fewer say little of a bucket
 LEDGER_BYTES = 200  # of a row, or so; stories are many times as large
-TABLES = 3
+NUMBER_BYTES = 4  # of a kept feature vector
+TABLES = 3  # and one more, of what is kept
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def _photos(listed: Listed, seconds: float) -> Report:
         "settled": dict(sorted(listed.settled.items())),
         "waiting_dead_letters": listed.waiting,
         "to_tell": {
-            "photos": len(listed.tasks),
+            "photos": listed.kinds.total(),
+            "kept": len(listed.tasks) - listed.unseen,
             "why": dict(listed.kinds),
             "stories": dict(listed.styles),
             "bytes": listed.size,
@@ -156,10 +158,12 @@ def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) 
     config, listed, prices = night.settings.config, night.listed, wanted.prices
     if prices is None or not listed.tasks:
         return None
-    leaves = night.stories * (night.measured.row_bytes + LEDGER_BYTES)
-    reads = operations((listing.uri for listing, _ in listed.tasks), listed.objects)
+    vector = NUMBER_BYTES * night.settings.pack.component("features")["width"] if config.keep_features else 0
+    leaves = night.stories * (night.measured.row_bytes + LEDGER_BYTES) + listed.uncaptioned * vector
+    reads = operations((listing.uri for listing, _ in listed.tasks if listing.kept is None), listed.objects)
     waves = math.ceil(len(listed.tasks) / config.wave_size) if local else 1
-    files = waves * (config.shards or (1 if local else SHARDS)) * TABLES + 2  # and started.json and the manifest
+    shards = config.shards or (1 if local else SHARDS)
+    files = waves * shards * (TABLES + config.keep_features) + 2  # and started.json and the manifest
     writes = files if "://" in config.output else 0
     cost = cost_of(night.work, workers, pace, prices, leaves, reads, writes)
     return {

@@ -8,7 +8,8 @@ from pipelines.commits import Run, comparable
 from pipelines.manifests import read_manifests, read_rows
 from pipelines.settings import Settings
 from pipelines.sources import Task, collect
-from transforms.records import Outcome
+from transforms.copies import each_listing
+from transforms.records import Listing, Outcome
 from transforms.rows import plain_text
 
 NEW, CHANGED, RETRIED, OTHERWISE = "new", "changed", "retried", "otherwise"
@@ -28,6 +29,8 @@ class Listed:
         styles: stories to tell, by style.
         size: bytes of the photos to tell; those of unknown size left out.
         objects: that were listed, each once.
+        unseen: tasks whose photos must be read, since no feature vector of theirs was kept.
+        uncaptioned: tasks whose captions must be found; of the others these were kept.
     """
 
     tasks: list[Task]
@@ -37,6 +40,8 @@ class Listed:
     styles: Counter[str]
     size: int
     objects: int
+    unseen: int
+    uncaptioned: int
 
 
 def look(settings: Settings, run: Run) -> Listed:
@@ -46,14 +51,24 @@ def look(settings: Settings, run: Run) -> Listed:
         ConfigError: a source cannot be read.
     """
     tasks, settled = collect(settings, run)
-    telling = {listing.uri for listing, _ in tasks}
+    listings = [one for listing, _ in tasks for one in each_listing(listing)]
+    telling = {listing.uri for listing in listings}
     done = [outcome for outcome in settled if outcome.outcome == "unchanged" and outcome.uri not in telling]
-    kinds, waiting = look_back(run, tasks, done)
+    kinds, waiting = look_back(run, listings, done)
     styles = Counter(dict.fromkeys(settings.styles, 0))
-    styles.update(style for listing, _ in tasks for style in listing.styles)
-    size = sum(max(listing.size, 0) for listing, _ in tasks)
-    objects = len(telling | {outcome.uri for outcome in settled})
-    return Listed(tasks, _by_outcome(settled, telling, len(styles)), waiting, kinds, styles, size, objects)
+    styles.update(style for listing in listings for style in listing.styles)
+    kept = [listing.kept for listing, _ in tasks]
+    return Listed(
+        tasks=tasks,
+        settled=_by_outcome(settled, telling, len(styles)),
+        waiting=waiting,
+        kinds=kinds,
+        styles=styles,
+        size=sum(max(listing.size, 0) for listing in listings),
+        objects=len(telling | {outcome.uri for outcome in settled}),
+        unseen=kept.count(None),
+        uncaptioned=sum(place is None or not place.captions for place in kept),
+    )
 
 
 def _by_outcome(settled: Sequence[Outcome], telling: set[str], styles: int) -> Counter[str]:
@@ -62,9 +77,9 @@ def _by_outcome(settled: Sequence[Outcome], telling: set[str], styles: int) -> C
     return Counter({outcome: -(-count // styles) for outcome, count in counts.items()})
 
 
-def look_back(run: Run, tasks: Sequence[Task], unchanged: Sequence[Outcome]) -> tuple[Counter[str], int]:
+def look_back(run: Run, listings: Sequence[Listing], unchanged: Sequence[Outcome]) -> tuple[Counter[str], int]:
     """Returns the photos to tell by why, and how many of those that are unchanged are dead letters."""
-    telling = {plain_text(listing.uri): listing for listing, _ in tasks}
+    telling = {plain_text(listing.uri): listing for listing in listings}
     known: set[str] = set()
     same: set[str] = set()
     retried: set[str] = set()

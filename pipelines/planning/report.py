@@ -28,6 +28,8 @@ def _listed(report: Report) -> list[str]:
     rows += [(name, count, _settled(name, report)) for name, count in report["settled"].items()]
     rows.append(("to tell", tell["photos"], f"{size(tell['bytes'])}; stories: {stories}"))
     rows += [(f"  {name}", count, WHY[name]) for name, count in tell["why"].items() if count]
+    if tell["kept"]:
+        rows.append(("  kept", tell["kept"], "need not be read: what the networks saw in them was kept"))
     return ["Photos", *table([(name, f"{count:,}", note) for name, count, note in rows], "<><")]
 
 

@@ -95,8 +95,8 @@ def test_nothing_changes_in_a_bucket(plan: Plan, photos: Path, photo_pack: Pack)
     finally:
         store.store.clear()
     found = json.loads(out)
-    assert code == 0 and (found["cost"]["reads"], found["cost"]["writes"]) == (7 + 1, 3 + 2)
-    assert found["cost"]["operations"] == pytest.approx((8 + 5) / 1000)
+    assert code == 0 and (found["cost"]["reads"], found["cost"]["writes"]) == (7 + 1, 4 + 2)
+    assert found["cost"]["operations"] == pytest.approx((8 + 6) / 1000)
 
 
 def test_what_is_to_be_told(plan: Plan, run_job: Any, places: tuple[str, ...], photos: Path) -> None:
@@ -118,8 +118,18 @@ def test_what_is_to_be_told(plan: Plan, run_job: Any, places: tuple[str, ...], p
     assert found["settled"] == {"ignored": 1} and found["waiting_dead_letters"] == 0
     assert found["to_tell"]["why"] == {"new": 1, "changed": 1, "retried": 0, "otherwise": 6}
     assert found["to_tell"]["stories"] == {"romance": 2, "swift": 8}
+    assert found["to_tell"]["kept"] == 5, "neither new nor changed, nor a dead letter"
     found = json.loads(plan(*places, f"--input={photos}/c*.jpg", "--json")[1])
     assert found["settled"] == {"ignored": 1, "repeated": 2, "unchanged": 6} and found["listed"]["photos"] == 9
+
+
+def test_copies_are_told_each_and_seen_once(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
+    alone = json.loads(plan(*places, "--json")[1])
+    shutil.copy(photos / "cat.jpg", photos / "copy.jpg")
+    found = json.loads(plan(*places, "--json")[1])
+    assert found["to_tell"]["photos"] == found["to_tell"]["why"]["new"] == found["to_tell"]["stories"]["romance"] == 8
+    assert found["to_tell"]["bytes"] == alone["to_tell"]["bytes"] + (photos / "cat.jpg").stat().st_size
+    assert found["sample"]["photos"] == alone["sample"]["photos"] == 7
 
 
 def test_a_dead_letter_that_another_night_may_help(

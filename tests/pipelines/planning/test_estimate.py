@@ -30,9 +30,10 @@ PRICES = Prices(
 )
 
 
-def listed(photos: int, **stories: int) -> Listed:
+def listed(photos: int, unseen: int | None = None, uncaptioned: int | None = None, **stories: int) -> Listed:
     tasks: list[Any] = [(Listing(f"{number}.jpg", 1, "1"), None) for number in range(photos)]
-    return Listed(tasks, Counter(), 0, Counter(), Counter(stories), 0, photos)
+    parts = (photos if number is None else number for number in (unseen, uncaptioned))
+    return Listed(tasks, Counter(), 0, Counter(), Counter(stories), 0, photos, *parts)
 
 
 def measured(groups: list[Group], captions: int = 0, start: float = 4.0) -> Measured:
@@ -46,6 +47,12 @@ def test_each_stage_is_shared_among_those_that_go_through_it() -> None:
     assert work.seconds == Spread(2340.0, 1360.0, 3980.0)
     assert work.photo == Spread(27.0, 13.0, 47.0)
     assert work.alone == Spread(2350.0, 1370.0, 3990.0)
+
+
+def test_what_was_kept_takes_no_network() -> None:
+    group = Group(4, {"read": 1.0, "decode": 2.0, "features": 4.0, "captions": 8.0, "sentences": 16.0, "story a": 32.0})
+    work = estimate(listed(100, unseen=10, uncaptioned=30, a=100), measured([group]), 0.0, None)
+    assert work.seconds.median == 10 * 7 + 30 * 8 + 100 * 48
 
 
 def test_captions_of_a_bank_are_encoded_once_each() -> None:
