@@ -21,8 +21,6 @@ from pipelines.evaluation.stories import TASK, tell_all  # noqa: E402
 from pipelines.evaluation.table import flatten  # noqa: E402
 from pipelines.settings import SAMPLES  # noqa: E402
 from pipelines.story import load_all  # noqa: E402
-from pipelines.training.corpus import Corpus  # noqa: E402
-from pipelines.training.whole_pack import measure  # noqa: E402
 from transforms.rows import Row  # noqa: E402
 
 PAGE = ROOT / "docs" / "quality.md"
@@ -81,8 +79,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def figures(pack: str, data: Path, training: Path) -> Iterator[str]:
-    """Yields a table for each task of `pipelines.evaluate`, measured anew, with the command that it came from."""
-    for task, quality in measure(Path(pack), Corpus(data, training / "prepared")).items():
+    """Yields a table for each task of `pipelines.evaluate`, from the pack's card, with the command behind it."""
+    for task, quality in Pack.open(pack).card["quality"].items():
         paths = [(path, value) for path, value in flatten(quality) if path != "command"]
         rows = [(f"`{path}`", value, *wanted(f"{task}.{path}")) for path, value in paths]
         yield f"`python -m {quality['command']}`\n\n" + table(("", "this pack", "at least", "aim"), rows)

@@ -71,8 +71,11 @@ def _short(value: Any) -> str:
 
 
 def _quality(first: Facts, second: Facts) -> list[str]:
-    """Returns a table of the measured figures of both packs."""
-    old, new = (dict(flatten(facts.get("quality") or {})) for facts in (first, second))
+    """Returns a table of the measured figures of both packs, without the commands that they came from."""
+    old, new = (
+        {key: value for key, value in flatten(facts.get("quality") or {}) if not key.endswith(".command")}
+        for facts in (first, second)
+    )
     rows = [["Quality", first["name"], second["name"]]]
     rows += [[f"  {key}", str(old.get(key, "-")), str(new.get(key, "-"))] for key in {**old, **new}]
     return columns(rows)
