@@ -13,6 +13,7 @@ import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 
 from pipelines import workers
 from pipelines.failures import reason
@@ -98,12 +99,13 @@ def test_what_workers_log(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["Worker: out of ink\nat line 3"]
 
 
+@pytest.mark.slow
 def test_workers_may_ping_while_they_log_nothing() -> None:
     def wait() -> Iterator[beam_fn_api_pb2.LogEntry.List]:
-        time.sleep(1.5)
+        time.sleep(5)
         yield beam_fn_api_pb2.LogEntry.List()
 
-    often = [("grpc.keepalive_time_ms", 100), ("grpc.http2.max_pings_without_data", 0)]
+    often = [*GRPCChannelFactory.DEFAULT_OPTIONS, ("grpc.keepalive_time_ms", 1000)]  # in truth 20 times that
     with workers._serve_logs() as address, grpc.insecure_channel(address, often) as channel:
         assert list(beam_fn_api_pb2_grpc.BeamFnLoggingStub(channel).Logging(wait())) == []
 
