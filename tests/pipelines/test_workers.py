@@ -105,8 +105,8 @@ def test_workers_may_ping_while_they_log_nothing() -> None:
         time.sleep(5)
         yield beam_fn_api_pb2.LogEntry.List()
 
-    often = [*GRPCChannelFactory.DEFAULT_OPTIONS, ("grpc.keepalive_time_ms", 1000)]  # in truth 20 times that
-    with workers._serve_logs() as address, grpc.insecure_channel(address, often) as channel:
+    often = dict(GRPCChannelFactory.DEFAULT_OPTIONS) | {"grpc.keepalive_time_ms": 1000}  # in truth 20 times that
+    with workers._serve_logs() as address, grpc.insecure_channel(address, list(often.items())) as channel:
         assert list(beam_fn_api_pb2_grpc.BeamFnLoggingStub(channel).Logging(wait())) == []
 
 
