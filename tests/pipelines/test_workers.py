@@ -102,7 +102,7 @@ def test_what_workers_log(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.slow
 def test_workers_may_ping_while_they_log_nothing() -> None:
     def wait() -> Iterator[beam_fn_api_pb2.LogEntry.List]:
-        time.sleep(5)
+        time.sleep(7)
         yield beam_fn_api_pb2.LogEntry.List()
 
     often = dict(GRPCChannelFactory.DEFAULT_OPTIONS) | {"grpc.keepalive_time_ms": 1000}  # in truth 20 times that
