@@ -35,6 +35,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.read: set[str] = set()  # names of objects
         answer = server.Response.close
         server.server.HTTPServer.request_queue_size = 256  # with its 5, many requests at once wait for seconds
 
@@ -54,12 +55,15 @@ class Requests:
         named = re.search(r"(?:/o/|[?&]name=|[?&]prefix=)([^/?&]+)", unquote(path))
         key = f"{kind} {named[1]}" if named else kind
         self.counts[key] += 1
+        if kind == "read":
+            self.read |= set(re.findall(r"/o/([^?]+)", unquote(path)))
         if kind in ("read", "write"):
             self.counts[f"{key} bytes"] += sent if kind == "read" else received
 
     def take(self) -> dict[str, int]:
         """Returns what was counted since the last call."""
-        taken, self.counts = dict(sorted(self.counts.items())), Counter()
+        taken = dict(sorted(self.counts.items())) | {"photos": sum(name.startswith("photos/") for name in self.read)}
+        self.counts, self.read = Counter(), set()
         return taken
 
 
@@ -101,9 +105,10 @@ class Nights:
         print(json.dumps(self.figures[-1]), flush=True)
         return figure["exit"]
 
-    def night(self, title: str, *options: str) -> None:
-        """Tells the bucket's photos, and looks at what that left."""
-        assert self.command(title, *RUN, *options) == 0
+    def night(self, title: str, style: str, told: int) -> None:
+        """Tells the bucket's photos, of which it must read only so many, and looks at what that left."""
+        assert self.command(title, *RUN, f"--style={style}") == 0
+        assert self.figures[-1]["requests"]["photos"] == told
         self.listed.append(set(self.names))
         for line in (self.folder / f"{title}.err").read_text().splitlines():
             assert json.loads(line)["severity"] in ("INFO", "WARNING"), line
@@ -135,19 +140,19 @@ def tell(nights: Nights, photos: list[bytes], count: int) -> None:
     first = {f"{number:05d}.jpg": content for number, content in enumerate(islice(rest, count))}
     nights.put(first | {"README.txt": b"Photos of the year."})
     nights.command("plan", "plan", *JOB, f"--workers={os.cpu_count()}", "--within=5h", "--prices=configs/prices.yaml")
-    nights.night("night 1", "--style=romance")
-    nights.night("night 2", "--style=romance")
+    nights.night("night 1", "romance", count)
+    nights.night("night 2", "romance", 0)
     nights.put({f"new-{number:05d}.jpg": content for number, content in enumerate(islice(rest, new))})
     nights.put(dict(zip(list(first)[:: count // changed][:changed], islice(rest, changed), strict=True)))
     cut = [content[: len(content) // 2] for content in islice(rest, broken)]
     nights.put({f"broken-{number:05d}.jpg": cut[number] if number % 2 else b"no photo" for number in range(broken)})
-    nights.night("night 3", "--style=romance,adventure")
+    nights.night("night 3", "romance,adventure", new + changed + broken)
     nights.command("explain", "explain", OUTPUT, f"--uri={PHOTOS}/new-00000.jpg", "--style=adventure")
     nights.command("export", "catalog", "export", OUTPUT, f"--output=gs://{BUCKET}/clean")
     nights.put({f"late-{number:05d}.jpg": content for number, content in enumerate(islice(rest, new))})
     nights.command("killed", *RUN, "--style=romance,adventure", kill=True)
     nights.command("killed status", "status", OUTPUT, "--max-age=26h")
-    nights.night("night 4", "--style=romance,adventure")
+    nights.night("night 4", "romance,adventure", new)
     nights.command("vacuum", "vacuum", OUTPUT, "--older-than=0d")
     nights.check()
 
@@ -156,10 +161,13 @@ def main(source: Path, folder: Path, count: int = 2000) -> None:
     """Makes the figures."""
     (folder / "home").mkdir(parents=True, exist_ok=True)
     photos = [path.read_bytes() for path in islice(sorted(source.iterdir()), count * 6 // 5 + 10)]
-    requests = Requests()
-    for address in storage.__wrapped__():
-        for meta in metadata.__wrapped__():
-            tell(Nights(Cloud(address, "", meta, DataflowRecord(), folder / "home"), requests, folder), photos, count)
+    requests, services = Requests(), (storage.__wrapped__(), metadata.__wrapped__())
+    try:
+        address, meta = map(next, services)
+        tell(Nights(Cloud(address, "", meta, DataflowRecord(), folder / "home"), requests, folder), photos, count)
+    finally:
+        for service in services:
+            next(service, None)  # ends it
 
 
 if __name__ == "__main__":
