@@ -81,12 +81,13 @@ def _tell_wave(
     sums: Sums,
     report: str,
 ) -> None:
+    spread = in_processes(options)  # else one of them would get the whole wave
     with beam.Pipeline(options=options) as root:
-        listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=False)
+        listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=spread)
         due = listings | "Name copies" >> beam.FlatMap(each_listing)
         features = None
         if parts.load is None:
-            vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=False)
+            vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=spread)
             features = vectors | "Name vectors" >> beam.Map(feature_photo)
         outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
         records = build(due, listings, features, outcomes, parts, target)

@@ -129,7 +129,7 @@ def _watch(crew: Crew) -> Iterator[None]:
 @contextlib.contextmanager
 def _serve_logs() -> Iterator[str]:
     """Yields the address to which worker processes send what they log, which joins the run's own log."""
-    server = grpc.server(shared_unbounded_instance())
+    server = grpc.server(shared_unbounded_instance(), options=[("grpc.http2.max_ping_strikes", 0)])  # of any number
     beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(WorkerLogs(), server)
     port = server.add_insecure_port("localhost:0")
     server.start()

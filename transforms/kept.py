@@ -6,6 +6,7 @@ What is joined are names and places of rows; a vector goes from its file straigh
 import logging
 import posixpath
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,10 +66,15 @@ class KeptPhoto:
     run: int
 
 
-def open_table(root: str, path: str) -> pq.ParquetFile:
-    """Returns a file below OUTPUT, open; of a remote one only what is wanted is fetched."""
+@contextmanager
+def open_table(root: str, path: str) -> Iterator[pq.ParquetFile]:
+    """Yields a file below OUTPUT, open; of a remote one only what is wanted is fetched.
+
+    It is closed at once: a remote file fetches ahead till then, and complains in the log where it is just forgotten.
+    """
     filesystem, name = fsspec.core.url_to_fs(posixpath.join(root, path))
-    return pq.ParquetFile(filesystem.open(name, "rb", block_size=BLOCK), pre_buffer=False)
+    with filesystem.open(name, "rb", block_size=BLOCK) as source:
+        yield pq.ParquetFile(source, pre_buffer=False)
 
 
 def read_kept(file: KeptFile, root: str, networks: Networks) -> Iterator[KeptPhoto]:
@@ -90,9 +96,9 @@ def read_kept(file: KeptFile, root: str, networks: Networks) -> Iterator[KeptPho
 
 
 def _read_names(root: str, file: KeptFile) -> list[tuple[int, pa.Table]]:
-    table = open_table(root, file.path)
-    groups = range(table.num_row_groups) if file.groups is None else file.groups
-    return [(group, table.read_row_group(group, NAMES, use_threads=False)) for group in groups]
+    with open_table(root, file.path) as table:
+        groups = range(table.num_row_groups) if file.groups is None else file.groups
+        return [(group, table.read_row_group(group, NAMES, use_threads=False)) for group in groups]
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,8 @@ def read_group(element: tuple[bytes, Iterable[Listing]], root: str) -> Iterator[
 
 
 def _read_rows(root: str, path: str, group: int) -> pa.Table:
-    return open_table(root, path).read_row_group(group, use_threads=False)
+    with open_table(root, path) as table:
+        return table.read_row_group(group, use_threads=False)
 
 
 def _is_of(rows: pa.Table, place: int, listing: Listing) -> bool:

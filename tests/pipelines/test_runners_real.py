@@ -169,6 +169,8 @@ def test_rows_are_the_same_on_every_runner(
             assert without_decoders(ours["counters"]) == without_decoders(theirs["counters"])
             assert ours["distributions"].keys() == theirs["distributions"].keys()
             assert ours["distributions"]["pixels"] == theirs["distributions"]["pixels"]
+        if name == "two_processes":  # both have photos to decode
+            assert output.manifests[0]["metrics"]["counters"]["decoder_starts"] == 2
         assert ("metrics" in output.manifests[0]) == (name not in ("loopback", "external"))
         again = run_on(output.location, *flags)
         assert again.returncode == 0, again.stderr

@@ -5,11 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 
 from pipelines import workers
 from pipelines.failures import reason
@@ -93,6 +97,17 @@ def test_what_workers_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         list(WorkerLogs().Logging([SimpleNamespace(log_entries=[entry])]))
     assert caplog.messages == ["Worker: out of ink\nat line 3"]
+
+
+@pytest.mark.slow
+def test_workers_may_ping_while_they_log_nothing() -> None:
+    def wait() -> Iterator[beam_fn_api_pb2.LogEntry.List]:
+        time.sleep(7)
+        yield beam_fn_api_pb2.LogEntry.List()
+
+    often = dict(GRPCChannelFactory.DEFAULT_OPTIONS) | {"grpc.keepalive_time_ms": 1000}  # in truth 20 times that
+    with workers._serve_logs() as address, grpc.insecure_channel(address, list(often.items())) as channel:
+        assert list(beam_fn_api_pb2_grpc.BeamFnLoggingStub(channel).Logging(wait())) == []
 
 
 def test_a_worker_process_whose_run_is_gone_ends() -> None:

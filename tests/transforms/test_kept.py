@@ -14,6 +14,7 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from fsspec.implementations.local import LocalFileSystem
 
 from transforms.kept import (
     KEPT_CAPTIONS,
@@ -90,6 +91,16 @@ def test_what_was_kept_comes_back_to_the_last_bit(tmp_path: Path, scheme: str) -
         assert seen.photo == photo(name, styles=("swift",), kept=True)
         assert seen.feature.dtype == np.float32 and seen.feature.tobytes() == vector(name).tobytes()
         assert pairs == [(text, float(np.float32(similarity))) for text, similarity in CAPTIONS]
+
+
+def test_files_are_closed_once_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    file = write(str(tmp_path), [photo("a")])
+    real = LocalFileSystem._open
+    monkeypatch.setattr(LocalFileSystem, "_open", lambda *a, **k: opened.append(real(*a, **k)) or opened[-1])
+    (found,) = read_kept(file, str(tmp_path), NETWORKS)
+    list(read_group((f"0 {file.path}".encode(), [listing("a", found.kept)]), str(tmp_path)))
+    assert len(opened) == 2 and all(one.closed for one in opened)
 
 
 def test_vectors_take_no_more_room_than_they_need(tmp_path: Path) -> None:
