@@ -13,6 +13,7 @@ import pytest
 from pipelines.gallery_page.folder import Folder
 from pipelines.gallery_page.pages import write_page
 from pipelines.main_job import main
+from pipelines.manifests import put_if_absent
 
 pytestmark = pytest.mark.services
 
@@ -64,3 +65,11 @@ def test_a_page_in_a_bucket_opens_in_a_browser(bucket: Any) -> None:
     assert bucket.info(f"photos/page/{page}")["ContentType"] == "text/html"
     assert types["gallery.css"] == "text/css"
     assert {types[name] for name in types if name.endswith(".js")} <= {"text/javascript", "application/javascript"}
+
+
+def test_a_manifest_is_put_once(bucket: Any) -> None:
+    uri = "s3://photos/told/manifests/00000001.json"
+    put_if_absent(uri, b"first")
+    with pytest.raises(FileExistsError):
+        put_if_absent(uri, b"second")
+    assert bucket.cat_file(uri) == b"first"
