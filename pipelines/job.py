@@ -1,7 +1,6 @@
 """The main job's pipeline: from listed photos, or ready-made feature vectors, to written tables."""
 
 import posixpath
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -155,35 +154,17 @@ def build(
         parts: the steps.
         target: where to write.
     """
-    letters: list[PCollection] = []
-    late: list[PCollection] = []
-
-    def keep(outputs: Any) -> PCollection:
-        letters.append(outputs[DEAD_LETTERS])
-        return outputs[RESULTS]
-
-    def in_time(elements: PCollection, step: str) -> PCollection:
-        if parts.deadline is None:
-            return elements
-        look = PartLate(parts.deadline).with_resource_hints(**parts.hints)  # fused with the step, it looks in its time
-        parted = elements | f"Part late before {step}" >> look
-        late.append(parted[DEFERRED])
-        return parted[IN_TIME]
-
-    kept = None
+    aside, kept = Aside(parts), None
     if features is None:
-        features, kept = _see(in_time(listings, "features"), keep, parts, target)
+        features, kept = _see(listings, aside, parts, target)
     else:
-        features = in_time(features, "captions")
-    pairs = _find_captions(features, kept, keep, parts)
-    shifted = in_time(_shift(pairs, parts, target), "decoding")
-    told = keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
+        features = aside.in_time(features, "captions")
+    pairs = _find_captions(features, kept, aside, parts)
+    shifted = aside.in_time(_shift(pairs, parts, target), "decoding")
+    told = aside.keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
     stories = told | "Tell copies" >> beam.FlatMap(tell_copies)
-    dead = letters | "Gather dead letters" >> beam.Flatten()
-    outcomes = _outcomes(stories, dead)
-    if late:
-        deferred = late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
-        outcomes = (outcomes, deferred) | "Add late outcomes" >> beam.Flatten()
+    dead = aside.letters | "Gather dead letters" >> beam.Flatten()
+    outcomes = aside.add_late(_outcomes(stories, dead))
     ledger = (
         (due | "Audit outcomes" >> AuditOutcomes(outcomes), settled)
         | "Add settled outcomes" >> beam.Flatten()
@@ -203,12 +184,42 @@ def build(
     return files | "Gather files" >> beam.Flatten()
 
 
-Keep = Callable[[Any], PCollection]
-"""From a step's outputs to its results, with the dead letters put aside."""
+@dataclass(eq=False)
+class Aside:
+    """What leaves the photos' way before its end: dead letters, and outcomes of what comes late."""
+
+    parts: Parts
+    letters: list[PCollection] = field(default_factory=list)
+    late: list[PCollection] = field(default_factory=list)
+
+    def keep(self, outputs: Any) -> PCollection:
+        """Returns a step's results; its dead letters are put aside."""
+        self.letters.append(outputs[DEAD_LETTERS])
+        return outputs[RESULTS]
+
+    def in_time(self, elements: PCollection, step: str) -> PCollection:
+        """Returns what comes before the deadline; the outcomes of the rest are put aside.
+
+        The clock is looked at right before the step, with its resource hints: so the two are fused, and the look is
+        not taken when the job begins.
+        """
+        if self.parts.deadline is None:
+            return elements
+        look = PartLate(self.parts.deadline).with_resource_hints(**self.parts.hints)
+        parted = elements | f"Part late before {step}" >> look
+        self.late.append(parted[DEFERRED])
+        return parted[IN_TIME]
+
+    def add_late(self, outcomes: PCollection) -> PCollection:
+        """Returns the outcomes (uri, Outcome) with those of what came late."""
+        if not self.late:
+            return outcomes
+        late = self.late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
+        return (outcomes, late) | "Add late outcomes" >> beam.Flatten()
 
 
 def _see(
-    listings: PCollection[Listing], keep: Keep, parts: Parts, target: Target
+    listings: PCollection[Listing], aside: Aside, parts: Parts, target: Target
 ) -> tuple[PCollection[tuple[Photo, np.ndarray]], PCollection | None]:
     """Returns the photos' feature vectors, and the captions that were kept of others, which need none."""
     assert parts.load is not None and parts.features is not None
@@ -216,18 +227,19 @@ def _see(
     if parts.networks and target.reuse:
         reused = listings | "Read kept" >> ReadKept(target.output)
         listings = reused[UNREAD]
-    pixels = keep(listings | "Load images" >> parts.load.with_resource_hints(**parts.hints))
-    features = keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
+    early = aside.in_time(listings, "features")
+    pixels = aside.keep(early | "Load images" >> parts.load.with_resource_hints(**parts.hints))
+    features = aside.keep(pixels | "Extract features" >> ExtractFeatures(parts.features, parts.hints))
     if reused is None:
         return features, None
     return (features, reused[KEPT_FEATURES]) | "Add kept features" >> beam.Flatten(), reused[KEPT_CAPTIONS]
 
 
-def _find_captions(features: PCollection, kept: PCollection | None, keep: Keep, parts: Parts) -> PCollection:
+def _find_captions(features: PCollection, kept: PCollection | None, aside: Aside, parts: Parts) -> PCollection:
     """Returns (Photo or Seen, captions with similarities)."""
     if parts.networks:
         features = features | "Carry features" >> beam.Map(carry_feature)
-    pairs = keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
+    pairs = aside.keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
     return pairs if kept is None else (pairs, kept) | "Add kept captions" >> beam.Flatten()
 
 
