@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,16 +176,22 @@ def same_stories() -> Callable[..., None]:
 
 
 @pytest.fixture
-def run_job(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Returns a function that runs the main job here; it returns the exit code, stdout and stderr."""
+def run_here(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Returns a function that runs a command's main here; it returns the exit code, stdout and stderr."""
 
-    def run(*argv: str) -> tuple[int, str, str]:
+    def run(command: Callable[[list[str]], int], *argv: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main(list(argv))
+        code = command(list(argv))
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def run_job(run_here: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    """Returns a function that runs the main job here; it returns the exit code, stdout and stderr."""
+    return partial(run_here, main)
 
 
 @pytest.fixture

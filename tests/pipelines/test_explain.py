@@ -26,14 +26,11 @@ Explain = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def explain(capsys: pytest.CaptureFixture[str]) -> Explain:
+def explain(run_here: Explain) -> Explain:
     """Returns a function that runs the command here; it returns the exit code, stdout and stderr."""
 
     def run(*argv: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([*argv, "--device=cpu"])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        return run_here(main, *argv, "--device=cpu")
 
     return run
 

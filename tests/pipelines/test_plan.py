@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,9 @@ Plan = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def plan(capsys: pytest.CaptureFixture[str]) -> Plan:
+def plan(run_here: Plan) -> Plan:
     """Returns a function that runs the command here; it returns the exit code, stdout and stderr."""
-
-    def run(*argv: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(list(argv))
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return partial(run_here, main)
 
 
 @pytest.fixture
