@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,11 +104,15 @@ class CaptionWriter:
 
 @dataclass
 class Captioner:
-    """A caption writer, and where nearest captions are wanted too their index and what its captions agree on."""
+    """A caption writer, and the caption index where nearest captions are wanted too."""
 
     writer: CaptionWriter
-    index: CaptionIndex | None = None
-    consensus: Consensus | None = None
+    index: CaptionIndex | None
+
+    @cached_property
+    def consensus(self) -> Consensus:
+        """What the captions of the index have in common."""
+        return Consensus(self.index.captions if self.index else [])
 
 
 class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
@@ -134,17 +139,14 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
         writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
-        if not self.retrieve:
-            return Captioner(writer)
-        index = open_index(pack, embedder)
-        return Captioner(writer, index, Consensus(index.captions))
+        return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
         written = model.writer.write(photos, self.written)
         merged = [Matches(own[: self.count]) for own in written]
-        if model.index and model.consensus:
+        if model.index:
             nearest = model.index.search(features, max(self.count, NEIGHBOURS))
             for place, (photo, near, own) in enumerate(zip(photos, nearest, written, strict=True)):
                 agreement = model.consensus.among([caption for caption, _ in near[:NEIGHBOURS]])

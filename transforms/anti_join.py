@@ -163,7 +163,7 @@ def part_done(
         yield from (TaggedOutput(SETTLED, outcome) for outcome in outcomes)
 
 
-def part_late(listing: Listing, last: bytes | None) -> Iterator[Any]:
+def part_beyond(listing: Listing, last: bytes | None) -> Iterator[Any]:
     """Yields the listing where its uri is not behind the last one that is told, else its outcomes under SETTLED."""
     if last is None or uri_key(listing) <= last:
         yield listing
@@ -240,4 +240,4 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
 
     def _limit(self, wanted: PCollection[Listing], count: int) -> Any:
         last = wanted | "Take uris" >> beam.Map(uri_key) | "Find last" >> FindBound(count)
-        return wanted | "Part late" >> beam.FlatMap(part_late, AsSingleton(last)).with_outputs(SETTLED, main=LISTED)
+        return wanted | "Part beyond" >> beam.FlatMap(part_beyond, AsSingleton(last)).with_outputs(SETTLED, main=LISTED)
