@@ -30,7 +30,8 @@ class Scale:
         batch: photos of a search in the caption index.
         nearest: captions of a photo.
         embedded: captions that the original's start is reckoned from.
-        seen: photos of a feature network's shorter and longer run.
+        seen: photos of VGG-19's shorter and longer run.
+        seen_pocket: photos of the pocket pack's network, likewise.
         run: photos of the main job's shorter and longer run.
         large: least pixels of a large photo.
         shapes: of the products that the machine's rate is measured with.
@@ -48,7 +49,8 @@ class Scale:
     batch: int = 64
     nearest: int = 100
     embedded: int = 2_000
-    seen: tuple[int, int] = (32, 160)
+    seen: tuple[int, int] = (32, 96)
+    seen_pocket: tuple[int, int] = (64, 576)
     run: tuple[int, int] = (20, 120)
     large: int = 8_000_000
     shapes: Sequence[tuple[int, int, int]] = SHAPES
@@ -67,6 +69,7 @@ TINY = Scale(
     nearest=4,
     embedded=10,
     seen=(2, 4),
+    seen_pocket=(2, 4),
     run=(1, 3),
     large=1,
     shapes=((64, 64, 64),),

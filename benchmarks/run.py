@@ -14,7 +14,9 @@ from typing import Any
 import torch
 
 from benchmarks.bench import SCALES, Bench, LeftOut, find_photos
+from benchmarks.jobs import end_to_end, two_processes
 from benchmarks.networks import retrieval, searches, sentences, start
+from benchmarks.photos import decode, features
 from benchmarks.results import Result, markdown
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,10 @@ STAGES: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "sentences": sentences,
     "retrieval": retrieval,
     "start": start,
+    "features": features,
+    "decode": decode,
+    "end_to_end": end_to_end,
+    "two_processes": two_processes,
 }
 
 
@@ -102,6 +108,8 @@ def measure(bench: Bench, names: Sequence[str]) -> tuple[list[Result], dict[str,
             results += STAGES[name](bench)
         except LeftOut as reason:
             left_out[name] = str(reason)
+    if bench.scale.name != "original":  # targets are told for the original's sizes
+        results = [replace(result, targets={}, most_seconds=None) for result in results]
     return results, left_out
 
 
