@@ -128,15 +128,24 @@ class Bench:
         """Returns random numbers from a seed."""
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
-    def repeated(self, count: int) -> list[Path]:
-        """Returns so many photos, the same again where there are fewer.
+    def different(self, count: int) -> list[Path]:
+        """Returns so many photos, or all where there are fewer.
 
         Raises:
             LeftOut: there is none.
         """
         if not self.photos:
             raise LeftOut("no photo was found; name a folder of JPEG files by --photos")
-        return [self.photos[place % len(self.photos)] for place in range(count)]
+        return self.photos[:count]
+
+    def repeated(self, count: int) -> list[Path]:
+        """Returns so many photos, the same again where there are fewer.
+
+        Raises:
+            LeftOut: there is none.
+        """
+        photos = self.different(count)
+        return [photos[place % len(photos)] for place in range(count)]
 
 
 def find_photos(folder: Path) -> list[Path]:

@@ -4,11 +4,14 @@ Each reads, decodes and prepares one photo at a time and gives the network batch
 themselves, at every run, and so does nobody gain by having it.
 """
 
+import contextlib
+import logging
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,16 +23,17 @@ from model_handlers.components import build_features
 from model_handlers.packs import Pack
 from transforms.preprocessing import Recipe, preprocess
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
+ENVIRONMENT = {
+    "DAFT_RUNNER": "native",  # else it runs on Ray where that has been started
+    "DAFT_PROGRESS_BAR": "0",
     "DAFT_ANALYTICS_ENABLED": "0",
     "DO_NOT_TRACK": "true",
-    "DAFT_PROGRESS_BAR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
-"""Environment in which nobody reports to anybody."""
+"""In which neither uses the other, and nobody reports to anybody."""
 
 OBJECT_STORE = 1 << 30  # bytes that Ray keeps pixels in
-ROOT = str(Path(__file__).parents[1])
+DECODING_SHARE = 0.5  # of a core, that a task of Ray's which decodes asks for
 
 
 @dataclass(frozen=True)
@@ -102,22 +106,42 @@ def load_row(row: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     return {"place": row["place"], "pixels": load(row["path"], recipe)}
 
 
-def by_ray(task: Task, paths: Sequence[str]) -> np.ndarray:
-    """Returns feature vectors `[N, F]` by Ray Data: tasks that decode, and one actor that holds the network."""
+def by_ray(task: Task, paths: Sequence[str], share: float = 0.4) -> np.ndarray:
+    """Returns feature vectors `[N, F]` by Ray Data: tasks that decode, and one actor that holds the network.
+
+    Args:
+        task: see Task.
+        paths: of the photos.
+        share: of a core that the actor asks for; where it is that of the tasks, Ray lets the actor decode too.
+    """
     import ray.data
 
-    if not ray.is_initialized():
-        os.environ["PYTHONPATH"] = ROOT  # where its processes find this code
-        options = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": OBJECT_STORE}
-        ray.init(address="local", num_cpus=task.threads, **options)
-        ray.data.DataContext.get_current().enable_progress_bars = False
     items = [{"place": place, "path": path} for place, path in enumerate(paths)]
     photos = ray.data.from_items(items, override_num_blocks=max(1, len(items) // task.batch))
-    loaded = photos.map(load_row, fn_kwargs={"recipe": task.recipe}, num_cpus=0.5)
+    loaded = photos.map(load_row, fn_kwargs={"recipe": task.recipe}, num_cpus=DECODING_SHARE)
     actor = ray.data.ActorPoolStrategy(size=1)
-    options = {"batch_size": task.batch, "compute": actor, "num_cpus": 0.5, "fn_constructor_args": (task,)}
+    options = {"batch_size": task.batch, "compute": actor, "num_cpus": share, "fn_constructor_args": (task,)}
     rows = loaded.map_batches(RayNetwork, **options).take_all()
     return np.stack([row["feature"] for row in sorted(rows, key=lambda row: row["place"])])  # [N, F]
+
+
+@contextlib.contextmanager
+def ray_cluster(threads: int) -> Iterator[float]:
+    """Yields the seconds that Ray took to start on this machine, which it leaves again; none where it is not there."""
+    if not find_spec("ray"):
+        yield 0.0
+        return
+    import ray.data
+
+    begun = time.perf_counter()
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+    ray.init(address="local", num_cpus=threads, object_store_memory=OBJECT_STORE, **quiet)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield time.perf_counter() - begun
+    finally:
+        ray.shutdown()
 
 
 def by_daft(task: Task, paths: Sequence[str]) -> np.ndarray:
@@ -153,6 +177,7 @@ def by_daft(task: Task, paths: Sequence[str]) -> np.ndarray:
 FRAMEWORKS: dict[str, tuple[str, Callable[[Task, Sequence[str]], np.ndarray]]] = {
     "data_loader": ("torch", by_data_loader),
     "ray": ("ray", by_ray),
+    "ray_in_one_actor": ("ray", partial(by_ray, share=DECODING_SHARE)),
     "daft": ("daft", by_daft),
 }
 """By name: the package that it needs, and what runs it."""
@@ -160,7 +185,7 @@ FRAMEWORKS: dict[str, tuple[str, Callable[[Task, Sequence[str]], np.ndarray]]] =
 
 def there() -> tuple[dict[str, Callable[[Task, Sequence[str]], np.ndarray]], dict[str, str]]:
     """Returns the frameworks that are installed, and why the others are left out."""
-    os.environ.update(QUIET)
+    os.environ.update(ENVIRONMENT)
     found = {name: run for name, (package, run) in FRAMEWORKS.items() if find_spec(package)}
     missing = {
         name: f"the package {package} is not installed; pip install -e '.[benchmarks]' brings it"

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import original
 from benchmarks.bench import Bench, LeftOut
-from benchmarks.checks import Check
+from benchmarks.checks import Check, Story
 from benchmarks.results import Result
 from benchmarks.timing import Marginal, Side, Timed, play
 from model_handlers.packs import Pack
@@ -96,14 +96,15 @@ def check_rows(check: Check, pack: Pack, ours: Rows, theirs: Rows) -> None:
             vectors = encoder.encode([text for text, _ in texts])  # [K, S]
             return decoder.cost(original.shifted(vectors, source, target), words)
 
-        stories = [
-            ([*(ids[word] for word in row["passage"].split()), 0], row["cost"]) for row in (ours[name], theirs[name])
-        ]
-        check.story(name, *stories, cost)
+        check.story(name, _story(ours[name], ids), _story(theirs[name], ids), cost)
 
 
 def _captions(row: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(match["caption"], match["similarity"]) for match in row["captions"]]
+
+
+def _story(row: Mapping[str, Any], ids: Mapping[str, int]) -> Story:
+    return [*(ids[word] for word in row["passage"].split()), 0], row["cost"]
 
 
 def end_to_end(bench: Bench) -> Iterator[Result]:
@@ -112,8 +113,7 @@ def end_to_end(bench: Bench) -> Iterator[Result]:
     Raises:
         LeftOut: there is no photo.
     """
-    photos, pack = bench.repeated(1) and bench.photos[: bench.scale.run[1]], bench.pocket_pack
-    told = photos[: bench.scale.told]
+    photos, told, pack = bench.different(bench.scale.run[1]), bench.different(bench.scale.told), bench.pocket_pack
     teller = original.Storyteller(pack, STYLE, DECODER, SETTINGS["captions-per-photo"], bench.scale.width)
     teller.captions.start()
     product = Timed(lambda: run_here(bench, photos), len(photos), lambda: run_here(bench, photos[: bench.scale.run[0]]))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks.bench import Bench, LeftOut
 from benchmarks.checks import Check
-from benchmarks.frameworks import Network, Task, load, there
+from benchmarks.frameworks import Network, Task, load, ray_cluster, there
 from benchmarks.limits import decode_seconds, network_flops
 from benchmarks.results import Result
 from benchmarks.timing import Marginal, Reckoned, Side, Timed, play
@@ -69,13 +69,16 @@ def _features(bench: Bench, pack: Pack, stage: str, sizes: str, counts: tuple[in
         "forward": Timed(bare_loop(task, paths), many),
         "limit": Reckoned(lambda: decode_seconds(contents) / bench.threads + flops / bench.rate()),
     }
-    figures, check = play(sides, bench.rounds), Check()
+    with ray_cluster(bench.threads) as ray_start:
+        figures, check = play(sides, bench.rounds), Check()
     for name in frameworks:
         check.floats(f"features by {name}", runs["product"].output, runs[name].output)
     return Result(
         stage, sizes, "photo", figures,
         targets={"forward": 0.9} | dict.fromkeys(frameworks, 1.0),
-        amounts={"photos": many, "different files": len(set(paths)), "operations a photo": flops},
+        amounts={
+            "photos": many, "different files": len(set(paths)), "operations a photo": flops, "start of Ray": ray_start,
+        },
         starts={name: run.starts for name, run in runs.items()},
         check=check, left_out=missing,
         notes=[

@@ -107,6 +107,9 @@ def remarks(result: Result) -> list[str]:
     """Returns what is to be said of a stage beside its ratios."""
     said = [f"{side} was left out: {why}" for side, why in result.left_out.items()]
     said += [f"{side} takes {show(Spread.of(starts))} s to start" for side, starts in result.starts.items()]
+    said += [
+        f"{side} did too little to be told from its start" for side, one in result.figures.items() if min(one) <= 0
+    ]
     check = result.check
     if check.compared:
         said.append(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from benchmarks.checks import Check
-from benchmarks.results import Result, markdown
+from benchmarks.results import Result, markdown, remarks
 
 COSTS = {(5, 0): 7.0, (6, 0): 7.0009, (7, 0): 7.01}
 
@@ -62,6 +62,11 @@ def test_json_holds_rounds_and_what_follows_from_them() -> None:
     assert told["ratios"]["original"] == {"median": 3.0, "least": 2.0, "most": 4.0}
     assert told["check"] == asdict(result().check)
     assert told["left_out"] == {"daft": "not installed"}
+
+
+def test_a_run_too_short_to_tell_is_told() -> None:
+    short = Result("search", "tiny", "photo", {"product": [1.0, 1.0], "ray": [-0.5, 2.0]})
+    assert remarks(short) == ["ray did too little to be told from its start"]
 
 
 def test_the_table_says_what_was_reached_missed_and_left_out() -> None:

@@ -1,5 +1,6 @@
 """The command as people run it, at tiny sizes."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,37 @@ def test_pipeline_and_data_loader_see_the_same(random: Pack) -> None:
     check = Check()
     check.floats("features", ours, frameworks.by_data_loader(Task(random.location, 1, 2), paths))
     assert check.compared == 1 + 3 and not check.different
-    np.testing.assert_array_equal(ours[0], ours[2])
+    np.testing.assert_allclose(ours[0], ours[2], atol=1e-6)
+    assert np.abs(ours[0] - ours[1]).max() > 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ray", "ray_in_one_actor", "daft"])
+def test_frameworks_see_the_same(random: Pack, name: str) -> None:
+    installed, _ = frameworks.there()
+    if name not in installed:
+        pytest.skip(f"{name} is not installed")
+    paths, task = [str(path) for path in SAMPLES[:3]], Task(random.location, 1, 2)
+    with frameworks.ray_cluster(1):
+        found = installed[name](task, paths)  # [N, F]
+    check = Check()
+    check.floats("features", found, frameworks.by_data_loader(task, paths))
+    assert check.compared == 1 + 3 and not check.different
+
+
+def test_frameworks_that_see_something_else_are_told(
+    bench: Bench, random: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(task: Task, paths: list[str]) -> np.ndarray:
+        return np.ones((len(paths), TINY.sizes.feature), np.float32)  # [N, F]
+
+    monkeypatch.setattr(photos, "there", lambda: ({"blind": blind}, {"ray": "not installed"}))
+    monkeypatch.setattr(photos, "ray_cluster", lambda threads: contextlib.nullcontext(0.5))
+    result = next(photos.features(bench))
+    assert result.figures.keys() == {"product", "blind", "forward", "limit"}
+    assert result.starts.keys() == {"product", "blind"} and result.amounts["start of Ray"] == 0.5
+    assert len(result.check.different) == TINY.seen[1] and result.left_out == {"ray": "not installed"}
+    assert result.targets == {"forward": 0.9, "blind": 1.0}
 
 
 def test_large_photos(tmp_path: Path) -> None:
