@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -98,19 +99,25 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def measure(bench: Bench, names: Sequence[str]) -> tuple[list[Result], dict[str, str]]:
-    """Returns the results of stages, and why others did not run."""
+def measure(bench: Bench, names: Sequence[str]) -> tuple[list[Result], dict[str, str], bool]:
+    """Returns the results of stages, why others did not run, and whether one of them failed."""
     results: list[Result] = []
     left_out: dict[str, str] = {}
+    failed = False
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            results += STAGES[name](bench)
+            for result in STAGES[name](bench):
+                results.append(result)
         except LeftOut as reason:
             left_out[name] = str(reason)
+        except Exception as error:  # the stages before it took an hour
+            traceback.print_exc()
+            left_out[name] = f"it failed: {type(error).__name__}: {error}"
+            failed = True
     if bench.scale.name != "original":  # targets are told for the original's sizes
         results = [replace(result, targets={}, most_seconds=None) for result in results]
-    return results, left_out
+    return results, left_out, failed
 
 
 def main(argv: list[str]) -> int:
@@ -128,7 +135,7 @@ def main(argv: list[str]) -> int:
     photos = find_photos(options.photos)
     bench = Bench(scale, options.rounds, options.threads, options.work.absolute(), options.pack.absolute(), photos)
     facts = machine(options.threads)
-    results, left_out = measure(bench, chosen(options))
+    results, left_out, failed = measure(bench, chosen(options))
     facts["load after"] = round(os.getloadavg()[0], 2)
     report = markdown(facts, results, left_out)
     print(report)
@@ -138,7 +145,7 @@ def main(argv: list[str]) -> int:
         stages = [result.as_json() for result in results]
         told = {"format": 1, "machine": facts, "rounds": options.rounds, "scale": scale.name}
         options.json.write_text(json.dumps(told | {"stages": stages, "left_out": left_out}, indent=1) + "\n")
-    return DIFFERENT if any(result.check.different for result in results) else 0
+    return DIFFERENT if failed or any(result.check.different for result in results) else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +96,35 @@ def test_all_wrong_options_are_told_at_once(work: Path, capsys: pytest.CaptureFi
 def test_targets_are_told_at_the_originals_sizes_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result("x", "tiny", "photo", {"product": [1.0]}, {"limit": 1.0}, 5.0)
     monkeypatch.setitem(run.STAGES, "x", lambda bench: iter([result]))
-    ((told,), _) = run.measure(bench, ["x"])
+    ((told,), _, _) = run.measure(bench, ["x"])
     assert told.targets == {} and told.most_seconds is None
 
 
 def test_stage_that_cannot_run_is_left_out(bench: Bench) -> None:
     bench.photos = []
-    results, left_out = run.measure(bench, ["decode", "features", "end_to_end", "two_processes"])
-    assert results == [] and left_out.keys() == {"decode", "features", "end_to_end", "two_processes"}
+    results, left_out, failed = run.measure(bench, ["decode", "features", "end_to_end", "two_processes"])
+    assert results == [] and not failed and left_out.keys() == {"decode", "features", "end_to_end", "two_processes"}
     assert all("--photos" in why for why in left_out.values())
+
+
+def test_stage_that_fails_costs_no_other_its_figures(
+    work: Path, random: Pack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(bench: Bench) -> Iterator[Result]:
+        yield Result("first", "tiny", "photo", {"product": [1.0]})
+        raise RuntimeError("no luck")
+
+    monkeypatch.setitem(run.STAGES, "start", fail)
+    assert call(work, "--stages=start,retrieval") == run.DIFFERENT
+    printed = capsys.readouterr()
+    assert "| first (tiny) |" in printed.out and "| retrieval (tiny) |" in printed.out
+    assert "- start was left out: it failed: RuntimeError: no luck" in printed.out and "Traceback" in printed.err
 
 
 def test_missing_frameworks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frameworks, "find_spec", lambda package: package == "torch")
     found, missing = frameworks.there()
-    assert list(found) == ["data_loader"] and missing.keys() == {"ray", "daft"}
+    assert list(found) == ["data_loader"] and missing.keys() == {"ray", "ray_in_one_actor", "daft"}
     assert all(".[benchmarks]" in why for why in missing.values())
 
 
