@@ -39,6 +39,8 @@ SETTINGS = {
 }
 """Those of 2015, which a pack's own choices would override."""
 
+TWO_WORKERS = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+
 Rows = dict[str, dict[str, Any]]
 """By the photo's file name: its captions with similarities, passage and cost."""
 
@@ -138,9 +140,8 @@ def two_processes(bench: Bench) -> Iterator[Result]:
     cores = os.cpu_count() or 1
     if many <= few or cores < 2:
         raise LeftOut(f"it needs two cores and more than {few} photos; name a folder of JPEG files by --photos")
-    workers = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     sides: dict[str, Side] = {
-        "product": Marginal(partial(run_apart, bench, cores // 2, workers), few, many),
+        "product": Marginal(partial(run_apart, bench, cores // 2, TWO_WORKERS), few, many),
         "one_process_half_the_cores": Marginal(partial(run_apart, bench, cores // 2, []), few, many),
         "one_process_all_cores": Marginal(partial(run_apart, bench, cores, []), few, many),
     }

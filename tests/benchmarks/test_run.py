@@ -189,6 +189,35 @@ def test_end_to_end_equals_the_original(bench: Bench) -> None:
     assert result.amounts == {"product": 3, "original": 1}
 
 
+def test_processes_and_threads_are_shared_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[tuple[int, bool, int]] = []
+
+    def tell(bench: Bench, threads: int, options: list[str], count: int) -> jobs.Rows:
+        runs.append((threads, "--direct_num_workers=2" in options, count))
+        cost = 20.0 + (threads == 4)  # which only the one process of all threads is given
+        row = {"captions": [], "passage": "the sea .", "cost": cost}
+        return {photo.name: row for photo in bench.photos[:count]}
+
+    monkeypatch.setattr(jobs, "run_apart", tell)
+    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 4)
+    (result,) = jobs.two_processes(bench)
+    few, many = TINY.run
+    warm_up = [(2, True, few), (2, False, few), (4, False, few)]
+    assert runs == warm_up + [(2, True, few), (2, True, many), (2, False, few), (2, False, many)] + [
+        (4, False, few), (4, False, many),
+    ]  # fmt: skip
+    assert result.figures.keys() == {"product", "one_process_half_the_cores", "one_process_all_cores"}
+    assert len(result.check.different) == many
+
+
+@pytest.mark.slow
+def test_two_processes_tell_what_one_does(bench: Bench) -> None:
+    ours = jobs.run_apart(bench, 1, jobs.TWO_WORKERS, 2)
+    check = Check()
+    jobs.check_rows(check, bench.pocket_pack, ours, jobs.run_here(bench, SAMPLES[:2]))
+    assert check.compared == 1 + 2 * 3 and check.different == []
+
+
 def test_rows_that_differ_are_told(pocket: Pack) -> None:
     captions = [{"caption": text, "similarity": 0.5} for text in pocket.lines("captions.txt")[:2]]
     one: dict[str, Any] = {"captions": captions, "passage": "the sea .", "cost": 20.0}
@@ -196,13 +225,6 @@ def test_rows_that_differ_are_told(pocket: Pack) -> None:
     jobs.check_rows(check, pocket, {"a": one | {"passage": "the sun ."}}, {"a": one, "b": one})
     assert len(check.different) == 2
     assert check.different[0].startswith("photos without a story: ['b']") and "a: another text" in check.different[1]
-
-
-@pytest.mark.slow
-def test_two_processes(bench: Bench) -> None:
-    (result,) = jobs.two_processes(bench)
-    assert result.check.compared > 0 and result.check.different == []
-    assert result.figures.keys() == {"product", "one_process_half_the_cores", "one_process_all_cores"}
 
 
 @pytest.mark.slow
