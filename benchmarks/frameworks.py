@@ -74,7 +74,7 @@ class Network:
         return self.net(torch.from_numpy(pixels)).numpy()  # [N, F]
 
 
-class Photos(Dataset):  # type: ignore[type-arg]
+class Photos(Dataset):
     """Pixels of files."""
 
     def __init__(self, paths: Sequence[str], recipe: Recipe) -> None:

@@ -23,10 +23,10 @@ from pipelines import main_job
 from pipelines.show import newest_rows
 
 ROOT = Path(__file__).parents[1]
-STYLE, DECODER = "romance", "romance"
+STYLE, DECODER, CAPTIONS = "romance", "romance", 100
 SETTINGS = {
     "captions": "retrieved",
-    "captions-per-photo": 100,
+    "captions-per-photo": CAPTIONS,
     "shift": "mean",
     "style-strength": 1.0,
     "min-words": 0,
@@ -116,7 +116,7 @@ def end_to_end(bench: Bench) -> Iterator[Result]:
         LeftOut: there is no photo.
     """
     photos, told, pack = bench.different(bench.scale.run[1]), bench.different(bench.scale.told), bench.pocket_pack
-    teller = original.Storyteller(pack, STYLE, DECODER, SETTINGS["captions-per-photo"], bench.scale.width)
+    teller = original.Storyteller(pack, STYLE, DECODER, CAPTIONS, bench.scale.width)
     teller.captions.start()
     product = Timed(lambda: run_here(bench, photos), len(photos), lambda: run_here(bench, photos[: bench.scale.run[0]]))
     theirs = Timed(lambda: tell_each(teller, told), len(told), lambda: tell_each(teller, told[:1]))

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +53,9 @@ def searches(bench: Bench) -> Iterator[Result]:
     figures = play(
         {"product": product, "original": theirs, "limit": Reckoned(lambda: flops / bench.rate())}, bench.rounds
     )
+    check = check_searches(product.output, theirs.output, pack, contexts)
+    lengths = {len(one.words) for found in product.output for one in found}
+    check.equal("words of the hypotheses, by which operations are counted", lengths, {scale.steps})
     yield Result(
         "beam_search",
         scale.name,
@@ -59,7 +63,7 @@ def searches(bench: Bench) -> Iterator[Result]:
         figures,
         targets={"original": 2.5, "limit": 0.7},
         amounts={"product": scale.searched, "original": scale.original, "operations a photo": flops},
-        check=check_searches(product.output, theirs.output, pack, contexts),
+        check=check,
         notes=[f"beam width {scale.width}, stopped after {scale.steps} words"],
     )
 
@@ -74,7 +78,7 @@ def check_searches(
         assert best is not None
         context = contexts[place]  # [S]
         winner = (best.words, best.cost)
-        check.story(f"photo {place}", winner, original.best(sequences), lambda words, c=context: exact.cost(c, words))
+        check.story(f"photo {place}", winner, original.best(sequences), partial(exact.cost, context))
     return check
 
 

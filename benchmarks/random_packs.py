@@ -95,13 +95,13 @@ def ready_pack(work: Path, sizes: Sizes, base: Pack, captions: list[str]) -> Pac
 
 def _write(place: Path, sizes: Sizes) -> Pack:
     writer = PackWriter(str(place))
-    words = [[f"w{number}", number] for number in range(2, sizes.words)]
-    names = writer.add_json("words.json", words)
+    words = [f"w{number}" for number in range(2, sizes.words)]
+    names = writer.add_json("words.json", [[word, number] for number, word in enumerate(words, start=2)])
     writer.components.update(
         features=_features(writer, sizes),
         joint_embedding=_joint_embedding(writer, sizes) | {"vocabulary": names},
         captions=_captions(writer, sizes),
-        sentence_encoder=_sentence_encoder(writer, sizes, [word for word, _ in words]),
+        sentence_encoder=_sentence_encoder(writer, sizes, words),
         decoders={DECODER: _decoder(writer, sizes) | {"vocabulary": names}},
     )
     return writer.finish()

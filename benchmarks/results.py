@@ -1,6 +1,6 @@
 """What a stage measured, as JSON and as a Markdown table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class Result:
     figures: Figures
     targets: dict[str, float] = field(default_factory=dict)
     most_seconds: float | None = None
-    amounts: dict[str, float] = field(default_factory=dict)
+    amounts: Mapping[str, float] = field(default_factory=dict)
     starts: Figures = field(default_factory=dict)
     check: Check = field(default_factory=Check)
     left_out: dict[str, str] = field(default_factory=dict)
