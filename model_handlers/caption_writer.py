@@ -12,7 +12,9 @@ from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, chec
 from model_handlers.components import build_caption_writer
 from model_handlers.consensus import Consensus
 from model_handlers.handler import PackHandler, Placement
-from model_handlers.nets.search import FORBIDDEN, Hypothesis, beam_search
+from model_handlers.nets.beams import FORBIDDEN
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary

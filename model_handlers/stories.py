@@ -10,7 +10,8 @@ import torch
 from model_handlers.components import build_decoder, decoder_entry
 from model_handlers.handler import PackHandler, Placement, check_vectors
 from model_handlers.nets.detokeniser import detokenise
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis, rank_hypotheses
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
@@ -70,11 +71,11 @@ class Storyteller:
             beam_width: hypotheses of a context.
             rules: of the search; the defaults are the original's search.
             styles: each context's style alone `[N, S]`; only contrast needs it.
-            whole: go on where the winner is known; the original's search always does.
+            whole: go on where the winner is known, as the original's search does.
         """
         states = self._start(contexts)  # [N, H]
         if rules.neutral:
-            return beam_search(self.net.step, states, beam_width)
+            return beam_search(self.net.step, states, beam_width, whole=whole)
         marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
         style_states = None if styles is None else self._start(styles)  # [N, H]
         return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)

@@ -79,7 +79,7 @@ class Chain:
         return torch.tensor(rows).clamp(min=1e-30).log()  # [N, T, V]
 
     def step(self, words: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]), states
+        return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]).log(), states
 
 
 CHAIN_SHARES = {
