@@ -15,6 +15,7 @@ from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search
+from model_handlers.nets.steps import search_step
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary
@@ -45,7 +46,7 @@ class CaptionWriter:
             count: captions a photo; a search that found fewer gives all.
         """
         states = self.net.initial_state(photos.float())  # [N, H]
-        searches = beam_search(self.net.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
+        searches = beam_search(search_step(self.net), states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
         embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]

@@ -13,6 +13,7 @@ from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
+from model_handlers.nets.steps import search_step
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary
@@ -75,10 +76,10 @@ class Storyteller:
         """
         states = self._start(contexts)  # [N, H]
         if rules.neutral:
-            return beam_search(self.net.step, states, beam_width, whole=whole)
+            return beam_search(search_step(self.net), states, beam_width, whole=whole)
         marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
         style_states = None if styles is None else self._start(styles)  # [N, H]
-        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)
+        return ruled_search(search_step(self.net), states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
         return self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]

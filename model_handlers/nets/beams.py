@@ -15,10 +15,11 @@ from model_handlers.nets.front import Choice, Front, Hypothesis, appended, as_lo
 from model_handlers.nets.story_decoder import END, START, UNKNOWN
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Maps words before `[R]` and states `[R, H]` to logits of the next words `[R, V]` and new states `[R, H]`."""
+"""Maps words before `[R]` and states `[R, H]` to logits of the next words `[R, V]`, which the caller may overwrite, and
+new states `[R, H]`."""
 
 FORBIDDEN = 1e20
-ROWS = {"cpu": 320, "cuda": 8192}  # hypotheses that are moved on at once
+ROWS = {"cpu": 640, "cuda": 8192}  # hypotheses that are moved on at once
 LOOKS = {"cpu": 1, "cuda": 8}  # steps between two looks at which photos are done; a look waits for the GPU
 
 
@@ -173,7 +174,7 @@ class Beams:
     def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the probabilities that next words are ranked by, 0 where one is barred, and those that `costs` takes,
         both `[R, V]`."""
-        chances = logits.softmax(dim=1)  # [R, V]
+        chances = torch.softmax(logits, dim=1, out=logits)  # [R, V]
         if not self.allow_unknown:
             chances[:, UNKNOWN] = 0  # [R]
         return chances, chances

@@ -158,11 +158,11 @@ class RuledBeams(Beams):
         return logits, {"states": photo, "style_states": style}
 
     def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        chances = logits[: len(rows)].softmax(dim=1)  # [R, V]
+        torch.softmax(logits, dim=1, out=logits)  # [R, V], with contrast [2R, V]
+        chances, style = logits[: len(rows)], logits[len(rows) :]  # [R, V], [0 or R, V]
         self._bar(front, rows, chances)
         if self.style_states is None:
             return chances, chances
-        style = logits[len(rows) :].softmax(dim=1)  # [R, V]
         return contrasted(-chances.log(), style, self.rules.contrast).neg_().exp_(), chances
 
     def _bar(self, front: Front, rows: Tensor, chances: Tensor) -> None:
