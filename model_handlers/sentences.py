@@ -73,7 +73,7 @@ class SentenceEncoder:
 
     @torch.inference_mode()
     def encode(
-        self, texts: Sequence[str | bytes], normalise: bool = True, use_eos: bool = False, batch_size: int = 128
+        self, texts: Sequence[str | bytes], normalise: bool = True, use_eos: bool = False, batch_size: int = 512
     ) -> np.ndarray:
         """Returns sentence vectors `[N, S]` float32; each text, of one or more sentences, is one sequence.
 

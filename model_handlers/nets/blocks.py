@@ -14,14 +14,23 @@ def block_count(size: int) -> int:
 def block_maxima(values: Tensor) -> Tensor:
     """Returns the highest value of each block `[R, B]`, from values `[R, V]`.
 
-    A block's places lie B apart, so that whole runs of B values are compared with one another.
+    A block's places lie B apart, so that whole runs of B values are compared with one another; where rows lie beside
+    each other in memory, whole runs of B rows.
     """
-    count = block_count(values.shape[1])
-    runs = values.shape[1] // count
-    maxima = values[:, : runs * count].unflatten(1, (runs, count)).amax(dim=1)  # [R, B]
-    rest = values[:, runs * count :]  # [R, rest]
-    if rest.shape[1]:
-        head = maxima[:, : rest.shape[1]]  # [R, rest]
+    if values.T.is_contiguous():
+        return _maxima(values.T, 0).T  # [R, B]
+    return _maxima(values, 1)  # [R, B]
+
+
+def _maxima(values: Tensor, axis: int) -> Tensor:
+    """Returns the highest of each block of places along an axis: `[R, B]` from `[R, V]`, or `[B, R]` from `[V, R]`."""
+    size = values.shape[axis]
+    count = block_count(size)
+    runs = size // count
+    maxima = values.narrow(axis, 0, runs * count).unflatten(axis, (runs, count)).amax(dim=axis)  # [R, B] or [B, R]
+    rest = values.narrow(axis, runs * count, size - runs * count)  # [R, rest] or [rest, R]
+    if rest.numel():
+        head = maxima.narrow(axis, 0, rest.shape[axis])  # [R, rest] or [rest, R]
         torch.maximum(head, rest, out=head)
     return maxima
 

@@ -19,10 +19,13 @@ def test_blocks_by_hand() -> None:
 
 @pytest.mark.parametrize("size", [1, 5, 63, 64, 65, 127, 128, 1000, 4097, 20000])
 @pytest.mark.parametrize("count", [1, 3, 50])
-def test_the_highest_are_those_of_a_sort(size: int, count: int) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_highest_are_those_of_a_sort(size: int, count: int, beside: bool) -> None:
     values = torch.randn(4, size, generator=torch.Generator().manual_seed(size))  # [4, size]
     values[1] = values[1].round()  # many equals
     values[2, ::2] = -torch.inf
+    if beside:
+        values = values.T.contiguous().T  # [4, size], rows beside each other in memory
     count = min(count, size)
     found, places = highest(values, count)  # [4, count], [4, count]
     assert torch.equal(found, values.sort(dim=1, descending=True).values[:, :count])
