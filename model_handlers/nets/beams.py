@@ -4,8 +4,9 @@ Photos are searched side by side in lanes. One that is done leaves its lane to t
 always sees about as many rows; on a CPU these are the live hypotheses alone, on a GPU all slots, whose number is fixed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ class Beams:
     @torch.inference_mode()
     def run(self) -> list[list[Hypothesis]]:
         """Returns each photo's hypotheses, those that finished in the order in which they did."""
-        front = self._start(list(self._next(self._places)))
+        front = self._start(list(islice(self._waiting, self._places)))
         steps = 0
         while front.photos:
             look = steps % LOOKS[self.states.device.type] == 0 or max(front.lengths) >= self.max_words
@@ -67,10 +68,6 @@ class Beams:
                 front = self.advance(front)
                 steps += 1
         return [self._found[photo] for photo in range(len(self.states))]
-
-    def _next(self, count: int) -> Iterator[int]:
-        for _, photo in zip(range(count), self._waiting, strict=False):
-            yield photo
 
     def _start(self, photos: list[int]) -> Front:
         chosen = torch.tensor(photos, dtype=torch.long, device=self.states.device)  # [N]
@@ -117,7 +114,7 @@ class Beams:
         for lane, photo in enumerate(ended.photos):
             self._found[photo] = self.leave(ended, lane)
         kept = front.keep([lane for lane in range(len(front.photos)) if lane not in set(over)])
-        new = list(self._next(len(over)))
+        new = list(islice(self._waiting, len(over)))
         return kept.join(self._start(new)) if new else kept
 
     def leave(self, front: Front, lane: int) -> list[Hypothesis]:
