@@ -19,6 +19,7 @@ from pipelines.measures import Sums
 from pipelines.progress import Report
 from pipelines.sources import Task, count_photos, feature_photo
 from pipelines.workers import in_processes, run_watched
+from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.storage import write_whole
@@ -125,6 +126,7 @@ def _chunks(scratch: str) -> list[str]:
 
 def remove_scratch(run: Run) -> None:
     """Removes the files that the run needed only while it went."""
+    forget_chunks(run.scratch)
     filesystem, path = fsspec.core.url_to_fs(run.scratch)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)

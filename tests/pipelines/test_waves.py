@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.commits import Run
 from pipelines.waves import _chunks, cut_into_waves, read_report, remove_scratch, worker_threads, write_report
+from transforms.chunk_tables import open_chunks
 from transforms.records import Listing
 from transforms.sentences import Texts, write_chunk
 from transforms.write import FileRecord
@@ -66,6 +67,17 @@ def test_work_is_removed_and_nothing_else(tmp_path: Path, place: str) -> None:
     remove_scratch(run)
     filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night")
     assert [name.rpartition("/")[2] for name in filesystem.find(path)] == ["started.json"]
+
+
+def test_sentence_vectors_are_forgotten_with_the_work(tmp_path: Path) -> None:
+    """Else their disk space, and what the table takes, would stay until the process ends."""
+    run = Run(str(tmp_path), "night", "", {}, "", {}, 0.25)
+    uri = write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{run.scratch}/wave-00000-sentences-")
+    table = open_chunks((uri,))
+    assert open_chunks((uri,)) is table
+    remove_scratch(run)
+    with pytest.raises(FileNotFoundError):
+        open_chunks((uri,))
 
 
 @pytest.mark.parametrize(
