@@ -40,6 +40,13 @@ def test_the_page_is_fresh() -> None:
     assert main(["--check"]) == 0
 
 
+def test_what_the_page_says_in_short_is_what_its_tables_say() -> None:
+    rows = {row[0]: row[1:] for row in load().night_rows()}
+    assert "50 workers would take some three hours" in PAGE.read_text()
+    assert 2.5 < float(rows["**hours, 50 workers**"][0].strip("* h")) < 3.5
+    assert rows["what the time goes by"][0] == "cores", "the page says that cores are the limit"
+
+
 def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stale = tmp_path / "scale.md"
     stale.write_text(PAGE.read_text().replace("| always |", "| sometimes |", 1))
