@@ -7,7 +7,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.scale_points import ROOT, PointError, Results, Setting, find_photos, measure, points, warm_up
+from benchmarks.scale_points import (
+    ROOT,
+    PointError,
+    Results,
+    Setting,
+    find_photos,
+    measure,
+    points,
+    remove_left,
+    warm_up,
+)
 from benchmarks.scale_report import draw, report
 from model_handlers.pack_card import PackError
 from transforms.storage import absolute
@@ -82,6 +92,7 @@ def main(argv: list[str]) -> int:
 def tell(results: Results, setting: Setting, photos: list[int], captions: list[int], output: Path) -> None:
     """Measures the points that are still to be measured, and tells what each took."""
     missing = list(results.missing(points(photos, captions)))
+    remove_left(output)
     if any(point.against == "photos" for point in missing):
         warm_up(setting, output)
     for number, point in enumerate(missing, 1):

@@ -52,7 +52,7 @@ class Setting:
     """What all points are measured under.
 
     Attributes:
-        photos: a folder of them.
+        photos: a folder of them; None where no point needs one.
         pack: the model pack of the main job.
         beam_width: of the main job.
     """
@@ -116,6 +116,12 @@ def measure(point: Point, setting: Setting, output: Path) -> Result:
         return asdict(point) | _measure_run(point, setting, Path(folder), output)
 
 
+def remove_left(output: Path) -> None:
+    """Removes what points left that were killed."""
+    for folder in output.glob("point-*"):
+        shutil.rmtree(folder)
+
+
 def warm_up(setting: Setting, output: Path) -> None:
     """Runs the main job over one photo, so that the caption index is in the cache: it is made once a machine."""
     with tempfile.TemporaryDirectory(prefix="point-", dir=output) as folder:
@@ -171,14 +177,12 @@ class Results:
 
     def __init__(self, file: Path, facts: Result) -> None:
         self._file = file
-        self.facts = facts
-        self.points: list[Result] = []
-        if file.exists():
-            kept = json.loads(file.read_text())
-            changed = [name for name, value in facts.items() if kept["facts"].get(name) != value]
-            if changed:
-                raise PointError(f"{file} was measured with other {', '.join(changed)}; name another --output")
-            self.points = kept["points"]
+        kept = json.loads(file.read_text("utf-8")) if file.exists() else {"facts": {}, "points": []}
+        self.facts = facts | {name: value for name, value in kept["facts"].items() if value is not None}
+        self.points: list[Result] = kept["points"]
+        changed = [name for name, value in facts.items() if value not in (None, self.facts[name])]
+        if changed:
+            raise PointError(f"{file} was measured with other {', '.join(changed)}; name another --output")
 
     def missing(self, wanted: Sequence[Point]) -> Iterator[Point]:
         """Yields those of the points that are still to be measured."""
@@ -189,5 +193,5 @@ class Results:
         """Keeps what a point took."""
         self.points.append(result)
         temporary = self._file.with_suffix(".part")
-        temporary.write_text(json.dumps({"facts": self.facts, "points": self.points}, indent=1) + "\n")
+        temporary.write_text(json.dumps({"facts": self.facts, "points": self.points}, indent=1) + "\n", "utf-8")
         shutil.move(temporary, self._file)

@@ -20,6 +20,7 @@ from benchmarks.scale_points import (
     find_photos,
     link_photos,
     points,
+    remove_left,
 )
 from benchmarks.scale_report import MEMORY, SECONDS, draw, fit, number, report, rows, select
 
@@ -149,6 +150,23 @@ def test_results_are_kept_and_go_on(tmp_path: Path) -> None:
     ]
     with pytest.raises(PointError, match="measured with other cores, beam_width; name another --output"):
         Results(file, FACTS | {"beam_width": 50, "cores": 4})
+
+
+def test_captions_may_be_measured_before_there_are_photos(tmp_path: Path) -> None:
+    file = tmp_path / "scale.json"
+    for photos in (None, "/a", None, "/a"):
+        results = Results(file, FACTS | {"photos": photos})
+        results.add(result(SEARCH, 100, 1, 1, "captions"))
+    assert results.facts["photos"] == "/a" and len(results.points) == 4
+    with pytest.raises(PointError, match="other photos;"):
+        Results(file, FACTS | {"photos": "/b"})
+
+
+def test_killed_points_leave_nothing_for_long(tmp_path: Path) -> None:
+    for name in ("point-abc/pack", "logs"):
+        (tmp_path / name).mkdir(parents=True)
+    remove_left(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
 def test_too_few_photos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
