@@ -77,7 +77,8 @@ def open_chunks(uris: Sequence[str]) -> ChunkTable:
     """
     folder = posixpath.dirname(uris[0])
     with _LOCK:
-        table = _TABLES[folder] = _TABLES.pop(folder, None) or ChunkTable()
+        table = _TABLES.pop(folder) if folder in _TABLES else ChunkTable()
+        _TABLES[folder] = table
         while len(_TABLES) > FOLDERS:
             del _TABLES[next(iter(_TABLES))]
     table.add(uris)
