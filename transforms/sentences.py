@@ -149,7 +149,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
         shards: how many workers can encode at once.
         known: URIs of the chunks that earlier waves of this run wrote.
         table: vectors that are there already, such as those of the caption index.
-        hints: resource hints of the encoding.
+        hints: resource hints of the encoding, and of the steps that take its vectors.
         complete: the table, where there is one, holds every caption.
     """
 
@@ -163,7 +163,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
 
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
         if self.table is not None and self.complete:
-            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table))
+            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table)).with_resource_hints(**self.hints)
         inference = RunInference(MeasuredHandler(self.handler, "sentences")).with_resource_hints(**self.hints)
         chunks = (
             matched
@@ -175,6 +175,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             | "Cut into chunks" >> beam.FlatMap(cut_into_chunks)
             | "Keep texts" >> beam.Map(with_texts)
             | "Encode chunks" >> inference
-            | "Write chunks" >> beam.Map(write_chunk, self.prefix)
+            | "Write chunks" >> beam.Map(write_chunk, self.prefix).with_resource_hints(**self.hints)
         )
-        return matched | "Take means" >> beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks))
+        take = beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks)).with_resource_hints(**self.hints)
+        return matched | "Take means" >> take
