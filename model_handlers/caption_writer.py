@@ -17,6 +17,7 @@ from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
+from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 
 BEAM_WIDTH = 5  # at least; more captions widen the beam
@@ -44,7 +45,7 @@ class CaptionWriter:
             photos: joint embeddings `[N, J]` of unit length, in float64.
             count: captions a photo; a search that found fewer gives all.
         """
-        states = self.net.initial_state(photos.float())  # [N, H]
+        states = self.net.initial_state(photos.float()).float()  # [N, H]
         searches = beam_search(self.net.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
@@ -93,7 +94,7 @@ class CaptionWriter:
         rows = [torch.tensor(self.vocabulary.encode(text), device=photo.device) for text in texts]
         words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNWRITTEN)  # [K, T]
         written = words != UNWRITTEN  # [K, T]
-        logits = self.net(photo.float().expand(len(rows), -1), words)  # [K, T, V]
+        logits = self.net(photo.float().expand(len(rows), -1), words).float()  # [K, T, V]
         likely = logits.log_softmax(dim=2).gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [K, T]
         return (-(likely * written).sum(dim=1) / written.sum(dim=1)).tolist()
 
@@ -140,7 +141,8 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     def build(self, pack: Pack, device: torch.device) -> Captioner:
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
+        net = lowered(build_caption_writer(pack, device), self.placement.precision)
+        writer = CaptionWriter(net, vocabulary, embedder)
         return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:

@@ -16,6 +16,7 @@ from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack, open_once
+from model_handlers.precision import exactly
 from model_handlers.words import Vocabulary
 
 
@@ -134,7 +135,8 @@ class CaptionIndex:
             features: feature vectors `[N, F]` of any length.
             count: captions a photo; an index that holds fewer gives all.
         """
-        return self._rank(self.embedder.embed_photos(features), count, SPARE)
+        with exactly(features.device):
+            return self._rank(self.embedder.embed_photos(features), count, SPARE)
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""

@@ -3,6 +3,7 @@
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from model_handlers.memory import Limit, no_memory, ran_out_of_memory
 from model_handlers.packs import Pack, open_once
+from model_handlers.precision import PRECISIONS, computing
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +23,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class DeviceError(Exception):
-    """The device that was asked for is not on this machine."""
+    """The device that was asked for is not on this machine, or does not compute as was asked."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -35,6 +37,19 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises DeviceError where the device does not compute with that precision, or there is none of that name."""
+    if precision not in PRECISIONS:
+        raise DeviceError(f"precision {precision!r} is unknown; it can be {', '.join(PRECISIONS)}")
+    if precision == "tf32" and device.type != "cuda":
+        raise DeviceError(
+            "tf32 is arithmetic of CUDA devices, and the networks run on the CPU here; float32 and bfloat16 run there"
+        )
+    if precision != "float32" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        name = torch.cuda.get_device_name(device)
+        raise DeviceError(f"{name} computes neither in TF32 nor in bfloat16; float32 runs there")
 
 
 _MODELS: dict[tuple[Any, ...], Any] = {}
@@ -112,12 +127,14 @@ class Placement:
         digest: its digest; a pack that was replaced meanwhile is refused.
         device: `auto`, `cpu` or `cuda`.
         threads: torch threads of a process; None leaves torch's own choice, one a core.
+        precision: `float32`, `tf32` (CUDA alone) or `bfloat16`, see `computing`.
     """
 
     location: str
     digest: str
     device: str = "auto"
     threads: int | None = None
+    precision: str = "float32"
 
 
 class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Generic[Item, Result, Model]):
@@ -157,12 +174,19 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         where = self.placement
         if where.threads is not None:
             torch.set_num_threads(where.threads)
+        device = resolve_device(where.device)
+        check_precision(where.precision, device)
         try:
-            return self.build(open_once(where.location, where.digest), resolve_device(where.device))
+            with computing("float32", device):  # a caption index made here is one for all precisions
+                return self.build(open_once(where.location, where.digest), device)
         except (RuntimeError, MemoryError, OSError) as error:
             if not ran_out_of_memory(error):
                 raise
             raise no_memory(f"the model of {type(self).__name__}", error) from error
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Returns a context in which the model computes as its placement says."""
+        return computing(self.placement.precision, resolve_device(self.placement.device))
 
     def run_inference(
         self,
@@ -174,7 +198,8 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         loaded = model.get()
 
         def infer(items: Sequence[Item]) -> Sequence[Result | Exception]:
-            return self.infer(items, loaded)
+            with self.computing():
+                return self.infer(items, loaded)
 
         return infer_each(infer, batch, model.limit)
 

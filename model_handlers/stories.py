@@ -15,6 +15,7 @@ from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypoth
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
+from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 
 SENTENCE_ENDS = (".", "!", "?")
@@ -81,7 +82,7 @@ class Storyteller:
         return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
-        return self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
+        return self.net.initial_state(torch.as_tensor(contexts).to(self.device)).float()  # [N, H]
 
 
 class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
@@ -119,7 +120,8 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     def build(self, pack: Pack, device: torch.device) -> Storyteller:
         entry = decoder_entry(pack, self.decoder)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
+        net = lowered(build_decoder(pack, self.decoder, device), self.placement.precision)
+        return Storyteller(net, vocabulary, device)
 
     def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
         return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
@@ -132,7 +134,8 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
             ValueError: the element is wrong.
         """
         model = self.load_model().get()
-        (hypotheses,) = self._search([vector], model, whole=True)
+        with self.computing():
+            (hypotheses,) = self._search([vector], model, whole=True)
         return [
             (self._passage(one, model), one.cost if one.score is None else one.score)
             for one in rank_hypotheses(hypotheses)

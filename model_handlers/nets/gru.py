@@ -33,7 +33,8 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
 
 
 def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor) -> Tensor:
-    """Returns the state after each sequence's own last word, `[N, H]`; what lies beyond a length changes nothing.
+    """Returns the state after each sequence's own last word, `[N, H]`, in the type of the words, whatever the products
+    were; what lies beyond a length changes nothing.
 
     Args:
         gru: the recurrent layer: one layer, one direction, batch first.
@@ -41,7 +42,7 @@ def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor
         lengths: words of each sequence `[N]`, at least 1.
     """
     states, _ = gru(words)  # [N, T, H]
-    return states[torch.arange(len(words), device=words.device), lengths - 1]  # [N, H]
+    return states[torch.arange(len(words), device=words.device), lengths - 1].to(words.dtype)  # [N, H]
 
 
 def reverse_sequences(words: Tensor, lengths: Tensor) -> Tensor:

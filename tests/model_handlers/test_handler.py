@@ -14,7 +14,15 @@ from apache_beam.testing.util import assert_that, equal_to, is_empty
 from model_handlers import handler
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
-from model_handlers.handler import DeviceError, PackHandler, Placement, check_vectors, infer_each, resolve_device
+from model_handlers.handler import (
+    DeviceError,
+    PackHandler,
+    Placement,
+    check_precision,
+    check_vectors,
+    infer_each,
+    resolve_device,
+)
 from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack
@@ -88,6 +96,32 @@ def test_a_device_that_is_not_there_is_an_error(cuda: Callable[[bool], None]) ->
         resolve_device("cuda")
     with pytest.raises(DeviceError, match="'cuda:1' is unknown; it can be auto, cpu, cuda"):
         resolve_device("cuda:1")
+
+
+def test_a_precision_that_the_device_lacks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for precision, device in (("float32", cpu), ("bfloat16", cpu), ("float32", cuda)):
+        check_precision(precision, device)
+    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices, and the networks run on the CPU here"):
+        check_precision("tf32", cpu)
+    with pytest.raises(DeviceError, match="'int8' is unknown; it can be float32, tf32, bfloat16"):
+        check_precision("int8", cpu)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    for capability in ((8, 9), (7, 5)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        for precision in ("tf32", "bfloat16"):
+            if capability >= (8, 0):
+                check_precision(precision, cuda)
+            else:
+                with pytest.raises(DeviceError, match="Tesla T4 computes neither in TF32 nor in bfloat16"):
+                    check_precision(precision, cuda)
+
+
+def test_no_model_is_loaded_where_it_could_not_compute_as_asked(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    doubler = Doubler(place(tiny_pack(), precision="tf32"))
+    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices"):
+        doubler.run_inference([1], doubler.load_model())
+    assert BUILT == []
 
 
 @pytest.mark.parametrize(
