@@ -1,7 +1,7 @@
 """The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from model_handlers.consensus import Consensus
 from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
@@ -36,6 +37,10 @@ class CaptionWriter:
     net: StoryDecoder
     vocabulary: Vocabulary
     embedder: CaptionEmbedder
+    step: GraphedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step = GraphedStep(self.net.step, self.embedder.device)
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int) -> list[Matches]:
@@ -46,7 +51,8 @@ class CaptionWriter:
             count: captions a photo; a search that found fewer gives all.
         """
         states = self.net.initial_state(photos.float()).float()  # [N, H]
-        searches = beam_search(self.net.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
+        with self.step.alone():
+            searches = beam_search(self.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
         embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]

@@ -1,7 +1,7 @@
 """The GPU handler that decodes shifted sentence vectors into stories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from model_handlers.components import build_decoder, decoder_entry
 from model_handlers.handler import PackHandler, Placement, check_vectors
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
 from model_handlers.nets.story_decoder import StoryDecoder
@@ -55,6 +56,10 @@ class Storyteller:
     net: StoryDecoder
     vocabulary: Vocabulary
     device: torch.device
+    step: GraphedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step = GraphedStep(self.net.step, self.device)
 
     @torch.inference_mode()
     def search(
@@ -75,11 +80,12 @@ class Storyteller:
             whole: go on where the winner is known, as the original's search does.
         """
         states = self._start(contexts)  # [N, H]
-        if rules.neutral:
-            return beam_search(self.net.step, states, beam_width, whole=whole)
-        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
         style_states = None if styles is None else self._start(styles)  # [N, H]
-        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)
+        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
+        with self.step.alone():
+            if rules.neutral:
+                return beam_search(self.step, states, beam_width, whole=whole)
+            return ruled_search(self.step, states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
         return self.net.initial_state(torch.as_tensor(contexts).to(self.device)).float()  # [N, H]
