@@ -11,7 +11,7 @@ import torch
 from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
 from model_handlers.components import build_caption_writer
 from model_handlers.consensus import Consensus
-from model_handlers.handler import PackHandler, Placement
+from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.graphs import GraphedStep
@@ -55,10 +55,10 @@ class CaptionWriter:
             searches = beam_search(self.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
-        embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]
+        embeddings = torch.from_numpy(self.embedder.embed(list(places))).double()  # [U, J]
         written = []
-        for row, photo in zip(texts, photos, strict=True):
-            similarities = embeddings[[places[text] for text in row]] @ photo  # [K]
+        for row, photo, near in zip(texts, photos, photos.cpu(), strict=True):
+            similarities = embeddings[[places[text] for text in row]] @ near  # [K]
             written.append(self.rank(photo, zip(row, similarities.tolist(), strict=True), count))
         return written
 
@@ -97,8 +97,9 @@ class CaptionWriter:
         """Returns the cost a word of each caption, its end counted; a photo's are computed apart from other photos'."""
         if not texts:
             return []
-        rows = [torch.tensor(self.vocabulary.encode(text), device=photo.device) for text in texts]
-        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNWRITTEN)  # [K, T]
+        rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
+        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNWRITTEN)  # [K, T]
+        words = on_device(padded, photo.device)  # [K, T]
         written = words != UNWRITTEN  # [K, T]
         logits = self.net(photo.float().expand(len(rows), -1), words).float()  # [K, T, V]
         likely = logits.log_softmax(dim=2).gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [K, T]

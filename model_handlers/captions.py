@@ -10,7 +10,7 @@ import torch
 
 from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
-from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
+from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors, on_device
 from model_handlers.memory import Limit
 from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
@@ -64,9 +64,9 @@ class CaptionEmbedder:
         return embeddings
 
     def _embed_batch(self, ids: Sequence[list[int]]) -> np.ndarray:
-        lengths = torch.tensor([len(words) for words in ids], device=self.device)  # [N]
+        lengths = on_device(torch.tensor([len(words) for words in ids]), self.device)  # [N]
         rows = [torch.tensor(words) for words in ids]
-        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
+        words = on_device(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), self.device)  # [N, T]
         return self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
 
     @torch.inference_mode()
@@ -204,7 +204,7 @@ def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> to
     for feature in features:
         if not feature.any():
             raise ValueError("the feature vector is all zeros and has no direction")
-    return features.to(embedder.device)  # [N, F]
+    return on_device(features, embedder.device)  # [N, F]
 
 
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):

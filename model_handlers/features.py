@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from model_handlers.components import build_features
-from model_handlers.handler import PackHandler
+from model_handlers.handler import PackHandler, on_device
 from model_handlers.packs import Pack
 
 
@@ -29,7 +29,7 @@ class FeatureHandler(PackHandler[np.ndarray, np.ndarray, Backbone]):
 
     @torch.inference_mode()
     def infer(self, batch: Sequence[np.ndarray], model: Backbone) -> list[np.ndarray]:
-        pixels = torch.from_numpy(np.stack(batch)).to(model.device)  # [N, 3, 224, 224]
+        pixels = on_device(np.stack(batch), model.device)  # [N, 3, 224, 224]
         features = model.net(pixels).float().cpu().numpy()  # [N, F]
         if features.shape != (len(batch), model.width):
             raise ValueError(f"the network gave features of shape {features.shape}, the card says {model.width} wide")

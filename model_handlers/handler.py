@@ -224,3 +224,11 @@ def check_vectors(batch: Sequence[np.ndarray], width: int, what: str) -> torch.T
         if not np.isfinite(vector).all():
             raise ValueError(f"the {what} holds values that are not finite numbers")
     return torch.from_numpy(np.stack(batch).astype(np.float32, copy=False))  # [N, width]
+def on_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Returns the values as a tensor on the device; a GPU fetches them from pinned memory while the host goes on."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+

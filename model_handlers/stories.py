@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from model_handlers.components import build_decoder, decoder_entry
-from model_handlers.handler import PackHandler, Placement, check_vectors
+from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.graphs import GraphedStep
@@ -88,7 +88,7 @@ class Storyteller:
             return ruled_search(self.step, states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
-        return self.net.initial_state(torch.as_tensor(contexts).to(self.device)).float()  # [N, H]
+        return self.net.initial_state(on_device(contexts, self.device)).float()  # [N, H]
 
 
 class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):

@@ -22,6 +22,7 @@ from model_handlers.handler import (
     check_vectors,
     infer_each,
     resolve_device,
+    on_device,
 )
 from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
@@ -386,3 +387,24 @@ def test_vectors_are_checked_and_stacked() -> None:
 def test_wrong_vectors_are_refused(vector: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_vectors([np.zeros(2), vector], 2, "feature vector")
+def test_values_come_to_the_device_as_they_are() -> None:
+    values = np.arange(6, dtype=np.int64).reshape(2, 3)
+    here = on_device(values, torch.device("cpu"))  # [2, 3]
+    assert here.dtype == torch.int64 and here.tolist() == values.tolist()
+    assert here.data_ptr() == values.ctypes.data  # nothing is copied on a processor
+    assert on_device(here, torch.device("cpu")) is here
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_values_come_to_a_gpu_without_waiting() -> None:
+    values, device = np.arange(6.0).reshape(2, 3), torch.device("cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = on_device(values, device)  # [2, 3]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert there.device.type == "cuda" and there.tolist() == values.tolist()
+    assert on_device(there, device) is there
+
+
