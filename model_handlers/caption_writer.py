@@ -145,6 +145,9 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     def variant(self) -> tuple[Any, ...]:
         return (self.retrieve,)
 
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count, self.written)
+
     def build(self, pack: Pack, device: torch.device) -> Captioner:
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])

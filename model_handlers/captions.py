@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -219,6 +220,9 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
     def __init__(self, placement: Placement, count: int, batch_size: int = 64) -> None:
         super().__init__(placement, batch_size)
         self.count = count
+
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
         return open_index(pack, CaptionEmbedder(pack, device))

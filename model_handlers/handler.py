@@ -5,13 +5,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from apache_beam.ml.inference.base import ModelHandler
 
-from model_handlers.memory import Limit, no_memory, ran_out_of_memory
+from model_handlers.memory import Limit, machine_stamp, no_memory, ran_out_of_memory
 from model_handlers.packs import Pack, open_once
 from model_handlers.precision import PRECISIONS, computing
 
@@ -60,14 +61,19 @@ _LOCK = threading.Lock()
 class LazyModel(Generic[Model]):
     """A model of this process, built when first asked for and kept by its key across pipelines.
 
+    Args:
+        key: of the model.
+        build: makes it.
+        appetite: what decides beside the model how much memory an item takes.
+
     Attributes:
         limit: of its batches, kept likewise.
     """
 
-    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model]) -> None:
+    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model], appetite: tuple[Any, ...] = ()) -> None:
         self._key = key
         self._build = build
-        self.limit = _LIMITS.setdefault(key, Limit(str(key[0])))
+        self.limit = _LIMITS.setdefault((key, appetite), Limit(str(key[0])))
 
     def get(self) -> Model:
         """Returns the model, after building it where no one has yet."""
@@ -166,9 +172,19 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """Returns what tells this handler's model from others of its class and pack."""
         return ()
 
+    def appetite(self) -> tuple[Any, ...]:
+        """Returns what decides beside the model how much memory an item takes."""
+        return ()
+
     def load_model(self) -> LazyModel[Model]:
         """Returns a handle on the model, which is built at the first batch."""
-        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open)
+        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open, self.appetite())
+
+    def _stamp(self) -> Path | None:
+        """Returns where this machine keeps the limit of batches."""
+        where = self.placement
+        facts = (type(self).__name__, where.digest, where.precision, *self.variant(), *self.appetite())
+        return machine_stamp(resolve_device(where.device), facts)
 
     def _open(self) -> Model:
         where = self.placement
@@ -196,6 +212,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
     ) -> list[Result | Exception]:
         """Returns one result an item, or the error in its place."""
         loaded = model.get()
+        model.limit.remember(self._stamp())
 
         def infer(items: Sequence[Item]) -> Sequence[Result | Exception]:
             with self.computing():
@@ -212,6 +229,14 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         return sum(item.nbytes if isinstance(item, np.ndarray) else len(str(item)) for item in batch)
 
 
+def on_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Returns the values as a tensor on the device; a GPU fetches them from pinned memory while the host goes on."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def check_vectors(batch: Sequence[np.ndarray], width: int, what: str) -> torch.Tensor:
     """Returns the batch as one float32 tensor `[N, width]`.
 
@@ -224,11 +249,3 @@ def check_vectors(batch: Sequence[np.ndarray], width: int, what: str) -> torch.T
         if not np.isfinite(vector).all():
             raise ValueError(f"the {what} holds values that are not finite numbers")
     return torch.from_numpy(np.stack(batch).astype(np.float32, copy=False))  # [N, width]
-def on_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Returns the values as a tensor on the device; a GPU fetches them from pinned memory while the host goes on."""
-    tensor = torch.as_tensor(values)
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-

@@ -123,6 +123,9 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     def variant(self) -> tuple[Any, ...]:
         return (self.decoder,)
 
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.beam_width, self.rules.contrast > 0)
+
     def build(self, pack: Pack, device: torch.device) -> Storyteller:
         entry = decoder_entry(pack, self.decoder)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])

@@ -1,6 +1,7 @@
 """What handlers share: lazy models, devices that are never guessed, and batches that heal."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -12,6 +13,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 
 from model_handlers import handler
+from model_handlers.cache import cache_folder
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import (
@@ -21,8 +23,8 @@ from model_handlers.handler import (
     check_precision,
     check_vectors,
     infer_each,
-    resolve_device,
     on_device,
+    resolve_device,
 )
 from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
@@ -337,6 +339,43 @@ def test_a_size_that_fits_is_remembered_in_the_process(
     assert other.load_model().limit.most is None
 
 
+def test_a_size_that_fits_is_remembered_on_a_machine(
+    tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here with the CPU in place of a GPU; another model, precision or beam has a memory of its own."""
+    facts: list[Sequence[Any]] = []
+
+    def stamp(device: torch.device, about: Sequence[Any]) -> Path:
+        facts.append(about)
+        return tmp_path / f"{len(set(map(str, facts)))}.json"
+
+    monkeypatch.setattr(handler, "machine_stamp", stamp)
+    monkeypatch.setattr(Hungry, "sizes", [])
+    pack = tiny_pack()
+    for _ in range(2):  # two processes
+        monkeypatch.setattr(handler, "_LIMITS", {})
+        hungry = Hungry(place(pack), 8)
+        hungry.run_inference(list(range(8)), hungry.load_model())
+    assert Hungry.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    for more in ({"precision": "bfloat16"}, {}):
+        for width in (3, 4):
+            story = StoryHandler(place(pack, **more), "sea", width)
+            story.run_inference([np.zeros(7, np.float32)], story.load_model())
+    assert len(set(map(str, facts))) == 5
+    assert facts[0] == ("Hungry", pack.digest, "float32") and facts[-1] == (
+        "StoryHandler", pack.digest, "float32", "sea", 4, False
+    )  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_size_that_fits_a_gpu_is_kept_in_its_machines_cache(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    hungry = Hungry(place(tiny_pack(), device="cuda"), 8)
+    hungry.run_inference(list(range(8)), hungry.load_model())
+    (stamp,) = (cache_folder() / "limits").iterdir()
+    assert '"most": 2' in stamp.read_text()
+
+
 def test_a_model_too_large_for_the_memory_ends_the_run(
     tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,23 +409,6 @@ def test_errors_that_are_no_items_fault_end_the_run(error: Exception) -> None:
     assert calls == [3]
 
 
-def test_vectors_are_checked_and_stacked() -> None:
-    vectors = check_vectors([np.array([1.0, 2.0]), np.array([3.0, 4.0])], 2, "feature vector")  # [2, 2]
-    assert vectors.dtype == torch.float32 and vectors.tolist() == [[1, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(
-    ("vector", "message"),
-    [
-        (np.zeros(3), r"the feature vector has shape \(3,\), the pack wants \(2,\)"),
-        (np.zeros((1, 2)), r"the feature vector has shape \(1, 2\)"),
-        (np.array([0.0, np.nan]), "values that are not finite"),
-        (np.array([np.inf, 0.0]), "values that are not finite"),
-    ],
-)
-def test_wrong_vectors_are_refused(vector: np.ndarray, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        check_vectors([np.zeros(2), vector], 2, "feature vector")
 def test_values_come_to_the_device_as_they_are() -> None:
     values = np.arange(6, dtype=np.int64).reshape(2, 3)
     here = on_device(values, torch.device("cpu"))  # [2, 3]
@@ -408,3 +430,20 @@ def test_values_come_to_a_gpu_without_waiting() -> None:
     assert on_device(there, device) is there
 
 
+def test_vectors_are_checked_and_stacked() -> None:
+    vectors = check_vectors([np.array([1.0, 2.0]), np.array([3.0, 4.0])], 2, "feature vector")  # [2, 2]
+    assert vectors.dtype == torch.float32 and vectors.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        (np.zeros(3), r"the feature vector has shape \(3,\), the pack wants \(2,\)"),
+        (np.zeros((1, 2)), r"the feature vector has shape \(1, 2\)"),
+        (np.array([0.0, np.nan]), "values that are not finite"),
+        (np.array([np.inf, 0.0]), "values that are not finite"),
+    ],
+)
+def test_wrong_vectors_are_refused(vector: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_vectors([np.zeros(2), vector], 2, "feature vector")
