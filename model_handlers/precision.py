@@ -13,28 +13,33 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def _switches() -> list[tuple[Any, str]]:
-    """Returns what decides the products of float32 numbers on CUDA: objects of torch, and which attribute of each."""
+def _switches(tf32: bool) -> list[tuple[Any, str, Any]]:
+    """Returns what decides products on CUDA: objects of torch, which attribute of each, and what it is to be.
+
+    Sums of float16 products are float32 sums: the caption index takes for granted how far its screening may be off.
+    """
     products: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
+    sums = (products, "allow_fp16_reduced_precision_reduction", False)
     if hasattr(products, "fp32_precision"):
-        return [(one, "fp32_precision") for one in (products, cudnn.conv, cudnn.rnn)]
-    return [(products, "allow_tf32"), (cudnn, "allow_tf32")]  # torch before 2.9
+        kind = "tf32" if tf32 else "ieee"
+        return [*((one, "fp32_precision", kind) for one in (products, cudnn.conv, cudnn.rnn)), sums]
+    return [(products, "allow_tf32", tf32), (cudnn, "allow_tf32", tf32), sums]  # torch before 2.9
 
 
 class _Products:
-    """The products of float32 numbers on CUDA. Torch has one setting for all threads, so that they wait here for those
-    that need another one; the last to leave puts back what was."""
+    """The products on CUDA. Torch has one setting for all threads, so that they wait here for those that need another
+    one; the last to leave puts back what was."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
         self._inside = 0
         self._tf32 = False
-        self._before: list[Any] = []
+        self._before: list[tuple[Any, str, Any]] = []
 
     @contextmanager
     def being(self, tf32: bool) -> Iterator[None]:
-        """Within it they are TF32 or exactly float32."""
+        """Within it those of float32 numbers are TF32 or exactly float32."""
         with self._change:
             self._change.wait_for(lambda: self._inside == 0 or self._tf32 == tf32)
             if self._inside == 0:
@@ -46,15 +51,16 @@ class _Products:
             with self._change:
                 self._inside -= 1
                 if self._inside == 0:
-                    for (owner, name), value in zip(_switches(), self._before, strict=True):
+                    for owner, name, value in self._before:
                         setattr(owner, name, value)
                     self._change.notify_all()
 
     def _set(self, tf32: bool) -> None:
         self._tf32 = tf32
-        self._before = [getattr(owner, name) for owner, name in _switches()]
-        for owner, name in _switches():
-            setattr(owner, name, tf32 if name == "allow_tf32" else "tf32" if tf32 else "ieee")
+        wanted = _switches(tf32)
+        self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+        for owner, name, value in wanted:
+            setattr(owner, name, value)
 
 
 _PRODUCTS = _Products()

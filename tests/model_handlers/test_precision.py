@@ -37,7 +37,7 @@ UNIT = {"embeddings": [slice(0, 4)], "sentences": [slice(0, 3), slice(3, 7)]}  #
 
 
 def switches() -> list[Any]:
-    return [getattr(owner, name) for owner, name in _switches()]
+    return [getattr(owner, name) for owner, name, _ in _switches(tf32=False)]
 
 
 def results(make: Make, batch: list[Any], where: Placement) -> list[Any]:
@@ -48,11 +48,10 @@ def results(make: Make, batch: list[Any], where: Placement) -> list[Any]:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.filterwarnings("error")
 def test_products_on_cuda_are_what_was_asked_and_afterwards_what_was(precision: str) -> None:
-    before = switches()
-    assert len(set(before)) > 1  # torch lets some be TF32
+    before, wanted = switches(), [value for _, _, value in _switches(precision == "tf32")]
+    assert wanted[-1] is False and len(set(map(str, wanted[:-1]))) == 1 and wanted != before
     with computing(precision, CPU), computing(precision, CPU):
-        inside = switches()
-    assert set(inside) == {"tf32" if precision == "tf32" else "ieee"} or set(inside) == {precision == "tf32"}
+        assert switches() == wanted
     assert switches() == before
     with pytest.raises(KeyError), computing(precision, CPU):
         raise KeyError
