@@ -17,7 +17,7 @@ from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack, open_once
-from model_handlers.precision import exactly
+from model_handlers.precision import computing, exactly
 from model_handlers.words import Vocabulary
 
 
@@ -103,7 +103,8 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
     try:
         return np.load(cached, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
-        embeddings = embedder.embed(captions)  # [K, J]
+        with computing("float32", embedder.device):  # one index for all precisions
+            embeddings = embedder.embed(captions)  # [K, J]
     put_into_cache(cached, partial(np.save, arr=embeddings))
     return embeddings
 

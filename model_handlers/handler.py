@@ -193,8 +193,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         device = resolve_device(where.device)
         check_precision(where.precision, device)
         try:
-            with computing("float32", device):  # a caption index made here is one for all precisions
-                return self.build(open_once(where.location, where.digest), device)
+            return self.build(open_once(where.location, where.digest), device)
         except (RuntimeError, MemoryError, OSError) as error:
             if not ran_out_of_memory(error):
                 raise

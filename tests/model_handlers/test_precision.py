@@ -153,7 +153,7 @@ def test_float32_on_a_gpu_is_the_processors_and_the_others_are_near(
     for precision in PRECISIONS:
         found = np.concatenate(results(make, batch, place(pack, device="cuda", precision=precision)), axis=None)
         drifts.append(np.linalg.norm(found - exact) / np.linalg.norm(exact))
-    assert drifts[0] < 1e-5 and max(drifts) < 0.05 and drifts[2] > drifts[0]
+    assert drifts[0] < 5e-5 and max(drifts) < 0.05 and drifts[2] > drifts[0]
 
 
 @pytest.mark.gpu
