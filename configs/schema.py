@@ -172,6 +172,11 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the networks run; cuda without a GPU is an error"
     )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="how exactly the networks compute: tf32 (CUDA alone) and bfloat16 are faster on a GPU, and change "
+        "some texts",
+    )
     accelerator: Text = Field(
         "type:nvidia-l4;count:1;install-nvidia-driver",
         description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote its semicolons)",

@@ -1,7 +1,7 @@
 """The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +12,15 @@ from torch.nn.utils.rnn import pad_sequence
 from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
 from model_handlers.components import build_caption_writer
 from model_handlers.consensus import Consensus
-from model_handlers.handler import PackHandler, Placement
+from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.steps import search_step
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
+from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 
 BEAM_WIDTH = 5  # at least; more captions widen the beam
@@ -42,6 +44,10 @@ class CaptionWriter:
     net: StoryDecoder
     vocabulary: Vocabulary
     embedder: CaptionEmbedder
+    step: GraphedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step = GraphedStep(self.net.step, self.embedder.device)
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int, costs: Costs | None = None) -> list[Matches]:
@@ -52,13 +58,15 @@ class CaptionWriter:
             count: captions a photo; a search that found fewer gives all.
             costs: as `rank` takes them.
         """
-        states = self.net.initial_state(photos.float())  # [N, H]
-        searches = beam_search(search_step(self.net), states, max(BEAM_WIDTH, count), MOST_WORDS)
+        states = self.net.initial_state(photos.float()).float()  # [N, H]
+        with self.step.alone():
+            step = search_step(self.net, self.step)
+            searches = beam_search(step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
-        embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]
+        embeddings = torch.from_numpy(self.embedder.embed(list(places))).double()  # [U, J]
         matches = []
-        for row, photo in zip(texts, photos, strict=True):
+        for row, photo in zip(texts, photos.cpu(), strict=True):
             similarities = embeddings[[places[text] for text in row]] @ photo  # [K]
             matches.append(Matches(zip(row, similarities.tolist(), strict=True)))
         return self.rank(photos, matches, count, costs=costs)
@@ -103,14 +111,17 @@ class CaptionWriter:
     def _costs(self, photos: torch.Tensor, texts: Sequence[str]) -> list[float]:
         """Returns the cost a word of each caption of its photo `[K, J]`, its end counted; captions of like lengths are
         computed together."""
-        rows = [torch.tensor(self.vocabulary.encode(text), device=photos.device) for text in texts]
+        rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
         order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
         costs = [0.0] * len(rows)
         for start in range(0, len(order), COSTED):
             places = order[start : start + COSTED]
-            words = pad_sequence([rows[place] for place in places], batch_first=True, padding_value=UNWRITTEN)  # [n, T]
+            padded = pad_sequence(
+                [rows[place] for place in places], batch_first=True, padding_value=UNWRITTEN
+            )  # [n, T]
+            words = on_device(padded, photos.device)  # [n, T]
             written = words != UNWRITTEN  # [n, T]
-            likely = self.net(photos[places], words).log_softmax(dim=2)  # [n, T, V]
+            likely = self.net(photos[places], words).float().log_softmax(dim=2)  # [n, T, V]
             said = likely.gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [n, T]
             means = -(said * written).sum(dim=1) / written.sum(dim=1)  # [n]
             for place, cost in zip(places, means.tolist(), strict=True):
@@ -175,10 +186,14 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     def variant(self) -> tuple[Any, ...]:
         return (self.retrieve,)
 
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count, self.written)
+
     def build(self, pack: Pack, device: torch.device) -> Captioner:
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
+        net = lowered(build_caption_writer(pack, device), self.placement.precision)
+        writer = CaptionWriter(net, vocabulary, embedder)
         return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:

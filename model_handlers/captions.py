@@ -4,18 +4,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
-from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
+from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors, on_device
 from model_handlers.memory import Limit
 from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack, open_once
+from model_handlers.precision import computing, exactly
 from model_handlers.words import Vocabulary
 
 
@@ -64,9 +66,9 @@ class CaptionEmbedder:
         return embeddings
 
     def _embed_batch(self, ids: Sequence[list[int]]) -> np.ndarray:
-        lengths = torch.tensor([len(words) for words in ids], device=self.device)  # [N]
+        lengths = on_device(torch.tensor([len(words) for words in ids]), self.device)  # [N]
         rows = [torch.tensor(words) for words in ids]
-        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
+        words = on_device(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), self.device)  # [N, T]
         return self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
 
     @torch.inference_mode()
@@ -102,7 +104,8 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
     try:
         return np.load(cached, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
-        embeddings = embedder.embed(captions)  # [K, J]
+        with computing("float32", embedder.device):  # one index for all precisions
+            embeddings = embedder.embed(captions)  # [K, J]
     put_into_cache(cached, partial(np.save, arr=embeddings))
     return embeddings
 
@@ -135,7 +138,8 @@ class CaptionIndex:
             features: feature vectors `[N, F]` of any length.
             count: captions a photo; an index that holds fewer gives all.
         """
-        return self._rank(self.embedder.embed_photos(features), count, SPARE)
+        with exactly(features.device):
+            return self._rank(self.embedder.embed_photos(features), count, SPARE)
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
@@ -214,7 +218,7 @@ def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> to
     for feature in features:
         if not feature.any():
             raise ValueError("the feature vector is all zeros and has no direction")
-    return features.to(embedder.device)  # [N, F]
+    return on_device(features, embedder.device)  # [N, F]
 
 
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
@@ -229,6 +233,9 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
     def __init__(self, placement: Placement, count: int, batch_size: int = 64) -> None:
         super().__init__(placement, batch_size)
         self.count = count
+
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
         return open_index(pack, CaptionEmbedder(pack, device))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from model_handlers.components import build_features
-from model_handlers.handler import PackHandler
+from model_handlers.handler import PackHandler, on_device
 from model_handlers.nets.folding import fold_batch_norms
 from model_handlers.packs import Pack
 
@@ -42,7 +42,7 @@ class FeatureHandler(PackHandler[np.ndarray, np.ndarray, Backbone]):
 
     @torch.inference_mode()
     def infer(self, batch: Sequence[np.ndarray], model: Backbone) -> list[np.ndarray]:
-        pixels = torch.from_numpy(np.stack(batch)).to(model.device)  # [N, 3, 224, 224]
+        pixels = on_device(np.stack(batch), model.device)  # [N, 3, 224, 224]
         parts = [pixels]
         if model.device.type == "cpu":
             parts = [part.contiguous(memory_format=torch.channels_last) for part in pixels.split(AT_ONCE)]

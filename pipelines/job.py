@@ -97,7 +97,7 @@ def make_parts(
 ) -> Parts:
     """Returns the steps for a run's settings, with real handlers."""
     config, choices, pack = settings.config, settings.choices, settings.pack
-    where = Placement(pack.location, pack.digest, config.device, threads)
+    where = Placement(pack.location, pack.digest, config.device, threads, config.precision)
     load = None
     if config.features is None:
         recipe = pack.component("features")["preprocessing"]

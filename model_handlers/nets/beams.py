@@ -81,6 +81,7 @@ class Beams:
         none = words.new_zeros(count, places)  # [N, B + 1]
         nothing = torch.zeros_like(none, dtype=torch.float32)  # [N, B + 1]
         return {
+            "lengths": words.new_zeros(count),  # [N]
             "live": words.new_ones(count),  # [N]
             "done": words.new_zeros(count),  # [N]
             "best": torch.full_like(nothing[:, 0], torch.inf),  # [N]
@@ -110,7 +111,7 @@ class Beams:
 
     def _replace(self, front: Front, over: list[int]) -> Front:
         """Returns the front after photos that are done have left their lanes to others that wait."""
-        ended = front.keep(over)
+        ended = front.keep(over).on_host()
         for lane, photo in enumerate(ended.photos):
             self._found[photo] = self.leave(ended, lane)
         kept = front.keep([lane for lane in range(len(front.photos)) if lane not in set(over)])
@@ -139,6 +140,7 @@ class Beams:
         lives = choice.scores.isfinite() & ~ends  # [N, B]
         order = lives.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices  # [N, B]
         lanes["live"] = lives.sum(dim=1)  # [N]
+        lanes["lengths"] = lanes["lengths"] + 1  # [N]
         choice = replace(choice, scores=choice.scores.masked_fill(~lives, torch.inf)).ordered(order)
         slots = self.follow(front, choice, costs.gather(1, order))
         slots |= {name: value[choice.rows] for name, value in states.items()}  # [N, B, ...]
@@ -155,13 +157,9 @@ class Beams:
         words = front.slots["words"].flatten(0, 1)  # [N * B, T]
         if words.shape[1] == 0:
             return torch.full((len(words),), START, device=words.device)  # [N * B]
-        lengths = self.lengths(front).repeat_interleave(self.width)  # [N * B]
+        lengths = front.lanes["lengths"].repeat_interleave(self.width)  # [N * B]
         last = words.gather(1, (lengths - 1).clamp(min=0)[:, None]).squeeze(1)  # [N * B]
         return last.masked_fill(lengths == 0, START)  # [N * B]
-
-    def lengths(self, front: Front) -> Tensor:
-        """Returns how many words each lane's hypotheses have `[N]`."""
-        return torch.tensor(front.lengths, device=self.states.device)  # [N]
 
     def move(self, front: Front, rows: Tensor, words: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns logits `[R, V]` of the next words and the new states by name, after the last `words` `[R]`."""
@@ -214,7 +212,7 @@ class Beams:
     def finish(self, front: Front, choice: Choice, costs: Tensor, ends: Tensor) -> dict[str, Tensor]:
         """Returns the lanes after those hypotheses that end `[N, B]` have finished."""
         lanes = dict(front.lanes)
-        lengths = self.lengths(front)[:, None]  # [N, 1]
+        lengths = lanes["lengths"][:, None]  # [N, 1]
         places = lanes["done"][:, None] + ends.cumsum(dim=1) - 1  # [N, B]
         places = places.masked_fill(~ends, self.width)  # [N, B]
         words = of_parents(front.slots["words"], choice.parents)  # [N, B, T]
@@ -232,4 +230,5 @@ class Beams:
     def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
         """Returns the slots of what lives on, without their states."""
         words = of_parents(front.slots["words"], choice.parents)  # [N, B, T]
-        return {"words": appended(words, front.lengths, choice.words), "scores": choice.scores}
+        longer = appended(words, front.lanes["lengths"], max(front.lengths), choice.words)  # [N, B, T + 1]
+        return {"words": longer, "scores": choice.scores}

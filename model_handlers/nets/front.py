@@ -30,12 +30,13 @@ class Front:
 
     Attributes:
         photos: each lane's photo, by number.
-        lengths: words of each lane's live hypotheses; all of a lane have as many.
+        lengths: words of each lane's live hypotheses; all of a lane have as many. The host counts them for itself,
+            since asking a GPU waits for it.
         slots: `[N, B, ...]`, of the live hypotheses, best first, and of nothing behind them: `words` `[N, B, T]`,
             `scores` (lower is better, infinite behind the live ones) and `states` `[N, B, H]`.
-        lanes: `[N, ...]`: `live` and `done`, how many hypotheses live and have finished; `best`, the lowest score of
-            those finished that count; `done_words` `[N, B + 1, T]`, `done_lengths`, `done_costs` and `done_scores`
-            `[N, B + 1]`, in the order in which they finished. The last place takes what is not kept.
+        lanes: `[N, ...]`: `lengths` once more; `live` and `done`, how many hypotheses live and have finished; `best`,
+            the lowest score of those finished that count; `done_words` `[N, B + 1, T]`, `done_lengths`, `done_costs`
+            and `done_scores` `[N, B + 1]`, in the order in which they finished. The last place takes what is not kept.
     """
 
     photos: list[int]
@@ -58,6 +59,11 @@ class Front:
             {name: value[chosen] for name, value in self.slots.items()},
             {name: value[chosen] for name, value in self.lanes.items()},
         )
+
+    def on_host(self) -> "Front":
+        """Returns the front in the host's memory, without states."""
+        slots = {name: value.cpu() for name, value in self.slots.items() if not name.endswith("states")}
+        return Front(self.photos, self.lengths, slots, {name: value.cpu() for name, value in self.lanes.items()})
 
     def join(self, other: "Front") -> "Front":
         """Returns the front of the lanes of both."""
@@ -103,12 +109,12 @@ def of_parents(values: Tensor, parents: Tensor) -> Tensor:
     return values[lanes, parents]
 
 
-def appended(values: Tensor, lengths: list[int], more: Tensor) -> Tensor:
-    """Returns `values` `[N, B, T]` with one `more` `[N, B]` behind the first `lengths` (N) of each lane, as long as the
-    longest wants."""
-    places = torch.tensor(lengths, device=values.device)[:, None, None]  # [N, 1, 1]
-    fitting = pad(values, (0, max(lengths) + 1 - values.shape[2]))  # [N, B, T]
-    return fitting.scatter(2, places.expand(*more.shape, 1), more[..., None])
+def appended(values: Tensor, lengths: Tensor, longest: int, more: Tensor) -> Tensor:
+    """Returns `values` `[N, B, T]` with one `more` `[N, B]` behind the first `lengths` `[N]` of each lane, which are
+    `longest` at most."""
+    places = lengths[:, None, None].expand(*more.shape, 1)  # [N, B, 1]
+    fitting = pad(values, (0, longest + 1 - values.shape[2]))  # [N, B, T]
+    return fitting.scatter(2, places, more[..., None])
 
 
 def finished(front: Front, lane: int, scored: bool = False) -> list[Hypothesis]:

@@ -33,17 +33,19 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
 
 
 def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor) -> Tensor:
-    """Returns the state after each sequence's own last word, `[N, H]`; what lies beyond a length changes nothing.
+    """Returns the state after each sequence's own last word, `[N, H]`, in the type of the words, whatever the products
+    were; what lies beyond a length changes nothing.
 
     Args:
         gru: the recurrent layer: one layer, one direction, batch first.
         words: word vectors `[N, T, W]`, padded at the end with any finite values.
         lengths: words of each sequence `[N]`, at least 1.
     """
-    if isinstance(gru, torch.nn.GRU) and words.device.type == "cpu" and torch.is_inference_mode_enabled():
+    exact = words.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if exact and isinstance(gru, torch.nn.GRU) and torch.is_inference_mode_enabled():
         return _last_state_on_cpu(gru, words, lengths)
     states, _ = gru(words)  # [N, T, H]
-    return states[torch.arange(len(words), device=words.device), lengths - 1]  # [N, H]
+    return states[torch.arange(len(words), device=words.device), lengths - 1].to(words.dtype)  # [N, H]
 
 
 def _last_state_on_cpu(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Tensor:

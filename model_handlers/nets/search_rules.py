@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -39,6 +40,12 @@ class SearchRules:
 NO_RULES = SearchRules()
 
 
+@lru_cache(maxsize=16)
+def _on_device(ids: frozenset[int], device: torch.device) -> Tensor:
+    """Returns ids `[n]`, made once: each copy to a GPU waits for it."""
+    return torch.tensor(sorted(ids), dtype=torch.long, device=device)  # [n]
+
+
 @dataclass(frozen=True)
 class Marks:
     """Ids of the words that end a sentence, and of the quotes that may follow them."""
@@ -48,7 +55,7 @@ class Marks:
 
     def whole(self, words: Tensor, before: Tensor) -> Tensor:
         """Returns where a sentence has ended `[R]` after the next `words` `[R]`, from where it had `before` `[R]`."""
-        ends, quotes = (torch.tensor(sorted(ids), device=words.device) for ids in (self.ends, self.quotes))
+        ends, quotes = (_on_device(ids, words.device) for ids in (self.ends, self.quotes))
         return torch.isin(words, ends) | (torch.isin(words, quotes) & before)  # [R]
 
 
@@ -168,7 +175,7 @@ class RuledBeams(Beams):
     def _bar(self, front: Front, rows: Tensor, chances: Tensor) -> None:
         """Takes away the probabilities `[R, V]` of words that the rules do not let come next."""
         rules, slots = self.rules, front.slots
-        lengths = self.lengths(front).repeat_interleave(self.width)[rows]  # [R]
+        lengths = front.lanes["lengths"].repeat_interleave(self.width)[rows]  # [R]
         chances[:, UNKNOWN] = 0  # [R]
         early = lengths < max(rules.min_words, 1)  # [R]
         if rules.min_words:
@@ -184,7 +191,7 @@ class RuledBeams(Beams):
     def costs(self, front: Front, choice: Choice, chances: Tensor) -> Tensor:
         if self.style_states is None:
             return choice.scores
-        lengths = self.lengths(front)[:, None, None].expand(*choice.parents.shape, 1)  # [N, B, 1]
+        lengths = front.lanes["lengths"][:, None, None].expand(*choice.parents.shape, 1)  # [N, B, 1]
         before = of_parents(front.slots["sums"], choice.parents).gather(2, lengths).squeeze(2)  # [N, B]
         return before - chances[choice.rows, choice.words].log()
 
@@ -194,13 +201,13 @@ class RuledBeams(Beams):
         for name in ("words", "sums"):
             before, best = as_long(lanes[f"last_{name}"], front.slots[name][:, :1])  # [N, 1, T], [N, 1, T]
             lanes[f"last_{name}"] = torch.where(lives[:, None, None], best, before)  # [N, 1, T]
-        lanes["last_length"] = torch.where(lives, self.lengths(front), lanes["last_length"])  # [N]
+        lanes["last_length"] = torch.where(lives, lanes["lengths"], lanes["last_length"])  # [N]
         return lanes
 
     def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
         slots = super().follow(front, choice, costs)
         sums = of_parents(front.slots["sums"], choice.parents)  # [N, B, T + 1]
-        slots["sums"] = appended(sums, [length + 1 for length in front.lengths], costs)  # [N, B, T + 2]
+        slots["sums"] = appended(sums, front.lanes["lengths"] + 1, max(front.lengths) + 1, costs)  # [N, B, T + 2]
         before = of_parents(front.slots["ended"], choice.parents)  # [N, B]
         slots["ended"] = self.marks.whole(choice.words, before)  # [N, B]
         return slots

@@ -36,6 +36,7 @@ class BufferedStep:
         return torch.addmm(net.logits.bias, seen, net.logits.weight.T, out=logits), states
 
 
-def search_step(net: StoryDecoder) -> Step:
-    """Returns the decoder's step for one search, on the device of the decoder; two searches at a time need two."""
-    return BufferedStep(net) if net.logits.weight.device.type == "cpu" else net.step
+def search_step(net: StoryDecoder, otherwise: Step) -> Step:
+    """Returns the decoder's step for one search: one with its own memory for float32 on a CPU, else the one given."""
+    weight = net.logits.weight  # [V, H or W]
+    return BufferedStep(net) if weight.device.type == "cpu" and weight.dtype == torch.float32 else otherwise

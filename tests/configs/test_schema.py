@@ -42,6 +42,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "style_strength": ("warm", "style_strength = 'warm'"),
     "max_dead_letter_ratio": (1.5, "max_dead_letter_ratio = 1.5"),
     "device": ("gpu", "'auto', 'cpu' or 'cuda'"),
+    "precision": ("int8", "'float32', 'tf32' or 'bfloat16'"),
     "decoding": ("loose", "'strict' or 'original'"),
     "output": ("", "output = ''"),
     "style": (None, "style = None"),

@@ -21,6 +21,7 @@ from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack, cache_folder
+from model_handlers.precision import computing
 
 CPU = torch.device("cpu")
 NOT_BLANK = ["a dog .", "two cats", "a dog .", "A dog .", "caf\u00e9"]
@@ -217,6 +218,16 @@ def test_the_index_is_made_at_first_use_and_kept(
     file.write_bytes(file.read_bytes()[:-4])  # a damaged index is made again
     np.testing.assert_array_equal(module.caption_embeddings(pack, embedder, NOT_BLANK), first)
     np.testing.assert_array_equal(np.load(file), first)
+
+
+def test_the_index_is_one_for_all_precisions(tiny_pack: Callable[..., Pack]) -> None:
+    pack = tiny_pack()
+    embedder = CaptionEmbedder(pack, CPU)
+    with computing("bfloat16", CPU):
+        low = embedder.embed(NOT_BLANK)  # [5, 4]
+        index = module.caption_embeddings(pack, embedder, NOT_BLANK)  # [5, 4]
+    np.testing.assert_array_equal(index, embedder.embed(NOT_BLANK))
+    assert not np.array_equal(index, low)
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Any, tiny_pack: Callable[..., Pack]) -> None:

@@ -1,5 +1,7 @@
 """Which networks made what was kept: hashes of files and settings that matter decide, not the pack's digest."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,16 @@ def test_what_changes_captions_alone(photo_pack: Pack) -> None:
 def test_decoding_changes_both(photo_pack: Pack) -> None:
     before, after = networks(photo_pack), networks(photo_pack, decoding="original")
     assert before.features != after.features and before.captions != after.captions
+
+
+def test_precision_changes_both_and_float32_is_as_before(photo_pack: Pack) -> None:
+    before, after = networks(photo_pack), networks(photo_pack, precision="bfloat16")
+    assert before.features != after.features and before.captions != after.captions
+    assert networks(photo_pack, precision="float32") == before
+    files, entry = photo_pack.card["files"], photo_pack.component("features")
+    facts = entry | {"weights": files[entry["weights"]]["sha256"]}
+    made = json.dumps({"format": 1, "decoding": "strict", "network": facts}, sort_keys=True)
+    assert before.features == hashlib.sha256(made.encode()).hexdigest()
 
 
 def test_what_is_not_kept(photo_pack: Pack, write_features: Any) -> None:

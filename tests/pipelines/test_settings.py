@@ -133,6 +133,24 @@ def test_a_remote_runs_device_is_not_looked_for_here(story_pack: Pack) -> None:
     assert resolve(config, remote=True).config.device == "cuda"
 
 
+def test_a_precision_that_the_device_lacks_is_told(story_pack: Pack) -> None:
+    where = {"pack": story_pack.location, "features": "gs://b/f.parquet", "precision": "tf32"}
+    for device, remote in (("cpu", False), ("cpu", True)):
+        with pytest.raises(ConfigError, match="--precision: tf32 is arithmetic of CUDA devices, and the networks run"):
+            resolve(check_config(where | {"device": device}), remote)
+    for device in ("auto", "cuda"):  # another machine's
+        assert resolve(check_config(where | {"device": device}), remote=True).config.precision == "tf32"
+
+
+def test_precisions_are_told_apart_and_float32_is_as_before() -> None:
+    digests = [
+        settings_digest(check_config({"precision": precision}), Choices(), "romance")
+        for precision in ("float32", "tf32", "bfloat16")
+    ]
+    assert len(set(digests)) == 3
+    assert digests[0] == "1f00b7d422f094e685efdd34bb1344c4624b0189b0d3779d53bffadff84cc742"
+
+
 def test_no_pack_and_no_decoder(story_pack: Pack, tmp_path: Path) -> None:
     (problem,) = problems(str(tmp_path))
     assert problem.startswith(f"--pack {tmp_path}: no model pack")

@@ -12,7 +12,7 @@ from model_handlers.nets.story_decoder import START, StoryDecoder
 def test_a_searchs_step_is_the_networks(deep: bool) -> None:
     torch.manual_seed(0)
     net = StoryDecoder(5, 3, 4, 70, deep)
-    step = search_step(net)
+    step = search_step(net, net.step)
     for count in (1, 6, 2):
         words, states = torch.randint(START, 70, (count,)), torch.randn(count, 4)  # [R], [R, 4]
         expected, moved = net.step(words, states)  # [R, 70], [R, 4]
@@ -26,7 +26,7 @@ def test_a_searchs_step_is_the_networks(deep: bool) -> None:
 def test_two_searches_share_no_memory() -> None:
     net = StoryDecoder(5, 3, 4, 7, False)
     words, states = torch.tensor([2, 3]), torch.randn(2, 4)  # [2], [2, 4]
-    first, _ = search_step(net)(words, states)  # [2, 7]
+    first, _ = search_step(net, net.step)(words, states)  # [2, 7]
     kept = first.clone()  # [2, 7]
-    search_step(net)(words, states + 1)
+    search_step(net, net.step)(words, states + 1)
     assert torch.equal(first, kept)
