@@ -101,7 +101,14 @@ def make_parts(
     load = None
     if config.features is None:
         recipe = pack.component("features")["preprocessing"]
-        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes, allowed=allowed(config))
+        load = LoadImages(
+            recipe,
+            config.decoding,
+            config.max_pixels,
+            config.max_bytes,
+            allowed=allowed(config),
+            preprocessing=config.preprocessing,
+        )
     told_by = {
         "decoder": settings.decoder,
         "pack": pack.name,

@@ -140,7 +140,14 @@ def _reason(code: int, seconds: float) -> PhotoError:
     return DecoderCrashed(f"decoding it ends the process that decodes ({how}), a fresh one too")
 
 
-def decoder_settings(recipe: Recipe, decoding: str, max_pixels: int, max_bytes: int, seconds: float = SECONDS) -> str:
+def decoder_settings(
+    recipe: Recipe,
+    decoding: str,
+    max_pixels: int,
+    max_bytes: int,
+    seconds: float = SECONDS,
+    preprocessing: str = "pack",
+) -> str:
     """Returns in one text how files become pixels.
 
     Args:
@@ -149,9 +156,10 @@ def decoder_settings(recipe: Recipe, decoding: str, max_pixels: int, max_bytes: 
         max_pixels: a photo of more is refused.
         max_bytes: of a file; it limits the memory of a process, and so does max_pixels.
         seconds: that one photo may take.
+        preprocessing: `pack`, or `fast` (see `decode_fast`), which takes decoding `strict` for granted.
     """
     names = {"recipe": recipe, "decoding": decoding, "max_pixels": max_pixels, "max_bytes": max_bytes}
-    return json.dumps({**names, "seconds": seconds}, sort_keys=True)
+    return json.dumps({**names, "seconds": seconds, "preprocessing": preprocessing}, sort_keys=True)
 
 
 @functools.cache

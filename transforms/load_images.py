@@ -179,6 +179,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         max_bytes: a file of more is a dead letter, unread.
         seconds: a photo that takes longer to decode is a dead letter.
         allowed: schemes and places; a photo of others is a dead letter.
+        preprocessing: `pack`, or `fast`: large JPEGs are decoded to fewer pixels, and the recipe starts from these.
     """
 
     recipe: Recipe
@@ -187,18 +188,24 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     max_bytes: int = DEFAULT_MAX_BYTES
     seconds: float = SECONDS
     allowed: Allowed = EVERYTHING
+    preprocessing: str = "pack"
 
     def __post_init__(self) -> None:
         problems = check_recipe(self.recipe)
         if self.decoding not in DECODERS:
             problems.append(f"decoding must be one of {', '.join(DECODERS)}, not {self.decoding!r}")
+        if self.preprocessing not in ("pack", "fast"):
+            problems.append(f"preprocessing must be 'pack' or 'fast', not {self.preprocessing!r}")
+        if (self.decoding, self.preprocessing) == ("original", "fast"):
+            problems.append("preprocessing 'fast' goes with decoding 'strict' alone")
         if problems:
             raise RecipeError("; ".join(problems))
 
     @property
     def settings(self) -> str:
         """Returns in one text how files become pixels."""
-        return decoder_settings(self.recipe, self.decoding, self.max_pixels, self.max_bytes, self.seconds)
+        limits = (self.max_pixels, self.max_bytes, self.seconds)
+        return decoder_settings(self.recipe, self.decoding, *limits, self.preprocessing)
 
     def expand(self, listings: PCollection[Listing]) -> Any:
         load = beam.FlatMap(load_batch, self.settings, self.max_bytes, self.allowed)
