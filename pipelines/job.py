@@ -95,7 +95,14 @@ class Target:
 def make_parts(
     settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
 ) -> Parts:
-    """Returns the steps for a run's settings, with real handlers."""
+    """Returns the steps for a run's settings, with real handlers.
+
+    Args:
+        settings: of the run.
+        hints: resource hints of the GPU steps.
+        threads: that the networks have in each process of the run, and processes that decode for it; None is all cores.
+        deadline: see Parts.
+    """
     config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, threads)
     load = None
@@ -108,6 +115,7 @@ def make_parts(
             config.max_bytes,
             allowed=allowed(config),
             preprocessing=config.preprocessing,
+            processes=threads,
         )
     told_by = {
         "decoder": settings.decoder,

@@ -76,6 +76,11 @@ def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -
     return _original(pixels, frame) if recipe["name"] == "original" else _resized(pixels, recipe, frame)
 
 
+def crop_side(recipe: Recipe) -> int:
+    """Returns how many pixels each side of the network's input has."""
+    return int(CROP if recipe["name"] == "original" else recipe["crop"])
+
+
 def least_side(recipe: Recipe) -> int:
     """Returns how many pixels the shorter side of a photo must keep where it is decoded to fewer (`fast`)."""
     return math.ceil(MARGIN * (SHORT_SIDE if recipe["name"] == "original" else recipe["resize"]))

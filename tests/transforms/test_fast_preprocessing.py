@@ -26,7 +26,7 @@ RECIPE: dict[str, Any] = {
 }
 ORIGINAL = {"name": "original"}
 LEAST = 80
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "whole chroma": {"subsampling": 0},
@@ -130,6 +130,14 @@ def test_small_photos_and_strips_are_as_ever(shape: tuple[int, int]) -> None:
     for recipe in (RECIPE, ORIGINAL):
         (told, full), (told_fast, fast) = both(data, recipe)
         assert told == told_fast and fast.tobytes() == full.tobytes()
+
+
+def test_a_photo_of_several_pictures_is_its_first() -> None:
+    stream, more = io.BytesIO(), Image.new("RGB", (900, 900))
+    Image.fromarray(scene(701, 523)).save(stream, "MPO", quality=95, save_all=True, append_images=[more])
+    (told, full), (told_fast, fast) = both(stream.getvalue())
+    assert told == told_fast == {"width": 701, "height": 523}
+    assert 0 < np.abs(fast - full).mean() < 0.6
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
