@@ -263,7 +263,9 @@ def _rgb(image: Any, deep: bool) -> np.ndarray:
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         image = ImageChops.invert(image)  # Pillow takes all for Adobe's, whose inks count downwards
     try:
-        return np.asarray(_on_white(image) if image.has_transparency_data else image.convert("RGB"))
+        if image.has_transparency_data:
+            return np.asarray(_on_white(image))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except ValueError as error:
         raise UnsupportedChannels(f"{image.mode} pixels cannot be converted to RGB: {error}") from error
 
