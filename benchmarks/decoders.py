@@ -50,8 +50,8 @@ def compare(name: str, photos: list[bytes]) -> None:
     before, decoders = children(), Decoders(settings)
     decoders.decode(photos[0])
     pixels, there = 0, -start
-    times = np.zeros((len(photos), 2))  # by the pack's own preprocessing, by `fast`
-    large = np.zeros(len(photos), bool)
+    times = np.zeros((len(photos), 2))  # [N, 2]: by the pack's own preprocessing, by `fast`
+    large = np.zeros(len(photos), bool)  # [N]
     for place, data in list(enumerate(photos)) * ROUNDS:
         begin = time.process_time()
         head, _ = answer(data, recipe, "strict", LIMITS[0])
