@@ -185,6 +185,11 @@ class RunConfig(BaseModel):
         "strict",
         description="how files become pixels: strict refuses damaged files, original does as the program of 2015 did",
     )
+    preprocessing: Literal["pack", "fast"] = Field(
+        "pack",
+        description="how pixels become what the feature network takes: pack as the model pack says; fast first decodes "
+        "large JPEGs to a half, a quarter or an eighth of their sides, which may change a story",
+    )
     max_pixels: int = Field(
         100_000_000, ge=1, description="a photo of more pixels is a dead letter, and never in memory"
     )
@@ -228,6 +233,12 @@ class RunConfig(BaseModel):
             return value
         quoted = "; YAML takes a clock time for a number unless it stands in quotes" if isinstance(value, int) else ""
         raise ValueError(f"is no time; write 5h, 90m, 30s, or a clock time such as 06:30{quoted}")
+
+    @model_validator(mode="after")
+    def _fast_is_strict(self) -> Self:
+        if (self.decoding, self.preprocessing) == ("original", "fast"):
+            raise ValueError("preprocessing = 'fast' reads fewer pixels than decoding = 'original' does; choose one")
+        return self
 
 
 Schema = TypeVar("Schema", bound=BaseModel)

@@ -95,13 +95,28 @@ class Target:
 def make_parts(
     settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
 ) -> Parts:
-    """Returns the steps for a run's settings, with real handlers."""
+    """Returns the steps for a run's settings, with real handlers.
+
+    Args:
+        settings: of the run.
+        hints: resource hints of the GPU steps.
+        threads: that the networks have in each process of the run, and processes that decode for it; None is all cores.
+        deadline: see Parts.
+    """
     config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, threads, config.precision)
     load = None
     if config.features is None:
         recipe = pack.component("features")["preprocessing"]
-        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes, allowed=allowed(config))
+        load = LoadImages(
+            recipe,
+            config.decoding,
+            config.max_pixels,
+            config.max_bytes,
+            allowed=allowed(config),
+            preprocessing=config.preprocessing,
+            processes=threads,
+        )
     told_by = {
         "decoder": settings.decoder,
         "pack": pack.name,

@@ -117,10 +117,19 @@ def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
         "written_captions": None if choices.captions == "retrieved" else choices.written_captions,
         "lyric": config.lyric,
         "decoder": decoder,
-        "decoding": None if config.features else config.decoding,
+        **({"decoding": None} if config.features else pixel_settings(config)),
         "precision": config.precision,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def pixel_settings(config: RunConfig) -> dict[str, str]:
+    """Returns the settings that decide what a photo's file becomes, for digests.
+
+    Preprocessing is there only where it is `fast`: runs of before there was a choice have made what `pack` makes.
+    """
+    chosen = {} if config.preprocessing == "pack" else {"preprocessing": config.preprocessing}
+    return {"decoding": config.decoding, **chosen}
 
 
 def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
