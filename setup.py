@@ -45,6 +45,10 @@ EXTRAS = {
         "s3fs>=2024.6",
         "playwright>=1.50,<2",  # drives Debian's chromium through the gallery's page
     ],
+    "benchmarks": [  # what `benchmarks.run` compares with; it tells what is missing
+        "ray[data]>=2.60,<3",
+        "daft>=0.7.26,<0.8",
+    ],
     "heif": ["pillow-heif>=1,<2"],
     "s3": ["s3fs>=2024.6"],
 }

@@ -1,0 +1,148 @@
+"""The stages before the captions: feature vectors of photos on disk, and decoding of large photos."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+from PIL import Image
+
+from benchmarks.bench import Bench, LeftOut
+from benchmarks.checks import Check
+from benchmarks.frameworks import Network, Task, load, ray_cluster, there
+from benchmarks.limits import decode_seconds, network_flops
+from benchmarks.results import Result
+from benchmarks.timing import Marginal, Reckoned, Side, Timed, play
+from model_handlers.features import FeatureHandler
+from model_handlers.nets.backbones import build_backbone
+from model_handlers.packs import Pack
+from pipelines.options import beam_options
+from transforms.decoders import Decoders
+from transforms.infer import RESULTS
+from transforms.load_images import LoadImages
+from transforms.preprocessing import CROP, Recipe
+from transforms.records import Listing, Photo
+from transforms.steps import ExtractFeatures
+
+BATCH = 32
+LARGE = 20  # photos decoded a round, at most
+_FOUND: list[tuple[Photo, np.ndarray]] = []  # what the pipeline's last step was handed: it runs in this process
+
+
+def keep(found: tuple[Photo, np.ndarray]) -> None:
+    """Keeps what the pipeline found."""
+    _FOUND.append(found)
+
+
+def by_pipeline(load_images: LoadImages, handler: FeatureHandler, paths: Sequence[str]) -> np.ndarray:
+    """Returns feature vectors `[N, F]` by the main job's steps, as its waves run them."""
+    _FOUND.clear()
+    listings = [Listing(path, Path(path).stat().st_size, str(place)) for place, path in enumerate(paths)]
+    with beam.Pipeline(options=beam_options([])) as root:
+        pixels = root | "Name photos" >> beam.Create(listings, reshuffle=False) | "Load images" >> load_images
+        found = pixels[RESULTS] | "Extract features" >> ExtractFeatures(handler)
+        _ = found[RESULTS] | "Keep features" >> beam.Map(keep)
+    by_place = {int(photo.version): feature for photo, feature in _FOUND}
+    return np.stack([by_place[place] for place in range(len(paths))])  # [N, F]
+
+
+def features(bench: Bench) -> Iterator[Result]:
+    """Yields the figures of feature vectors, of VGG-19 and of the pocket pack's network."""
+    yield _features(bench, bench.random, "features_vgg19", bench.scale.name, bench.scale.seen)
+    yield _features(bench, bench.pocket_pack, "features_pocket", "pocket pack", bench.scale.seen_pocket)
+
+
+def _features(bench: Bench, pack: Pack, stage: str, sizes: str, counts: tuple[int, int]) -> Result:
+    entry, few, many = pack.component("features"), *counts
+    recipe, paths = entry["preprocessing"], [str(path) for path in bench.repeated(many)]
+    handler = FeatureHandler(bench.place(pack), BATCH)
+    task, (frameworks, missing) = Task(pack.location, bench.threads, BATCH), there()
+    pipeline = partial(by_pipeline, LoadImages(recipe), handler)
+    flops = network_flops(lambda: build_backbone(entry["family"], entry), recipe.get("crop", CROP))
+    contents = [Path(path).read_bytes() for path in paths[:BATCH]]
+    runs: dict[str, Marginal] = {"product": Marginal(lambda count: pipeline(paths[:count]), few, many)}
+    for name, run in frameworks.items():
+        runs[name] = Marginal(lambda count, run=run: run(task, paths[:count]), few, many)  # type: ignore[misc]
+    sides: dict[str, Side] = {
+        **runs,
+        "forward": Timed(bare_loop(task, paths), many),
+        "limit": Reckoned(lambda: decode_seconds(contents) / bench.threads + flops / bench.rate()),
+    }
+    with ray_cluster(bench.threads) as ray_start:
+        figures, check = play(sides, bench.rounds), Check()
+    for name in frameworks:
+        check.floats(f"features by {name}", runs["product"].output, runs[name].output)
+    return Result(
+        stage, sizes, "photo", figures,
+        targets={"forward": 0.9} | dict.fromkeys(frameworks, 1.0),
+        amounts={
+            "photos": many, "different files": len(set(paths)), "operations a photo": flops, "start of Ray": ray_start,
+        },
+        starts={name: run.starts for name, run in runs.items()},
+        check=check, left_out=missing,
+        notes=[
+            "files to feature vectors; forward is the network alone, over pixels that are ready, "
+            "limit is decoding and arithmetic on all threads"
+        ],
+    )  # fmt: skip
+
+
+def bare_loop(task: Task, paths: Sequence[str]) -> "partial[None]":
+    """Returns what runs the network over the photos' pixels, which are ready in batches."""
+    different = {path: load(path, task.recipe) for path in dict.fromkeys(paths)}
+    pixels = [different[path] for path in paths]
+    batches = [np.stack(pixels[first : first + task.batch]) for first in range(0, len(pixels), task.batch)]
+    return partial(_see, Network(task), batches)
+
+
+def _see(network: Network, batches: Sequence[np.ndarray]) -> None:
+    for batch in batches:
+        network(batch)
+
+
+def decode(bench: Bench) -> Iterator[Result]:
+    """Yields the figures of decoding large photos, by the process that decodes.
+
+    Raises:
+        LeftOut: there is no photo of so many pixels.
+    """
+    contents = large_photos(bench.photos, bench.scale.large)
+    if not contents:
+        raise LeftOut(f"no photo has {bench.scale.large:,} pixels; name a folder of such JPEG files by --photos")
+    recipe = bench.pocket_pack.component("features")["preprocessing"]
+    decoders = {name: Decoders(LoadImages(one).settings) for name, one in ways_to_prepare(recipe).items()}
+    sides: dict[str, Side] = {
+        name: Timed(partial(decode_each, one, contents), len(contents)) for name, one in decoders.items()
+    }
+    sides["limit"] = Reckoned(lambda: decode_seconds(contents))
+    figures = play(sides, bench.rounds)
+    for one in decoders.values():
+        one.close()
+    yield Result(
+        "decode", f"photos of {bench.scale.large:,} pixels and more", "photo", figures,
+        amounts={"photos": len(contents), "bytes": sum(map(len, contents))},
+        notes=["product is full decoding and the pocket pack's preprocessing, limit is Pillow's decoding alone"],
+    )  # fmt: skip
+
+
+def ways_to_prepare(recipe: Recipe) -> dict[str, Recipe]:
+    """Returns by side the ways from a file to the network's pixels; faster ones will stand beside full decoding."""
+    return {"product": recipe}
+
+
+def large_photos(paths: Sequence[Path], least: int) -> list[bytes]:
+    """Returns the first files that have at least so many pixels."""
+    found: list[bytes] = []
+    for path in paths:
+        with Image.open(path) as image:
+            if image.width * image.height >= least:
+                found.append(path.read_bytes())
+        if len(found) == LARGE:
+            break
+    return found
+
+
+def decode_each(decoders: Decoders, contents: Sequence[bytes]) -> list[np.ndarray]:
+    """Returns the pixels `[3, crop, crop]` of files, decoded one after the other."""
+    return [decoders.decode(data)[0] for data in contents]
