@@ -172,6 +172,11 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the networks run; cuda without a GPU is an error"
     )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="how exactly the networks compute: tf32 (CUDA alone) and bfloat16 are faster on a GPU, and change "
+        "some texts",
+    )
     accelerator: Text = Field(
         "type:nvidia-l4;count:1;install-nvidia-driver",
         description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote its semicolons)",
@@ -179,6 +184,11 @@ class RunConfig(BaseModel):
     decoding: Literal["strict", "original"] = Field(
         "strict",
         description="how files become pixels: strict refuses damaged files, original does as the program of 2015 did",
+    )
+    preprocessing: Literal["pack", "fast"] = Field(
+        "pack",
+        description="how pixels become what the feature network takes: pack as the model pack says; fast first decodes "
+        "large JPEGs to a half, a quarter or an eighth of their sides, which may change a story",
     )
     max_pixels: int = Field(
         100_000_000, ge=1, description="a photo of more pixels is a dead letter, and never in memory"
@@ -223,6 +233,12 @@ class RunConfig(BaseModel):
             return value
         quoted = "; YAML takes a clock time for a number unless it stands in quotes" if isinstance(value, int) else ""
         raise ValueError(f"is no time; write 5h, 90m, 30s, or a clock time such as 06:30{quoted}")
+
+    @model_validator(mode="after")
+    def _fast_is_strict(self) -> Self:
+        if (self.decoding, self.preprocessing) == ("original", "fast"):
+            raise ValueError("preprocessing = 'fast' reads fewer pixels than decoding = 'original' does; choose one")
+        return self
 
 
 Schema = TypeVar("Schema", bound=BaseModel)

@@ -1,20 +1,26 @@
 """The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
 from model_handlers.components import build_caption_writer
 from model_handlers.consensus import Consensus
-from model_handlers.handler import PackHandler, Placement
-from model_handlers.nets.search import FORBIDDEN, Hypothesis, beam_search
+from model_handlers.handler import PackHandler, Placement, on_device
+from model_handlers.nets.beams import FORBIDDEN
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.graphs import GraphedStep
+from model_handlers.nets.search import beam_search
+from model_handlers.nets.steps import search_step
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
+from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 
 BEAM_WIDTH = 5  # at least; more captions widen the beam
@@ -23,7 +29,12 @@ NEAREST = 12  # captions of the index, at least, that are ranked with the writte
 NEIGHBOURS = 60  # captions of the index that say what a photo's captions agree on
 UNWRITTEN = START  # in place of words behind the end
 FLUENCY = 0.15  # similarity that one nat a word costs a caption
+COSTED = 128  # captions whose costs are computed together
 AGREEMENT = 0.8  # similarity that full agreement with the neighbours is worth to a caption
+
+
+Costs = list[dict[str, float]]
+"""For each photo the cost a word, in nats, of captions."""
 
 
 @dataclass
@@ -33,73 +44,113 @@ class CaptionWriter:
     net: StoryDecoder
     vocabulary: Vocabulary
     embedder: CaptionEmbedder
+    step: GraphedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step = GraphedStep(self.net.step, self.embedder.device)
 
     @torch.inference_mode()
-    def write(self, photos: torch.Tensor, count: int) -> list[Matches]:
+    def write(self, photos: torch.Tensor, count: int, costs: Costs | None = None) -> list[Matches]:
         """Returns each photo's written captions, none twice, best first; see `rank`.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length, in float64.
             count: captions a photo; a search that found fewer gives all.
+            costs: as `rank` takes them.
         """
-        states = self.net.initial_state(photos.float())  # [N, H]
-        searches = beam_search(self.net.step, states, max(BEAM_WIDTH, count), MOST_WORDS)
+        states = self.net.initial_state(photos.float()).float()  # [N, H]
+        with self.step.alone():
+            step = search_step(self.net, self.step)
+            searches = beam_search(step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
-        embeddings = torch.from_numpy(self.embedder.embed(list(places))).to(photos)  # [U, J]
-        written = []
-        for row, photo in zip(texts, photos, strict=True):
+        embeddings = torch.from_numpy(self.embedder.embed(list(places))).double()  # [U, J]
+        matches = []
+        for row, photo in zip(texts, photos.cpu(), strict=True):
             similarities = embeddings[[places[text] for text in row]] @ photo  # [K]
-            written.append(self.rank(photo, zip(row, similarities.tolist(), strict=True), count))
-        return written
+            matches.append(Matches(zip(row, similarities.tolist(), strict=True)))
+        return self.rank(photos, matches, count, costs=costs)
 
     @torch.inference_mode()
     def rank(
         self,
-        photo: torch.Tensor,
-        matches: Iterable[tuple[str, float]],
+        photos: torch.Tensor,
+        matches: Sequence[Sequence[tuple[str, float]]],
         count: int,
-        agreement: Callable[[str], float] = lambda caption: 0.0,
-    ) -> Matches:
-        """Returns the `count` best matches, each caption once, the first of equals first.
+        agreements: Sequence[Callable[[str], float]] | None = None,
+        costs: Costs | None = None,
+    ) -> list[Matches]:
+        """Returns each photo's `count` best matches, each caption once, the first of equals first.
 
         Best is a high similarity, less a little for what the writer finds unlikely of this photo, and more for what
         other captions say too: similarity alone chooses odd sentences that happen to lie near, likelihood alone those
         that fit any photo.
 
         Args:
-            photo: its joint embedding `[J]` of unit length, in float64.
-            matches: captions with their similarities.
+            photos: joint embeddings `[N, J]` of unit length, in float64.
+            matches: each photo's captions with their similarities.
             count: matches wanted.
-            agreement: of a caption with those near to the photo, from 0 to 1.
+            agreements: for each photo, of a caption with those near to it, from 0 to 1; by default 0.
+            costs: each photo's captions whose cost a word is known; the others are added.
         """
-        similarities: dict[str, float] = {}
-        for caption, similarity in matches:
-            similarities.setdefault(caption, similarity)
-        costs = self._costs(photo, list(similarities))
-        worth = {
-            caption: similarity - FLUENCY * cost + AGREEMENT * agreement(caption)
-            for (caption, similarity), cost in zip(similarities.items(), costs, strict=True)
-        }
-        order = sorted(worth, key=lambda caption: -worth[caption])
-        return Matches((caption, similarities[caption]) for caption in order[:count])
+        costs = costs or [{} for _ in matches]
+        fresh = [
+            (photo, text)
+            for photo, (row, known) in enumerate(zip(matches, costs, strict=True))
+            for text in dict.fromkeys(text for text, _ in row)
+            if text not in known
+        ]
+        found = self._costs(photos.float()[[photo for photo, _ in fresh]], [text for _, text in fresh])
+        for (photo, text), cost in zip(fresh, found, strict=True):
+            costs[photo][text] = cost
+        return [
+            _best(row, costs[photo], count, agreements[photo] if agreements else None)
+            for photo, row in enumerate(matches)
+        ]
 
-    def _costs(self, photo: torch.Tensor, texts: Sequence[str]) -> list[float]:
-        """Returns the cost a word of each caption, its end counted; a photo's are computed apart from other photos'."""
-        if not texts:
-            return []
-        rows = [torch.tensor(self.vocabulary.encode(text), device=photo.device) for text in texts]
-        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNWRITTEN)  # [K, T]
-        written = words != UNWRITTEN  # [K, T]
-        logits = self.net(photo.float().expand(len(rows), -1), words)  # [K, T, V]
-        likely = logits.log_softmax(dim=2).gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [K, T]
-        return (-(likely * written).sum(dim=1) / written.sum(dim=1)).tolist()
+    def _costs(self, photos: torch.Tensor, texts: Sequence[str]) -> list[float]:
+        """Returns the cost a word of each caption of its photo `[K, J]`, its end counted; captions of like lengths are
+        computed together."""
+        rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
+        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+        costs = [0.0] * len(rows)
+        for start in range(0, len(order), COSTED):
+            places = order[start : start + COSTED]
+            padded = pad_sequence(
+                [rows[place] for place in places], batch_first=True, padding_value=UNWRITTEN
+            )  # [n, T]
+            words = on_device(padded, photos.device)  # [n, T]
+            written = words != UNWRITTEN  # [n, T]
+            likely = self.net(photos[places], words).float().log_softmax(dim=2)  # [n, T, V]
+            said = likely.gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [n, T]
+            means = -(said * written).sum(dim=1) / written.sum(dim=1)  # [n]
+            for place, cost in zip(places, means.tolist(), strict=True):
+                costs[place] = cost
+        return costs
 
     def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
         """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
         words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
         ended = [some[:-1] for some in words if some[-1] == END]
         return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
+
+
+def _best(
+    matches: Sequence[tuple[str, float]],
+    costs: Mapping[str, float],
+    count: int,
+    agreement: Callable[[str], float] | None,
+) -> Matches:
+    """Returns one photo's best matches; see `CaptionWriter.rank`."""
+    similarities: dict[str, float] = {}
+    for caption, similarity in matches:
+        similarities.setdefault(caption, similarity)
+    worth = {
+        caption: similarity - FLUENCY * costs[caption] + AGREEMENT * (agreement(caption) if agreement else 0.0)
+        for caption, similarity in similarities.items()
+    }
+    order = sorted(worth, key=lambda caption: -worth[caption])
+    return Matches((caption, similarities[caption]) for caption in order[:count])
 
 
 @dataclass
@@ -135,21 +186,26 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     def variant(self) -> tuple[Any, ...]:
         return (self.retrieve,)
 
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count, self.written)
+
     def build(self, pack: Pack, device: torch.device) -> Captioner:
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        writer = CaptionWriter(build_caption_writer(pack, device), vocabulary, embedder)
+        net = lowered(build_caption_writer(pack, device), self.placement.precision)
+        writer = CaptionWriter(net, vocabulary, embedder)
         return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
-        written = model.writer.write(photos, self.written)
-        merged = [Matches(own[: self.count]) for own in written]
+        costs: Costs = [{} for _ in batch]
+        merged = written = model.writer.write(photos, self.written, costs)
         if model.index:
             nearest = model.index.search(features, max(self.count, NEIGHBOURS))
-            for place, (photo, near, own) in enumerate(zip(photos, nearest, written, strict=True)):
-                agreement = model.consensus.among([caption for caption, _ in near[:NEIGHBOURS]])
-                candidates = [*near[: max(self.count, NEAREST)], *own]
-                merged[place] = model.writer.rank(photo, candidates, self.count, agreement)
+            agreements = [model.consensus.among([caption for caption, _ in near[:NEIGHBOURS]]) for near in nearest]
+            few = max(self.count, NEAREST)
+            candidates = [[*near[:few], *own] for near, own in zip(nearest, written, strict=True)]
+            merged = model.writer.rank(photos, candidates, self.count, agreements, costs)
+        merged = [Matches(matches[: self.count]) for matches in merged]
         return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]

@@ -4,17 +4,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
-from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors
+from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors, on_device
 from model_handlers.memory import Limit
+from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack, open_once
+from model_handlers.precision import computing, exactly
 from model_handlers.words import Vocabulary
 
 
@@ -25,9 +28,10 @@ class Matches(list[tuple[str, float]]):
     """
 
 
-SPARE = 16  # candidates beyond k that the float32 screening hands to the exact ranking, at first
-DOUBT = 1e-5  # more than the float32 product of two unit vectors is off
-BLOCK = 65536  # captions scored at once
+SPARE = 16  # candidates beyond k that the screening hands to the exact ranking, at first
+DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3}  # more than the product of two unit vectors is off
+BLOCK = 65536  # captions of which the best are kept at once
+TILE = 2048  # captions multiplied at once on a CPU: their vectors fit its cache
 
 
 class CaptionEmbedder:
@@ -62,9 +66,9 @@ class CaptionEmbedder:
         return embeddings
 
     def _embed_batch(self, ids: Sequence[list[int]]) -> np.ndarray:
-        lengths = torch.tensor([len(words) for words in ids], device=self.device)  # [N]
+        lengths = on_device(torch.tensor([len(words) for words in ids]), self.device)  # [N]
         rows = [torch.tensor(words) for words in ids]
-        words = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)  # [N, T]
+        words = on_device(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), self.device)  # [N, T]
         return self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
 
     @torch.inference_mode()
@@ -100,37 +104,50 @@ def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence
     try:
         return np.load(cached, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
-        embeddings = embedder.embed(captions)  # [K, J]
+        with computing("float32", embedder.device):  # one index for all precisions
+            embeddings = embedder.embed(captions)  # [K, J]
     put_into_cache(cached, partial(np.save, arr=embeddings))
     return embeddings
 
 
 @dataclass
 class CaptionIndex:
-    """Captions with their joint embeddings `[K, J]`, and the projection that puts photos beside them."""
+    """Captions with their joint embeddings `[K, J]`, and the projection that puts photos beside them.
+
+    Attributes:
+        captions: the texts.
+        embeddings: by which captions are ranked, `[K, J]`, in the host's memory.
+        embedder: of photos.
+        screen: the same embeddings on the device, in half precision where that is a GPU; they only tell which captions
+            are to be ranked.
+    """
 
     captions: list[str]
     embeddings: torch.Tensor
     embedder: CaptionEmbedder
+    screen: torch.Tensor
 
     @torch.inference_mode()
     def search(self, features: torch.Tensor, count: int) -> list[Matches]:
         """Returns each photo's `count` nearest captions, exactly ranked.
 
-        Float32 products screen the index; the survivors are ranked by float64 products, so that no batch shape
+        Fast products screen the index; the survivors are ranked by float64 products, so that neither batch nor device
         changes their order. Equal similarities keep the order of the index, however many there are.
 
         Args:
             features: feature vectors `[N, F]` of any length.
             count: captions a photo; an index that holds fewer gives all.
         """
-        return self._rank(self.embedder.embed_photos(features), count, SPARE)
+        with exactly(features.device):
+            return self._rank(self.embedder.embed_photos(features), count, SPARE)
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
         wanted = min(count + spare, len(self.captions))
-        places, least = self._screen(photos.float(), wanted)  # [N, k + spare], [N]
-        exact = torch.einsum("nkj,nj->nk", self.embeddings[places].double(), photos)  # [N, k + spare]
+        places, least = self._candidates(photos, wanted)  # [N, k + spare], [N]
+        exact = torch.stack(
+            [self.embeddings[row].double() @ photo for row, photo in zip(places, photos.cpu(), strict=True)]
+        )  # [N, k + spare]
         order = exact.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [N, k]
         best, scores = places.gather(1, order), exact.gather(1, order)  # [N, k], [N, k]
         matches = [
@@ -138,27 +155,28 @@ class CaptionIndex:
             for row, row_scores in zip(best.tolist(), scores.tolist(), strict=True)
         ]
         if wanted < len(self.captions):
-            for photo in (scores[:, -1] < least + DOUBT).nonzero().flatten().tolist():
+            sure = scores[:, -1] >= least + DOUBT[self.screen.dtype]  # [N]
+            for photo in (~sure).nonzero().flatten().tolist():
                 matches[photo] = self._rank(photos[photo : photo + 1], count, 8 * spare)[0]
         return matches
 
-    def _screen(self, photos: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the places `[N, count]`, rising, of the best captions by float32 products, and the least of these.
+    def _candidates(self, photos: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the places `[N, count]`, rising, of the best captions by fast products, and the least of these.
 
         Args:
             photos: joint embeddings `[N, J]`.
             count: captions kept; no other's product is above the least product `[N]` of those kept.
         """
-        scores = torch.empty(len(photos), 0, device=photos.device)  # [N, 0]
-        places = torch.empty(len(photos), 0, dtype=torch.long, device=photos.device)  # [N, 0]
-        for start in range(0, len(self.captions), BLOCK):
-            block = self.embeddings[start : start + BLOCK].to(photos.dtype)  # [block, J]
-            scores = torch.cat([scores, photos @ block.T], dim=1)  # [N, kept + block]
-            fresh = torch.arange(start, start + len(block), device=photos.device).expand(len(photos), -1)  # [N, block]
-            places = torch.cat([places, fresh], dim=1)  # [N, kept + block]
-            scores, kept = scores.topk(min(count, scores.shape[1]), dim=1)  # [N, count], [N, count]
-            places = places.gather(1, kept)  # [N, count]
-        return places.sort(dim=1).values, scores.amin(dim=1)  # [N, count], [N]
+        photos = photos.to(self.screen.dtype)  # [N, J]
+        scores, places = [], []
+        for start in range(0, len(self.screen), BLOCK):
+            products = products_of(photos, self.screen[start : start + BLOCK])  # [N, block]
+            found, at = highest(products, min(count, products.shape[1]))  # [N, count], [N, count]
+            scores.append(found)
+            places.append(at + start)
+        best, kept = torch.cat(scores, dim=1).topk(count, dim=1)  # [N, count], [N, count]
+        chosen = torch.cat(places, dim=1).gather(1, kept).sort(dim=1).values  # [N, count]
+        return chosen.cpu(), best[:, -1].double().cpu()
 
 
 def open_index(pack: Pack, embedder: CaptionEmbedder) -> CaptionIndex:
@@ -170,8 +188,24 @@ def open_index(pack: Pack, embedder: CaptionEmbedder) -> CaptionIndex:
     captions = caption_texts(pack)
     if not captions:
         raise PackError([f"{pack.location}: the caption bank is empty"])
-    embeddings = torch.from_numpy(caption_embeddings(pack, embedder, captions)).to(embedder.device)  # [K, J]
-    return CaptionIndex(captions, embeddings, embedder)
+    embeddings = torch.from_numpy(caption_embeddings(pack, embedder, captions))  # [K, J]
+    return CaptionIndex(captions, embeddings, embedder, screen_of(embeddings, embedder.device))
+
+
+def screen_of(embeddings: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Returns embeddings `[K, J]` on the device, in half precision on a GPU, else in float32 without a copy of such."""
+    return embeddings.to(device, torch.float32 if device.type == "cpu" else torch.float16)  # [K, J]
+
+
+def products_of(photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
+    """Returns the products `[N, K]` of joint embeddings `[N, J]` and `[K, J]`."""
+    if photos.device.type != "cpu":
+        return photos @ captions.T  # [N, K]
+    products = photos.new_empty(len(captions), len(photos))  # [K, N]; this way round it is twice as fast
+    for start in range(0, len(captions), TILE):
+        tile = slice(start, start + TILE)
+        torch.mm(captions[tile], photos.T, out=products[tile])  # [tile, N]
+    return products.T
 
 
 def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> torch.Tensor:
@@ -184,7 +218,7 @@ def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> to
     for feature in features:
         if not feature.any():
             raise ValueError("the feature vector is all zeros and has no direction")
-    return features.to(embedder.device)  # [N, F]
+    return on_device(features, embedder.device)  # [N, F]
 
 
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
@@ -199,6 +233,9 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
     def __init__(self, placement: Placement, count: int, batch_size: int = 64) -> None:
         super().__init__(placement, batch_size)
         self.count = count
+
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
         return open_index(pack, CaptionEmbedder(pack, device))

@@ -3,15 +3,18 @@
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from apache_beam.ml.inference.base import ModelHandler
 
-from model_handlers.memory import Limit, no_memory, ran_out_of_memory
+from model_handlers.memory import Limit, machine_stamp, no_memory, ran_out_of_memory
 from model_handlers.packs import Pack, open_once
+from model_handlers.precision import PRECISIONS, computing
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class DeviceError(Exception):
-    """The device that was asked for is not on this machine."""
+    """The device that was asked for is not on this machine, or does not compute as was asked."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,6 +40,19 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises DeviceError where the device does not compute with that precision, or there is none of that name."""
+    if precision not in PRECISIONS:
+        raise DeviceError(f"precision {precision!r} is unknown; it can be {', '.join(PRECISIONS)}")
+    if precision == "tf32" and device.type != "cuda":
+        raise DeviceError(
+            "tf32 is arithmetic of CUDA devices, and the networks run on the CPU here; float32 and bfloat16 run there"
+        )
+    if precision != "float32" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        name = torch.cuda.get_device_name(device)
+        raise DeviceError(f"{name} computes neither in TF32 nor in bfloat16; float32 runs there")
+
+
 _MODELS: dict[tuple[Any, ...], Any] = {}
 _LIMITS: dict[tuple[Any, ...], Limit] = {}
 _LOCK = threading.Lock()
@@ -45,14 +61,19 @@ _LOCK = threading.Lock()
 class LazyModel(Generic[Model]):
     """A model of this process, built when first asked for and kept by its key across pipelines.
 
+    Args:
+        key: of the model.
+        build: makes it.
+        appetite: what decides beside the model how much memory an item takes.
+
     Attributes:
         limit: of its batches, kept likewise.
     """
 
-    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model]) -> None:
+    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model], appetite: tuple[Any, ...] = ()) -> None:
         self._key = key
         self._build = build
-        self.limit = _LIMITS.setdefault(key, Limit(str(key[0])))
+        self.limit = _LIMITS.setdefault((key, appetite), Limit(str(key[0])))
 
     def get(self) -> Model:
         """Returns the model, after building it where no one has yet."""
@@ -112,12 +133,14 @@ class Placement:
         digest: its digest; a pack that was replaced meanwhile is refused.
         device: `auto`, `cpu` or `cuda`.
         threads: torch threads of a process; None leaves torch's own choice, one a core.
+        precision: `float32`, `tf32` (CUDA alone) or `bfloat16`, see `computing`.
     """
 
     location: str
     digest: str
     device: str = "auto"
     threads: int | None = None
+    precision: str = "float32"
 
 
 class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Generic[Item, Result, Model]):
@@ -149,20 +172,36 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """Returns what tells this handler's model from others of its class and pack."""
         return ()
 
+    def appetite(self) -> tuple[Any, ...]:
+        """Returns what decides beside the model how much memory an item takes."""
+        return ()
+
     def load_model(self) -> LazyModel[Model]:
         """Returns a handle on the model, which is built at the first batch."""
-        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open)
+        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open, self.appetite())
+
+    def _stamp(self) -> Path | None:
+        """Returns where this machine keeps the limit of batches."""
+        where = self.placement
+        facts = (type(self).__name__, where.digest, where.precision, *self.variant(), *self.appetite())
+        return machine_stamp(resolve_device(where.device), facts)
 
     def _open(self) -> Model:
         where = self.placement
         if where.threads is not None:
             torch.set_num_threads(where.threads)
+        device = resolve_device(where.device)
+        check_precision(where.precision, device)
         try:
-            return self.build(open_once(where.location, where.digest), resolve_device(where.device))
+            return self.build(open_once(where.location, where.digest), device)
         except (RuntimeError, MemoryError, OSError) as error:
             if not ran_out_of_memory(error):
                 raise
             raise no_memory(f"the model of {type(self).__name__}", error) from error
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Returns a context in which the model computes as its placement says."""
+        return computing(self.placement.precision, resolve_device(self.placement.device))
 
     def run_inference(
         self,
@@ -172,9 +211,11 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
     ) -> list[Result | Exception]:
         """Returns one result an item, or the error in its place."""
         loaded = model.get()
+        model.limit.remember(self._stamp())
 
         def infer(items: Sequence[Item]) -> Sequence[Result | Exception]:
-            return self.infer(items, loaded)
+            with self.computing():
+                return self.infer(items, loaded)
 
         return infer_each(infer, batch, model.limit)
 
@@ -185,6 +226,14 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
     def get_num_bytes(self, batch: Sequence[Item]) -> int:
         """Returns the batch's bytes, for Beam's counters."""
         return sum(item.nbytes if isinstance(item, np.ndarray) else len(str(item)) for item in batch)
+
+
+def on_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Returns the values as a tensor on the device; a GPU fetches them from pinned memory while the host goes on."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def check_vectors(batch: Sequence[np.ndarray], width: int, what: str) -> torch.Tensor:

@@ -2,12 +2,18 @@
 
 import errno
 import gc
+import hashlib
+import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+
+from model_handlers.cache import cache_folder, read_stamp, write_stamp
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,6 +21,9 @@ Result = TypeVar("Result")
 TOLD = re.compile(
     r"out of memory|(can't|cannot|could not) allocate|not enough memory|bad_alloc|_STATUS_ALLOC_FAILED", re.IGNORECASE
 )
+
+
+KEPT = 7 * 24 * 3600  # seconds that a machine remembers a limit: others may have filled its GPU that day
 
 
 class OutOfMemory(MemoryError):  # noqa: N818 (named like torch's)
@@ -38,8 +47,22 @@ def no_memory(what: str, error: BaseException) -> OutOfMemory:
     )
 
 
+def machine_stamp(device: torch.device, facts: Sequence[Any]) -> Path | None:
+    """Returns where this machine keeps a limit of batches on a GPU; None for the CPU, whose memory others share.
+
+    Args:
+        device: whose name and memory decide it too.
+        facts: all else that decides it.
+    """
+    if device.type != "cuda":
+        return None
+    gpu = torch.cuda.get_device_properties(device)
+    key = json.dumps([gpu.name, gpu.total_memory, *facts])
+    return cache_folder() / "limits" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
 class Limit:
-    """The most items that a batch may have, as far as this process has found out.
+    """The most items that a batch may have, as far as this process has found out, or this machine before.
 
     It only falls: items of a kind need about the same memory, and a try too many costs a batch.
 
@@ -50,6 +73,16 @@ class Limit:
     def __init__(self, what: str) -> None:
         self.what = what
         self.most: int | None = None
+        self._stamp: Path | None = None
+
+    def remember(self, stamp: Path | None) -> None:
+        """Takes what was found out in the days before, and keeps what is found out from here on; None does neither."""
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
+        match read_stamp(stamp):
+            case {"most": int(most), "found": int(found)} if most > 0 and time.time() - found < KEPT:
+                self.most = min(self.most or most, most)
 
     def run(self, infer: Callable[[Sequence[Item]], Iterable[Result]], batch: Sequence[Item]) -> list[Result]:
         """Returns the results of a batch, computed in parts that fit.
@@ -87,3 +120,5 @@ class Limit:
     def _shrink(self, size: int) -> None:
         self.most = min(self.most or size, size // 2)
         logging.warning("%s: memory ran out at a batch of %d; from here on %d are the most", self.what, size, self.most)
+        if self._stamp is not None:
+            write_stamp(self._stamp, {"what": self.what, "most": self.most, "found": int(time.time())})

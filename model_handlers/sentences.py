@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from model_handlers.components import build_sentence_encoder
-from model_handlers.handler import PackHandler, Placement
+from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.memory import Limit
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.tokeniser import tokenise
@@ -73,7 +73,7 @@ class SentenceEncoder:
 
     @torch.inference_mode()
     def encode(
-        self, texts: Sequence[str | bytes], normalise: bool = True, use_eos: bool = False, batch_size: int = 128
+        self, texts: Sequence[str | bytes], normalise: bool = True, use_eos: bool = False, batch_size: int = 512
     ) -> np.ndarray:
         """Returns sentence vectors `[N, S]` float32; each text, of one or more sentences, is one sequence.
 
@@ -99,7 +99,7 @@ class SentenceEncoder:
         return vectors
 
     def _encode_batch(self, rows: Sequence[list[int]], normalise: bool) -> np.ndarray:
-        lengths = torch.tensor([len(row) for row in rows], device=self.device)  # [n]
+        lengths = on_device(torch.tensor([len(row) for row in rows]), self.device)  # [n]
         padded = np.zeros((len(rows), max(map(len, rows))), np.int64)  # [n, T]
         for place, row in enumerate(rows):
             padded[place, : len(row)] = row
@@ -109,7 +109,7 @@ class SentenceEncoder:
     def _look_up(self, table: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
         if table is None:
             return None
-        return torch.from_numpy(table[rows].astype(np.float32, copy=False)).to(self.device)  # [n, T, W]
+        return on_device(table[rows].astype(np.float32, copy=False), self.device)  # [n, T, W]
 
 
 class SentenceHandler(PackHandler[list[str], np.ndarray, SentenceEncoder]):

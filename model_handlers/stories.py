@@ -1,19 +1,23 @@
 """The GPU handler that decodes shifted sentence vectors into stories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from model_handlers.components import build_decoder, decoder_entry
-from model_handlers.handler import PackHandler, Placement, check_vectors
+from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
 from model_handlers.nets.detokeniser import detokenise
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis, rank_hypotheses
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.graphs import GraphedStep
+from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
+from model_handlers.nets.steps import search_step
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
+from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 
 SENTENCE_ENDS = (".", "!", "?")
@@ -53,6 +57,10 @@ class Storyteller:
     net: StoryDecoder
     vocabulary: Vocabulary
     device: torch.device
+    step: GraphedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step = GraphedStep(self.net.step, self.device)
 
     @torch.inference_mode()
     def search(
@@ -70,17 +78,19 @@ class Storyteller:
             beam_width: hypotheses of a context.
             rules: of the search; the defaults are the original's search.
             styles: each context's style alone `[N, S]`; only contrast needs it.
-            whole: go on where the winner is known; the original's search always does.
+            whole: go on where the winner is known, as the original's search does.
         """
         states = self._start(contexts)  # [N, H]
-        if rules.neutral:
-            return beam_search(self.net.step, states, beam_width)
-        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
         style_states = None if styles is None else self._start(styles)  # [N, H]
-        return ruled_search(self.net.step, states, beam_width, rules, marks, style_states, whole)
+        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
+        with self.step.alone():
+            step = search_step(self.net, self.step)
+            if rules.neutral:
+                return beam_search(step, states, beam_width, whole=whole)
+            return ruled_search(step, states, beam_width, rules, marks, style_states, whole)
 
     def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
-        return self.net.initial_state(torch.as_tensor(contexts).to(self.device))  # [N, H]
+        return self.net.initial_state(on_device(contexts, self.device)).float()  # [N, H]
 
 
 class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
@@ -115,10 +125,14 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     def variant(self) -> tuple[Any, ...]:
         return (self.decoder,)
 
+    def appetite(self) -> tuple[Any, ...]:
+        return (self.beam_width, self.rules.contrast > 0)
+
     def build(self, pack: Pack, device: torch.device) -> Storyteller:
         entry = decoder_entry(pack, self.decoder)
         vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        return Storyteller(build_decoder(pack, self.decoder, device), vocabulary, device)
+        net = lowered(build_decoder(pack, self.decoder, device), self.placement.precision)
+        return Storyteller(net, vocabulary, device)
 
     def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
         return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
@@ -131,7 +145,8 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
             ValueError: the element is wrong.
         """
         model = self.load_model().get()
-        (hypotheses,) = self._search([vector], model, whole=True)
+        with self.computing():
+            (hypotheses,) = self._search([vector], model, whole=True)
         return [
             (self._passage(one, model), one.cost if one.score is None else one.score)
             for one in rank_hypotheses(hypotheses)

@@ -50,7 +50,7 @@ class Parts:
         told_by: decoder, pack and digests, as the rows tell them.
         table: sentence vectors that are there already.
         complete: the table, where there is one, holds those of every caption.
-        hints: resource hints of the GPU steps.
+        hints: resource hints of the GPU steps, and of those between them, so that vectors need not change workers.
         networks: by which features and captions are kept; None where they are not.
         deadline: what comes to be read, or to be decoded into a story, after it is deferred; None where nothing is.
     """
@@ -95,13 +95,28 @@ class Target:
 def make_parts(
     settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
 ) -> Parts:
-    """Returns the steps for a run's settings, with real handlers."""
+    """Returns the steps for a run's settings, with real handlers.
+
+    Args:
+        settings: of the run.
+        hints: resource hints of the GPU steps.
+        threads: that the networks have in each process of the run, and processes that decode for it; None is all cores.
+        deadline: see Parts.
+    """
     config, choices, pack = settings.config, settings.choices, settings.pack
-    where = Placement(pack.location, pack.digest, config.device, threads)
+    where = Placement(pack.location, pack.digest, config.device, threads, config.precision)
     load = None
     if config.features is None:
         recipe = pack.component("features")["preprocessing"]
-        load = LoadImages(recipe, config.decoding, config.max_pixels, config.max_bytes, allowed=allowed(config))
+        load = LoadImages(
+            recipe,
+            config.decoding,
+            config.max_pixels,
+            config.max_bytes,
+            allowed=allowed(config),
+            preprocessing=config.preprocessing,
+            processes=threads,
+        )
     told_by = {
         "decoder": settings.decoder,
         "pack": pack.name,
@@ -176,7 +191,8 @@ def build(
         "ledger": ledger,
     }
     if parts.networks:
-        tables["features"] = pairs | "Make feature rows" >> beam.FlatMap(feature_rows, parts.networks)
+        make = beam.FlatMap(feature_rows, parts.networks).with_resource_hints(**parts.hints)
+        tables["features"] = pairs | "Make feature rows" >> make
     files = [
         rows | f"Write {table}" >> WriteTable(target.output, target.prefix, table, target.shards)
         for table, rows in tables.items()
@@ -238,7 +254,7 @@ def _see(
 def _find_captions(features: PCollection, kept: PCollection | None, aside: Aside, parts: Parts) -> PCollection:
     """Returns (Photo or Seen, captions with similarities)."""
     if parts.networks:
-        features = features | "Carry features" >> beam.Map(carry_feature)
+        features = features | "Carry features" >> beam.Map(carry_feature).with_resource_hints(**parts.hints)
     pairs = aside.keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
     return pairs if kept is None else (pairs, kept) | "Add kept captions" >> beam.Flatten()
 
@@ -254,8 +270,9 @@ def _shift(pairs: PCollection, parts: Parts, target: Target) -> PCollection[tupl
         parts.hints,
         parts.complete,
     )
-    vectors = pairs | "Match captions" >> beam.Map(match_captions) | "Encode sentences" >> sentences
-    return vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone)
+    matched = pairs | "Match captions" >> beam.Map(match_captions).with_resource_hints(**parts.hints)
+    vectors = matched | "Encode sentences" >> sentences
+    return vectors | "Shift style" >> ShiftStyle(parts.styles, parts.strength, parts.alone, parts.hints)
 
 
 def _outcomes(stories: PCollection, dead: PCollection) -> PCollection[tuple[bytes, Outcome]]:

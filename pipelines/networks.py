@@ -8,7 +8,7 @@ from typing import Any
 from model_handlers.packs import Pack
 from pipelines.commits import Run, comparable
 from pipelines.manifests import Manifest
-from pipelines.settings import Settings
+from pipelines.settings import Settings, pixel_settings
 from transforms.kept import KeptFile
 from transforms.records import DEFERRED, Networks
 
@@ -23,7 +23,10 @@ def networks_of(settings: Settings) -> Networks | None:
     config, choices, pack = settings.config, settings.choices, settings.pack
     if config.features is not None or not config.keep_features:
         return None
-    features = _digest({"format": FORMAT, "decoding": config.decoding, "network": _facts(pack, "features")})
+    made = {"format": FORMAT, "network": _facts(pack, "features")} | pixel_settings(config)
+    if config.precision != "float32":
+        made["precision"] = config.precision
+    features = _digest(made)
     parts: dict[str, Any] = {
         "features": features,
         "joint_embedding": _facts(pack, "joint_embedding"),

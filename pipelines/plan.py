@@ -7,7 +7,7 @@ import time
 
 from configs.prices import load_prices
 from configs.schema import ConfigError
-from model_handlers.handler import DeviceError, resolve_device
+from model_handlers.handler import DeviceError, check_precision, resolve_device
 from pipelines.ending import end_process
 from pipelines.job import make_parts
 from pipelines.main_job import check, new_run
@@ -82,7 +82,8 @@ def plan(argv: list[str]) -> int:
     config, options = parse(rest, PROG, DESCRIPTION)
     settings = check(config, options)
     try:
-        device = resolve_device(config.device).type
+        device = resolve_device(config.device)
+        check_precision(config.precision, device)
     except DeviceError as error:
         raise ConfigError([f"--device: {error}; the networks are measured on this machine"]) from error
     begun = time.perf_counter()
@@ -91,7 +92,7 @@ def plan(argv: list[str]) -> int:
     measured = measure(Models(settings, make_parts(settings, {})), draw(listed.tasks, flags.photos))
     night = Night(settings, listed, measured, estimate(listed, measured, seconds, bank_size(settings)))
     wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
-    report = make_report(night, wanted, seconds, device, is_local(options))
+    report = make_report(night, wanted, seconds, device.type, is_local(options))
     print(json.dumps(report) if flags.json else as_text(report))
     return 0
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from configs.schema import Choices, ConfigError, RunConfig, check_choices
 from model_handlers.components import decoder_entry
-from model_handlers.handler import DeviceError, Placement, resolve_device
+from model_handlers.handler import DeviceError, Placement, check_precision, resolve_device
 from model_handlers.pack_card import CARD, PackError
 from model_handlers.packs import Pack
 from model_handlers.spreads import ReadyPassages, ReadySpread
@@ -51,7 +51,7 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
 
     Args:
         config: as checked.
-        remote: the networks run on other machines, whose device cannot be checked here.
+        remote: the networks run on other machines, whose GPUs cannot be checked here.
 
     Raises:
         ConfigError: lists everything in pack, decoder, styles and device that does not fit.
@@ -78,11 +78,7 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
             styles[name] = style_vectors(pack, name, width, choices.shift)
         except PackError as error:
             problems += [f"--style {problem}" for problem in error.problems]
-    try:
-        if not remote:
-            resolve_device(config.device)
-    except DeviceError as error:
-        problems.append(f"--device: {error}")
+    problems += _device_problems(config, remote)
     if problems:
         raise ConfigError(problems)
     return Settings(config, choices, pack, decoder, styles, settings_digest(config, choices, decoder))
@@ -121,10 +117,19 @@ def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
         "written_captions": None if choices.captions == "retrieved" else choices.written_captions,
         "lyric": config.lyric,
         "decoder": decoder,
-        "decoding": None if config.features else config.decoding,
-        "precision": "float32",
+        **({"decoding": None} if config.features else pixel_settings(config)),
+        "precision": config.precision,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def pixel_settings(config: RunConfig) -> dict[str, str]:
+    """Returns the settings that decide what a photo's file becomes, for digests.
+
+    Preprocessing is there only where it is `fast`: runs of before there was a choice have made what `pack` makes.
+    """
+    chosen = {} if config.preprocessing == "pack" else {"preprocessing": config.preprocessing}
+    return {"decoding": config.decoding, **chosen}
 
 
 def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
@@ -225,6 +230,20 @@ def _missing_components(pack: Pack, config: RunConfig, choices: Choices) -> list
             f"--captions {choices.captions}: {pack.location} has no caption_writer; --captions retrieved needs none"
         )
     return problems
+
+
+def _device_problems(config: RunConfig, remote: bool) -> list[str]:
+    if remote and config.device != "cpu":
+        return []
+    try:
+        device = resolve_device(config.device)
+    except DeviceError as error:
+        return [f"--device: {error}"]
+    try:
+        check_precision(config.precision, device)
+    except DeviceError as error:
+        return [f"--precision: {error}"]
+    return []
 
 
 def _width_problems(pack: Pack, config: RunConfig, decoder: str) -> list[str]:

@@ -3,7 +3,9 @@
 import json
 import os
 import posixpath
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -19,9 +21,10 @@ from pipelines.measures import Sums
 from pipelines.progress import Report
 from pipelines.sources import Task, count_photos, feature_photo
 from pipelines.workers import in_processes, run_watched
+from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
 from transforms.records import Outcome
-from transforms.storage import write_whole
+from transforms.storage import is_local, write_whole
 from transforms.write import FileRecord
 
 
@@ -54,14 +57,32 @@ def run_waves(
 ) -> list[FileRecord]:
     """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
     files: list[FileRecord] = []
-    for number, wave in enumerate(waves):
-        prefix = f"{run.folder}/wave-{number:05d}-"
-        reuse = any(listing.kept for listing, _ in wave)
-        target = Target(run.output, prefix, run.scratch, shards, tuple(_chunks(run.scratch)), reuse)
-        records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
-        files += records
-        progress.advance(count_photos(wave), count_outcomes(records))
+    with scratch_here(run) as scratch:
+        for number, wave in enumerate(waves):
+            prefix = f"{run.folder}/wave-{number:05d}-"
+            reuse = any(listing.kept for listing, _ in wave)
+            target = Target(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse)
+            records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
+            files += records
+            progress.advance(count_photos(wave), count_outcomes(records))
     return files
+
+
+@contextmanager
+def scratch_here(run: Run) -> Iterator[str]:
+    """Yields the folder of the files that the run needs only while it goes, on this machine.
+
+    Where OUTPUT is elsewhere the folder is not in it: worker processes are new with each wave, and each would fetch the
+    sentence vectors of all earlier ones.
+    """
+    if is_local(run.output):
+        yield run.scratch
+        return
+    with tempfile.TemporaryDirectory(prefix="storyteller-") as folder:
+        try:
+            yield folder
+        finally:
+            forget_chunks(folder)
 
 
 def _run_wave(
@@ -125,6 +146,7 @@ def _chunks(scratch: str) -> list[str]:
 
 def remove_scratch(run: Run) -> None:
     """Removes the files that the run needed only while it went."""
+    forget_chunks(run.scratch)
     filesystem, path = fsspec.core.url_to_fs(run.scratch)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)

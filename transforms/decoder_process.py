@@ -20,8 +20,8 @@ import numpy as np
 from PIL import AvifImagePlugin
 
 from transforms import lifeline
-from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_original, decode_strict
-from transforms.preprocessing import Recipe, preprocess
+from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_fast, decode_original, decode_strict
+from transforms.preprocessing import Recipe, least_side, preprocess, whole
 
 DECODERS = {"strict": decode_strict, "original": decode_original}
 BASE_BYTES = 64 << 20  # of the process at work, beyond what is mapped at its start, file and pixels
@@ -46,16 +46,21 @@ def receive(stream: IO[bytes]) -> bytearray | None:
     return message if stream.readinto(message) == len(message) else None  # type: ignore[attr-defined]
 
 
-def answer(data: bytes, recipe: Recipe, decoding: str, max_pixels: int) -> tuple[dict[str, Any], np.ndarray]:
+def answer(
+    data: bytes, recipe: Recipe, decoding: str, max_pixels: int, preprocessing: str = "pack"
+) -> tuple[dict[str, Any], np.ndarray]:
     """Returns a photo's sides and its pixels `[3, crop, crop]`, or what is wrong and no pixels.
 
     An error that is no photo's fault is told under `bug`.
     """
     nothing = np.empty(0, np.float32)
     try:
-        raster = DECODERS[decoding](data, max_pixels)  # [height, width, 3] or [height, width]
-        height, width = raster.shape[:2]
-        return {"width": width, "height": height}, preprocess(raster, recipe)
+        if preprocessing == "fast":
+            raster, frame = decode_fast(data, max_pixels, least_side(recipe))  # [height, width, 3]
+        else:
+            raster = DECODERS[decoding](data, max_pixels)  # [height, width, 3] or [height, width]
+            frame = whole(raster)
+        return {"width": frame.width, "height": frame.height}, preprocess(raster, recipe, frame)
     except PhotoError as error:
         return {"error": type(error).__name__, "message": str(error)}, nothing
     except MemoryError:
@@ -70,7 +75,8 @@ def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> 
     while (data := receive(requests)) is not None:
         lifeline.tie(requests.fileno())  # nothing is asked before the answer
         signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
-        head, pixels = answer(bytes(data), settings["recipe"], settings["decoding"], settings["max_pixels"])
+        how = [settings[name] for name in ("recipe", "decoding", "max_pixels", "preprocessing")]
+        head, pixels = answer(bytes(data), *how)
         signal.setitimer(signal.ITIMER_REAL, 0)
         lifeline.untie(requests.fileno())
         send(answers, json.dumps(head | {"shape": pixels.shape}).encode())

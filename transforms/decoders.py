@@ -1,8 +1,7 @@
 """Photos are decoded in processes of their own, so that no file can end, stop or fill the one that runs the pipeline.
 
-A process decodes one photo after the other; its start costs as much as some fifty photos. There are as many as threads
-that decode at once, one a core at most, whatever steps and pipelines ask: Pillow leaves Python's lock while it decodes,
-and one process for all threads would take that away.
+A process decodes one photo after the other; its start costs as much as some fifty photos. There are as many as photos
+that are decoded at once, and as many as were allowed at most, whatever steps and pipelines ask.
 """
 
 import contextlib
@@ -13,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -80,15 +80,28 @@ class Decoders:
 
     Args:
         settings: see `decoder_settings`.
+
+    Attributes:
+        recipe: by which pixels are made ready for the feature network.
+        most: processes at a time.
+        threads: that may wait for them. Beam does not know these threads, so nothing is to be counted there.
     """
 
     def __init__(self, settings: str) -> None:
+        told = json.loads(settings)
+        self.recipe: Recipe = told["recipe"]
+        self.most: int = told["processes"] or os.cpu_count() or 1
+        self.threads = ThreadPoolExecutor(self.most, "decode")
         self._settings = settings
         self._idle: list[_Process] = []
-        self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._slots = threading.BoundedSemaphore(self.most)
 
-    def decode(self, data: bytes) -> tuple[np.ndarray, int, int]:
+    def decode(self, data: bytes, note: Callable[[str], None] = count) -> tuple[np.ndarray, int, int]:
         """Returns a file's pixels `[3, crop, crop]`, ready for the feature network, and the photo's width and height.
+
+        Args:
+            data: the file's bytes.
+            note: takes the name of each counter that goes up.
 
         Raises:
             PhotoError: something is wrong with the file.
@@ -96,7 +109,7 @@ class Decoders:
         """
         code = 0
         with self._slots:
-            for process in self._processes():
+            for process in self._processes(note):
                 found = process.ask(data)
                 if found is not None:
                     self._idle.append(process)
@@ -106,13 +119,13 @@ class Decoders:
                     break
         raise _reason(code, json.loads(self._settings)["seconds"])
 
-    def _processes(self) -> Iterator[_Process]:
+    def _processes(self, note: Callable[[str], None]) -> Iterator[_Process]:
         """Yields one that may have decoded other photos, and in case that they broke it a new one."""
         if self._idle:
             with contextlib.suppress(IndexError):  # another thread was faster
                 yield self._idle.pop()
-                count("decoder_restarts")
-        count("decoder_starts")
+                note("decoder_restarts")
+        note("decoder_starts")
         yield _Process(self._settings)
 
     def close(self) -> None:
@@ -140,7 +153,15 @@ def _reason(code: int, seconds: float) -> PhotoError:
     return DecoderCrashed(f"decoding it ends the process that decodes ({how}), a fresh one too")
 
 
-def decoder_settings(recipe: Recipe, decoding: str, max_pixels: int, max_bytes: int, seconds: float = SECONDS) -> str:
+def decoder_settings(
+    recipe: Recipe,
+    decoding: str,
+    max_pixels: int,
+    max_bytes: int,
+    seconds: float = SECONDS,
+    preprocessing: str = "pack",
+    processes: int | None = None,
+) -> str:
     """Returns in one text how files become pixels.
 
     Args:
@@ -149,9 +170,10 @@ def decoder_settings(recipe: Recipe, decoding: str, max_pixels: int, max_bytes: 
         max_pixels: a photo of more is refused.
         max_bytes: of a file; it limits the memory of a process, and so does max_pixels.
         seconds: that one photo may take.
+        preprocessing: `pack`, or `fast` (see `decode_fast`), which takes decoding `strict` for granted.
+        processes: that decode at a time; None is one a core.
     """
-    names = {"recipe": recipe, "decoding": decoding, "max_pixels": max_pixels, "max_bytes": max_bytes}
-    return json.dumps({**names, "seconds": seconds}, sort_keys=True)
+    return json.dumps(locals(), sort_keys=True)
 
 
 @functools.cache

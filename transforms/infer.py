@@ -79,8 +79,7 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
 
     def expand(self, examples: PCollection[tuple[Any, Any]]) -> Any:
         inference = RunInference(MeasuredHandler(self.handler, self.stage)).with_resource_hints(**self.hints)
+        part = beam.FlatMap(part_failure, self.stage).with_resource_hints(**self.hints)
         return (
-            examples
-            | "Run inference" >> inference
-            | "Part failures" >> beam.FlatMap(part_failure, self.stage).with_outputs(DEAD_LETTERS, main=RESULTS)
+            examples | "Run inference" >> inference | "Part failures" >> part.with_outputs(DEAD_LETTERS, main=RESULTS)
         )

@@ -1,8 +1,7 @@
-"""Step 2 of the main job: listed files become pixels, read in bulk and decoded one by one, in another process."""
+"""Step 2 of the main job: listed files become pixels, read in bulk and decoded ahead, in other processes."""
 
-import hashlib
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +11,9 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.decode_ahead import Decoded, decode_ahead
 from transforms.decoder_process import DECODERS
-from transforms.decoders import SECONDS, decoder_settings, shared_decoders
+from transforms.decoders import SECONDS, decoder_settings
 from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.metrics import count, measure
@@ -86,24 +86,32 @@ def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadErr
     return SizeMismatch(f"{listing.uri} was listed with {listing.size:,} bytes and has {now}; it changed meanwhile")
 
 
-def decode_photo(listing: Listing, content: bytes | ReadError, settings: str) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns a photo and its pixels `[3, 224, 224]` ready for the feature network, or its dead letter.
+def load_photos(
+    contents: Iterable[tuple[Listing, bytes | ReadError]], settings: str
+) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
+    """Yields photos and their pixels `[3, 224, 224]` ready for the feature network, or dead letters.
 
     Args:
-        listing: as listed.
-        content: the file's bytes, or why there are none.
+        contents: listings with their files' bytes, or why there are none.
         settings: see `decoder_settings`.
     """
-    if isinstance(content, ReadError):
-        return _letter(listing, None, "read", content, content.retryable)
-    measure("bytes_read", len(content))
-    photo_id = hashlib.sha256(content).hexdigest()
-    begun = time.monotonic()
-    try:
-        pixels, width, height = shared_decoders(settings).decode(content)
-    except PhotoError as error:
-        return _letter(listing, photo_id, "decode", error, error.retryable)
-    measure("decode_msecs", 1000 * (time.monotonic() - begun))
+    with closing(decode_ahead(contents, settings)) as found:
+        for listing, decoded in found:
+            yield as_photo(listing, decoded)
+
+
+def as_photo(listing: Listing, decoded: Decoded | ReadError) -> tuple[Photo, np.ndarray] | DeadLetter:
+    """Returns a photo and its pixels `[3, 224, 224]`, or its dead letter, and counts it."""
+    if isinstance(decoded, ReadError):
+        return _letter(listing, None, "read", decoded, decoded.retryable)
+    for name in decoded.counted:
+        count(name)
+    measure("bytes_read", decoded.size)
+    photo_id, found = decoded.photo_id, decoded.found
+    if isinstance(found, PhotoError):
+        return _letter(listing, photo_id, "decode", found, found.retryable)
+    pixels, width, height = found
+    measure("decode_msecs", decoded.msecs)
     measure("pixels", width * height)
     copies = tuple(Photo(one.uri, one.version, photo_id, width, height, one.styles) for one in listing.copies)
     return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles, copies), pixels
@@ -114,14 +122,14 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception
     return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
 
 
-def part_copies(listing: Listing, content: bytes | ReadError) -> tuple[Listing, Listing | None]:
-    """Returns the listing that the bytes are of, with its copies, and the one that is still to be read.
+def part_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
+    """Returns the listing that was decoded, with its copies, and the one that is still to be read.
 
     A file that is gone or has other bytes by now goes on alone, and leaves its copies to the first of them.
     """
     if not listing.copies:
         return listing, None
-    if isinstance(content, bytes) and hashlib.sha256(content).hexdigest() == listing.photo_id:
+    if isinstance(decoded, Decoded) and decoded.photo_id == listing.photo_id:
         return listing, None
     return replace(listing, copies=()), replace(listing.copies[0], copies=listing.copies[1:])
 
@@ -132,15 +140,16 @@ def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: 
     count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
         left: list[Listing] = []
-        for listed, content in read_batch(listings, max_bytes, allowed):
-            listing, other = part_copies(listed, content)
-            left += [other] if other else []
-            loaded = decode_photo(listing, content, settings)
-            if not isinstance(loaded, DeadLetter):
-                yield loaded
-                continue
-            for one in (listing, *listing.copies):
-                yield TaggedOutput(DEAD_LETTERS, replace(loaded, uri=one.uri, version=one.version))
+        with closing(decode_ahead(read_batch(listings, max_bytes, allowed), settings)) as found:
+            for listed, decoded in found:
+                listing, other = part_copies(listed, decoded)
+                left += [other] if other else []
+                loaded = as_photo(listing, decoded)
+                if not isinstance(loaded, DeadLetter):
+                    yield loaded
+                    continue
+                for one in (listing, *listing.copies):
+                    yield TaggedOutput(DEAD_LETTERS, replace(loaded, uri=one.uri, version=one.version))
         listings = left
 
 
@@ -179,6 +188,8 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         max_bytes: a file of more is a dead letter, unread.
         seconds: a photo that takes longer to decode is a dead letter.
         allowed: schemes and places; a photo of others is a dead letter.
+        preprocessing: `pack`, or `fast`: large JPEGs are decoded to fewer pixels, and the recipe starts from these.
+        processes: that decode at a time, for each process of the run; None is one a core.
     """
 
     recipe: Recipe
@@ -187,18 +198,25 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     max_bytes: int = DEFAULT_MAX_BYTES
     seconds: float = SECONDS
     allowed: Allowed = EVERYTHING
+    preprocessing: str = "pack"
+    processes: int | None = None
 
     def __post_init__(self) -> None:
         problems = check_recipe(self.recipe)
         if self.decoding not in DECODERS:
             problems.append(f"decoding must be one of {', '.join(DECODERS)}, not {self.decoding!r}")
+        if self.preprocessing not in ("pack", "fast"):
+            problems.append(f"preprocessing must be 'pack' or 'fast', not {self.preprocessing!r}")
+        if (self.decoding, self.preprocessing) == ("original", "fast"):
+            problems.append("preprocessing 'fast' goes with decoding 'strict' alone")
         if problems:
             raise RecipeError("; ".join(problems))
 
     @property
     def settings(self) -> str:
         """Returns in one text how files become pixels."""
-        return decoder_settings(self.recipe, self.decoding, self.max_pixels, self.max_bytes, self.seconds)
+        limits = (self.max_pixels, self.max_bytes, self.seconds)
+        return decoder_settings(self.recipe, self.decoding, *limits, self.preprocessing, self.processes)
 
     def expand(self, listings: PCollection[Listing]) -> Any:
         load = beam.FlatMap(load_batch, self.settings, self.max_bytes, self.allowed)
@@ -217,5 +235,5 @@ def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tupl
     if isinstance(status, ReadError):
         return _letter(listing, None, "read", status, status.retryable)
     listing = Listing(uri, status.size, status.version, styles)
-    ((_, content),) = read_batch([listing], load.max_bytes, load.allowed)
-    return decode_photo(listing, content, load.settings)
+    (loaded,) = load_photos(read_batch([listing], load.max_bytes, load.allowed), load.settings)
+    return loaded

@@ -2,9 +2,12 @@
 
 Both recipes compute the crop alone, never the whole resized image: a strip of 1 x 5000 pixels would be 256 x 1,280,000.
 `original` is SPEC section 2 in float64. `resize` is Pillow's antialiased resize; on photos that are shrunk much, its
-values lie up to 76 grey levels from the original's, which does not filter before it samples.
+values lie up to 76 grey levels from the original's, which does not filter before it samples. Both take pixels that are
+fewer than the photo's own (see Frame), and cut out the same part of it.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from PIL import Image
 MEAN_BGR = np.array([103.939, 116.779, 123.68])  # [3]
 SHORT_SIDE, CROP = 256, 224
 MAX_SIDE = 4096
+MARGIN = 2.0  # of `fast`: the shorter side of the pixels is at least so many times that of the resized photo
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 KEYS = {"name", "resize", "crop", "channels", "mean", "scale", "interpolation"}
 
@@ -22,17 +26,42 @@ Recipe = dict[str, Any]
 `interpolation` (bicubic, the default, or bilinear)."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a photo lies on pixels that may be fewer than its own.
+
+    Attributes:
+        width: of the photo, in pixels of its own.
+        height: likewise.
+        scale: how many of its own pixels one of those given stands for, along each side.
+        left: where its left edge lies on those given, in these; the outermost may stick out of the photo.
+        top: likewise.
+    """
+
+    width: int
+    height: int
+    scale: int = 1
+    left: float = 0.0
+    top: float = 0.0
+
+
+def whole(pixels: np.ndarray) -> Frame:
+    """Returns the frame of a photo that has just these pixels `[height, width, ...]`."""
+    return Frame(pixels.shape[1], pixels.shape[0])
+
+
 class RecipeError(ValueError):
     """A preprocessing recipe is wrong; says all that is."""
 
 
-def preprocess(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
     """Returns the network's input `[3, crop, crop]`, float32.
 
     Args:
         pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is taken three times; of any numeric
             type (decoding `original` keeps a file's own), their values are taken as they are.
         recipe: see Recipe.
+        frame: where the photo lies on the pixels; None where they are its own.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -43,9 +72,18 @@ def preprocess(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
         raise RecipeError("; ".join(problems))
     if pixels.size == 0 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
         raise ValueError(f"pixels must be [height, width, 3] or [height, width], not {list(pixels.shape)}")
-    if recipe["name"] == "original":
-        return _original(pixels)
-    return _resized(pixels, recipe)
+    frame = frame or whole(pixels)
+    return _original(pixels, frame) if recipe["name"] == "original" else _resized(pixels, recipe, frame)
+
+
+def crop_side(recipe: Recipe) -> int:
+    """Returns how many pixels each side of the network's input has."""
+    return int(CROP if recipe["name"] == "original" else recipe["crop"])
+
+
+def least_side(recipe: Recipe) -> int:
+    """Returns how many pixels the shorter side of a photo must keep where it is decoded to fewer (`fast`)."""
+    return math.ceil(MARGIN * (SHORT_SIDE if recipe["name"] == "original" else recipe["resize"]))
 
 
 def check_recipe(recipe: Any) -> list[str]:
@@ -84,12 +122,10 @@ def _are_three_numbers(values: Any) -> bool:
     )
 
 
-def _original(pixels: np.ndarray) -> np.ndarray:
+def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
     """Returns BGR `[3, 224, 224]` less the means (SPEC section 2): plain bilinear, no antialiasing, float64."""
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    top, below, down, rows_outside = _sample(height, height * SHORT_SIDE // short)
-    left, right, across, columns_outside = _sample(width, width * SHORT_SIDE // short)
+    top, below, down, rows_outside = _sample(frame.height, frame, frame.top)
+    left, right, across, columns_outside = _sample(frame.width, frame, frame.left)
     down = down[:, None] if pixels.ndim == 2 else down[:, None, None]  # [224, 1] or [224, 1, 1]
     across = across if pixels.ndim == 2 else across[:, None]  # [224] or [224, 1]
 
@@ -106,15 +142,22 @@ def _original(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((values[:, :, ::-1] - MEAN_BGR).transpose(2, 0, 1), np.float32)  # [3, 224, 224]
 
 
-def _sample(size: int, resized: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Returns for each of the crop's places along one axis the pixels before and after it `[224]` (-1 and `size` are
-    outside), the weight of the one after, and whether any is outside."""
+def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Returns for each of the crop's places along one axis the pixels before and after it `[224]` (-1 and the first
+    beyond the photo are outside), the weight of the one after, and whether any is outside.
+
+    Args:
+        size: of the photo along the axis.
+        frame: where it lies on the pixels.
+        start: where it starts on them along the axis.
+    """
+    resized = size * SHORT_SIDE // min(frame.height, frame.width)
     places = resized // 2 - CROP // 2 + np.arange(CROP)  # [224]
-    source = (places + 0.5) * (size / resized) - 0.5  # [224]
+    source = start + (places + 0.5) * (size / resized) / frame.scale - 0.5  # [224]
     before = np.floor(source)  # [224]
     weight = source - before  # [224]
     after = np.where(weight > 0, before + 1, before)  # [224]
-    outside = bool(before[0] < 0 or after[-1] >= size)
+    outside = bool(before[0] < 0 or after[-1] >= start + size / frame.scale)
     return before.astype(np.int64), after.astype(np.int64), weight, outside
 
 
@@ -127,13 +170,9 @@ def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     return picked
 
 
-def _resized(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _resized(pixels: np.ndarray, recipe: Recipe, frame: Frame) -> np.ndarray:
     """Returns `[3, crop, crop]`: short side to `resize`, centre crop, (value - mean) / scale."""
-    height, width = pixels.shape[:2]
-    short, crop = recipe["resize"], recipe["crop"]
-    tall, wide = short * height // min(height, width), short * width // min(height, width)
-    top, left = round((tall - crop) / 2), round((wide - crop) / 2)
-    box = (left * width / wide, top * height / tall, (left + crop) * width / wide, (top + crop) * height / tall)
+    crop, box = recipe["crop"], crop_box(frame, recipe["resize"], recipe["crop"])
     filters = FILTERS[recipe.get("interpolation", "bicubic")]
     if pixels.dtype == np.uint8 and pixels.ndim == 3:
         small = np.asarray(Image.fromarray(pixels).resize((crop, crop), filters, box))  # [crop, crop, 3]
@@ -145,3 +184,13 @@ def _resized(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
         small = small[:, :, ::-1]  # [crop, crop, 3]
     mean, scale = np.float32(recipe["mean"]), np.float32(recipe["scale"])  # [3], [3]
     return np.ascontiguousarray(((small - mean) / scale).transpose(2, 0, 1), np.float32)  # [3, crop, crop]
+
+
+def crop_box(frame: Frame, short: int, crop: int) -> tuple[float, float, float, float]:
+    """Returns left, top, right and bottom, on the pixels given, of the part of a photo that its resized crop shows."""
+    height, width, scale = frame.height, frame.width, frame.scale
+    tall, wide = short * height // min(height, width), short * width // min(height, width)
+    top, left = round((tall - crop) / 2), round((wide - crop) / 2)
+    columns = [frame.left + column * width / wide / scale for column in (left, left + crop)]
+    rows = [frame.top + row * height / tall / scale for row in (top, top + crop)]
+    return columns[0], rows[0], columns[1], rows[1]

@@ -1,26 +1,22 @@
 """Sentence vectors of the run's captions: each unique caption encoded once, then averaged for each photo."""
 
-import functools
 import hashlib
 import io
 import json
-import posixpath
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import apache_beam as beam
-import fsspec
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import AsList, PCollection
 
+from transforms.chunk_tables import open_chunks
 from transforms.infer import MeasuredHandler
 from transforms.metrics import count
 from transforms.records import Matched
-from transforms.storage import needing_room, write_whole
+from transforms.storage import write_whole
 
 CHUNK = 1024  # captions a file
 
@@ -64,7 +60,8 @@ def shard_of(key: bytes, shards: int) -> int:
 def leave_out_known(key: bytes, known: tuple[str, ...], table: VectorTable | None) -> Iterator[bytes]:
     """Yields the caption unless it is in the table given, or in the chunks that earlier waves wrote."""
     caption = key.decode("utf-8", "surrogateescape")
-    if not (table is not None and table.holds(caption)) and not open_chunks(known).holds(caption):
+    ready = table is not None and table.holds(caption)
+    if not ready and not (known and open_chunks(known).holds(caption)):
         yield key
 
 
@@ -105,47 +102,6 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
     return uri
 
 
-class ChunkTable:
-    """The vectors of written chunks, memory-mapped from this machine's disk.
-
-    Args:
-        uris: what `write_chunk` returned.
-    """
-
-    def __init__(self, uris: Iterable[str]) -> None:
-        self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
-        self._places: dict[str, tuple[int, int]] = {}
-        self._arrays: list[np.ndarray] = []
-        for uri in uris:
-            filesystem, path = fsspec.core.url_to_fs(uri)
-            texts = json.loads(filesystem.cat_file(f"{path}.json"))
-            self._places |= {text: (len(self._arrays), row) for row, text in enumerate(texts)}
-            self._arrays.append(np.load(self._local(filesystem, f"{path}.npy"), mmap_mode="r", allow_pickle=False))
-
-    def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
-        if "file" in filesystem.protocol:
-            return path
-        target = str(Path(self._copies.name) / posixpath.basename(path))
-        with needing_room(target):
-            filesystem.get_file(path, target)
-        return target
-
-    def holds(self, caption: str) -> bool:
-        """Tells whether the caption has a vector here."""
-        return caption in self._places
-
-    def look_up(self, captions: Sequence[str]) -> np.ndarray:
-        """Returns the captions' sentence vectors `[K, S]` float32."""
-        rows = [self._arrays[array][row] for array, row in (self._places[caption] for caption in captions)]
-        return np.stack(rows)
-
-
-@functools.lru_cache(maxsize=2)
-def open_chunks(uris: tuple[str, ...]) -> ChunkTable:
-    """Returns the table of these chunks, shared by the threads of this process."""
-    return ChunkTable(uris)
-
-
 def mean_vector(vectors: np.ndarray) -> np.ndarray:
     """Returns the mean `[S]` of sentence vectors `[K, S]`: summed one after the other in rank order, in float32, as
     the original does (SPEC section 8)."""
@@ -176,7 +132,7 @@ class TakeMeans(beam.DoFn):
     def process(self, matched: Matched, uris: Sequence[str] = ()) -> Iterator[tuple[Matched, np.ndarray]]:
         tables: list[VectorTable] = [self._table] if self._table is not None else []
         if uris or self._known:
-            tables.append(open_chunks((*self._known, *sorted(uris))))
+            tables.append(open_chunks((*self._known, *uris)))
         yield matched, mean_vector(look_up_in(tables, [match.caption for match in matched.captions]))
 
 
@@ -193,7 +149,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
         shards: how many workers can encode at once.
         known: URIs of the chunks that earlier waves of this run wrote.
         table: vectors that are there already, such as those of the caption index.
-        hints: resource hints of the encoding.
+        hints: resource hints of the encoding, and of the steps that take its vectors.
         complete: the table, where there is one, holds every caption.
     """
 
@@ -207,7 +163,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
 
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
         if self.table is not None and self.complete:
-            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table))
+            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table)).with_resource_hints(**self.hints)
         inference = RunInference(MeasuredHandler(self.handler, "sentences")).with_resource_hints(**self.hints)
         chunks = (
             matched
@@ -219,6 +175,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             | "Cut into chunks" >> beam.FlatMap(cut_into_chunks)
             | "Keep texts" >> beam.Map(with_texts)
             | "Encode chunks" >> inference
-            | "Write chunks" >> beam.Map(write_chunk, self.prefix)
+            | "Write chunks" >> beam.Map(write_chunk, self.prefix).with_resource_hints(**self.hints)
         )
-        return matched | "Take means" >> beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks))
+        take = beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks)).with_resource_hints(**self.hints)
+        return matched | "Take means" >> take

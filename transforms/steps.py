@@ -102,9 +102,11 @@ class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PColle
     styles: dict[str, StyleVectors]
     strength: float = 1.0
     alone: bool = False
+    hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[Telling, np.ndarray]]:
-        return vectors | "Shift each style" >> beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
+        shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
+        return vectors | "Shift each style" >> shift.with_resource_hints(**self.hints)
 
 
 @dataclass(eq=False)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from model_handlers.nets.search import Candidates, Hypothesis, Step, candidates_of_photos
-from model_handlers.nets.story_decoder import END, START, UNKNOWN
+from model_handlers.nets.beams import Beams, Step
+from model_handlers.nets.front import Choice, Front, Hypothesis, appended, as_long, finished, of_parents
+from model_handlers.nets.story_decoder import END, UNKNOWN
 
 PLAUSIBLE = 0.1  # of the likeliest word's probability: less likely words are never chosen for being uncommon
 
@@ -38,6 +40,12 @@ class SearchRules:
 NO_RULES = SearchRules()
 
 
+@lru_cache(maxsize=16)
+def _on_device(ids: frozenset[int], device: torch.device) -> Tensor:
+    """Returns ids `[n]`, made once: each copy to a GPU waits for it."""
+    return torch.tensor(sorted(ids), dtype=torch.long, device=device)  # [n]
+
+
 @dataclass(frozen=True)
 class Marks:
     """Ids of the words that end a sentence, and of the quotes that may follow them."""
@@ -47,73 +55,26 @@ class Marks:
 
     def whole(self, words: Tensor, before: Tensor) -> Tensor:
         """Returns where a sentence has ended `[R]` after the next `words` `[R]`, from where it had `before` `[R]`."""
-        ends, quotes = (torch.tensor(sorted(ids), device=words.device) for ids in (self.ends, self.quotes))
+        ends, quotes = (_on_device(ids, words.device) for ids in (self.ends, self.quotes))
         return torch.isin(words, ends) | (torch.isin(words, quotes) & before)  # [R]
 
 
-@dataclass
-class _Front:
-    """The live hypotheses of all photos that are still searched, those of a photo side by side, best first.
+def repeated_words(words: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Returns words that were said `[R, M]`, and which of them would now say `count` words in the same order again.
 
-    Attributes:
+    Args:
         words: `[R, T]`.
-        costs: summed negative log likelihood of the first 0 to T words `[R, T + 1]`.
-        scores: what they are ranked by `[R]`, lower is better.
-        whole: where the last word, or a quote after it, ends a sentence `[R]`.
-        states: the decoder's after all words but the last `[R, H]`.
-        style_states: the same, started by the style alone; None without contrast.
+        lengths: words of each row that were said `[R]`; what is behind them is nothing.
+        count: at least 1.
     """
-
-    words: Tensor
-    costs: Tensor
-    scores: Tensor
-    whole: Tensor
-    states: Tensor
-    style_states: Tensor | None
-
-    @classmethod
-    def start(cls, states: Tensor, style_states: Tensor | None) -> "_Front":
-        zeros = torch.zeros(len(states), 1, device=states.device)  # [N, 1]
-        words = torch.zeros(len(states), 0, dtype=torch.long, device=states.device)  # [N, 0]
-        return cls(words, zeros, zeros[:, 0], torch.zeros_like(zeros[:, 0], dtype=torch.bool), states, style_states)
-
-    def step(self, step: Step) -> tuple[Tensor, Tensor | None]:
-        """Moves the states on by the last word; returns next-word probabilities `[R, V]`, and the style's own."""
-        count, length = self.words.shape
-        start = torch.full((count,), START, device=self.words.device)  # [R]
-        last = self.words[:, -1] if length else start  # [R]
-        if self.style_states is None:
-            probabilities, self.states = step(last, self.states)  # [R, V], [R, H]
-            return probabilities, None
-        both, states = step(last.repeat(2), torch.cat([self.states, self.style_states]))  # [2R, V], [2R, H]
-        self.states, self.style_states = states[:count], states[count:]  # [R, H], [R, H]
-        return both[:count], both[count:]
-
-    def follow(self, rows: list[int], words: list[int], scores: Tensor, losses: Tensor, marks: Marks) -> "_Front":
-        """Returns the hypotheses in `rows`, each with its next word and its score `[R]`."""
-        origins = torch.tensor(rows, dtype=torch.long, device=self.words.device)  # [R]
-        chosen = torch.tensor(words, dtype=torch.long, device=self.words.device)  # [R]
-        costs = self.costs[origins, -1] + losses[origins, chosen]  # [R]
-        return _Front(
-            torch.cat([self.words[origins], chosen[:, None]], dim=1),  # [R, T + 1]
-            torch.cat([self.costs[origins], costs[:, None]], dim=1),  # [R, T + 2]
-            scores,
-            marks.whole(chosen, self.whole[origins]),  # [R]
-            self.states[origins],  # [R, H]
-            None if self.style_states is None else self.style_states[origins],  # [R, H]
-        )
-
-
-def repeated_words(words: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns rows and words that would say `count` words of a row in the same order again, from `words` `[R, T]`."""
-    length = words.shape[1]
-    if length < count:
-        nothing = words.new_zeros(0)  # [0]
-        return nothing, nothing
-    windows = words.unfold(1, count, 1)  # [R, T - count + 1, count]
-    same = (windows[:, :, :-1] == words[:, None, length - count + 1 :]).all(dim=2)  # [R, T - count + 1]
-    rows, places = same.nonzero(as_tuple=True)  # [M], [M]
-    return rows, windows[rows, places, -1]
+    if words.shape[1] < count:
+        return words[:, :0], torch.zeros_like(words[:, :0], dtype=torch.bool)  # [R, 0], [R, 0]
+    windows = words.unfold(1, count, 1)  # [R, M, count]
+    places = lengths[:, None] + torch.arange(1 - count, 0, device=words.device)  # [R, count - 1]
+    last = words.gather(1, places.clamp(min=0))  # [R, count - 1]
+    same = (windows[:, :, :-1] == last[:, None]).all(dim=2)  # [R, M]
+    said = torch.arange(count, words.shape[1] + 1, device=words.device) <= lengths[:, None]  # [R, M]
+    return windows[:, :, -1], same & said
 
 
 def contrasted(losses: Tensor, style: Tensor, contrast: float) -> Tensor:
@@ -150,54 +111,115 @@ def cut_back(words: Sequence[int], costs: Sequence[float], marks: Marks) -> Hypo
     return Hypothesis((*words[:kept], END), costs[kept])
 
 
-class _Photo:
-    """One photo's search: its finished hypotheses, and how many rows of the front are its live ones."""
+class RuledBeams(Beams):
+    """A search under rules: words that they bar are not chosen, and contrast ranks hypotheses by other than their cost.
 
-    def __init__(self, width: int, whole: bool) -> None:
-        self.width = width
-        self.whole = whole
-        self.finished: list[Hypothesis] = []
-        self.live = 1
+    Slots have besides `sums` `[N, B, T + 1]`, the costs of the first 0 to T words, `ended` `[N, B]`, whether a sentence
+    ends with the last word or a quote after it, and with contrast `style_states` `[N, B, H]`. Lanes have `last_words`
+    `[N, 1, T]`, `last_sums` and `last_length` `[N]`: the best of the hypotheses that lived last.
 
-    @property
-    def kept(self) -> int:
-        return self.width - len(self.finished)
+    Args:
+        step: the decoder.
+        states: first state of each photo `[N, H]`.
+        width: B, finished and live hypotheses of a photo.
+        rules: what may be written.
+        marks: what ends a sentence.
+        style_states: first states from each photo's style alone `[N, H]`; only contrast needs them.
+        whole: go on where the winner is known.
+    """
 
-    def take(self, front: _Front, losses: Tensor, first: int, candidates: Candidates, marks: Marks) -> list[int]:
-        """Takes this step's candidates, best first; returns the places of those that live on, none where it is over.
+    def __init__(
+        self,
+        step: Step,
+        states: Tensor,
+        width: int,
+        rules: SearchRules,
+        marks: Marks,
+        style_states: Tensor | None,
+        whole: bool,
+    ) -> None:
+        super().__init__(step, states, width, rules.max_words + 1, whole, allow_unknown=True)  # barred otherwise
+        self.rules = rules
+        self.marks = marks
+        self.style_states = style_states
 
-        Args:
-            front: the live hypotheses of all photos.
-            losses: -log p of their next words `[R, V]`.
-            first: this photo's first row.
-            candidates: parent rows from there, words, and scores.
-            marks: what ends a sentence.
-        """
-        parents, words, scores = candidates
-        live = []
-        for place, score in enumerate(scores.tolist()):
-            if score == math.inf:
-                break
-            if words[place] != END:
-                live.append(place)
-                continue
-            row = first + parents[place]
-            cost = float(front.costs[row, -1] + losses[row, END])
-            self.finished.append(Hypothesis((*front.words[row].tolist(), END), cost, score))
-        if live and not self._won(float(scores[live[0]])):
-            self.live = len(live)
-            return live
-        if not self.finished:
-            self.finished.append(cut_back(front.words[first].tolist(), front.costs[first].tolist(), marks))
-        return []
+    def first(self, photos: Tensor) -> dict[str, Tensor]:
+        slots = super().first(photos)
+        slots["sums"] = torch.zeros_like(slots["scores"])[..., None]  # [N, B, 1]
+        slots["ended"] = torch.zeros_like(slots["scores"], dtype=torch.bool)  # [N, B]
+        if self.style_states is not None:
+            slots["style_states"] = self.style_states[photos][:, None].expand(-1, self.width, -1)  # [N, B, H]
+        return slots
 
-    def _won(self, best_live: float) -> bool:
-        if self.whole:
-            return False
-        return any(one.score is not None and one.score <= best_live for one in self.finished)
+    def begin(self, slots: dict[str, Tensor]) -> dict[str, Tensor]:
+        lanes = super().begin(slots)
+        last = {"last_words": slots["words"][:, :1], "last_sums": slots["sums"][:, :1]}  # [N, 1, 0], [N, 1, 1]
+        return lanes | last | {"last_length": torch.zeros_like(lanes["live"])}  # [N]
+
+    def move(self, front: Front, rows: Tensor, words: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.style_states is None:
+            return super().move(front, rows, words)
+        states = [front.slots[name].flatten(0, 1)[rows] for name in ("states", "style_states")]  # 2 x [R, H]
+        logits, moved = self.step(words.repeat(2), torch.cat(states))  # [2R, V], [2R, H]
+        photo, style = moved.chunk(2)  # [R, H], [R, H]
+        return logits, {"states": photo, "style_states": style}
+
+    def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        torch.softmax(logits, dim=1, out=logits)  # [R, V], with contrast [2R, V]
+        chances, style = logits[: len(rows)], logits[len(rows) :]  # [R, V], [0 or R, V]
+        self._bar(front, rows, chances)
+        if self.style_states is None:
+            return chances, chances
+        return contrasted(-chances.log(), style, self.rules.contrast).neg_().exp_(), chances
+
+    def _bar(self, front: Front, rows: Tensor, chances: Tensor) -> None:
+        """Takes away the probabilities `[R, V]` of words that the rules do not let come next."""
+        rules, slots = self.rules, front.slots
+        lengths = front.lanes["lengths"].repeat_interleave(self.width)[rows]  # [R]
+        chances[:, UNKNOWN] = 0  # [R]
+        early = lengths < max(rules.min_words, 1)  # [R]
+        if rules.min_words:
+            early |= ~slots["ended"].flatten()[rows]  # [R]
+        chances[:, END].masked_fill_(early, 0)  # [R]
+        if max(front.lengths) >= rules.max_words:
+            chances[:, END + 1 :].masked_fill_((lengths >= rules.max_words)[:, None], 0)  # [R, V - 1]
+        if rules.no_repeat:
+            words, again = repeated_words(slots["words"].flatten(0, 1)[rows], lengths, rules.no_repeat)  # 2 x [R, M]
+            most = torch.where(again, 0.0, torch.inf)  # [R, M]
+            chances.scatter_reduce_(1, words, most, "amin")  # [R, V]
+
+    def costs(self, front: Front, choice: Choice, chances: Tensor) -> Tensor:
+        if self.style_states is None:
+            return choice.scores
+        lengths = front.lanes["lengths"][:, None, None].expand(*choice.parents.shape, 1)  # [N, B, 1]
+        before = of_parents(front.slots["sums"], choice.parents).gather(2, lengths).squeeze(2)  # [N, B]
+        return before - chances[choice.rows, choice.words].log()
+
+    def finish(self, front: Front, choice: Choice, costs: Tensor, ends: Tensor) -> dict[str, Tensor]:
+        lanes = super().finish(front, choice, costs, ends)
+        lives = lanes["live"] > 0  # [N]
+        for name in ("words", "sums"):
+            before, best = as_long(lanes[f"last_{name}"], front.slots[name][:, :1])  # [N, 1, T], [N, 1, T]
+            lanes[f"last_{name}"] = torch.where(lives[:, None, None], best, before)  # [N, 1, T]
+        lanes["last_length"] = torch.where(lives, lanes["lengths"], lanes["last_length"])  # [N]
+        return lanes
+
+    def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
+        slots = super().follow(front, choice, costs)
+        sums = of_parents(front.slots["sums"], choice.parents)  # [N, B, T + 1]
+        slots["sums"] = appended(sums, front.lanes["lengths"] + 1, max(front.lengths) + 1, costs)  # [N, B, T + 2]
+        before = of_parents(front.slots["ended"], choice.parents)  # [N, B]
+        slots["ended"] = self.marks.whole(choice.words, before)  # [N, B]
+        return slots
+
+    def leave(self, front: Front, lane: int) -> list[Hypothesis]:
+        if found := finished(front, lane, scored=True):
+            return found
+        length = int(front.lanes["last_length"][lane])
+        words, sums = (front.lanes[f"last_{name}"][lane, 0].tolist() for name in ("words", "sums"))
+        return [cut_back(words[:length], sums[: length + 1], self.marks)]
 
 
-@torch.inference_mode()
 def ruled_search(
     step: Step,
     states: Tensor,
@@ -225,63 +247,7 @@ def ruled_search(
     Raises:
         ValueError: the beam width is below 1, or contrast lacks the style's states.
     """
-    if beam_width < 1:
-        raise ValueError(f"beam width must be at least 1, not {beam_width}")
     if rules.contrast and style_states is None:
         raise ValueError("contrast needs the states of the style alone")
-    photos = [_Photo(beam_width, whole) for _ in range(len(states))]
-    searched = list(photos)
-    front = _Front.start(states, style_states if rules.contrast else None)
-    while searched:
-        probabilities, style = front.step(step)  # [R, V], [R, V]
-        bar(probabilities, front, rules)
-        losses = probabilities.log_().neg_()  # [R, V]
-        gains = losses if style is None else contrasted(losses, style, rules.contrast)  # [R, V]
-        totals = front.scores[:, None] + gains  # [R, V]
-        searched, front = _advance(searched, front, totals, losses, marks)
-    return [photo.finished for photo in photos]
-
-
-def bar(probabilities: Tensor, front: _Front, rules: SearchRules) -> None:
-    """Takes away the probabilities `[R, V]` of words that the rules do not let come next."""
-    length = front.words.shape[1]
-    probabilities[:, UNKNOWN] = 0  # [R]
-    if length < max(rules.min_words, 1):
-        probabilities[:, END] = 0  # [R]
-    elif rules.min_words:
-        probabilities[:, END] *= front.whole  # [R]
-    if length >= rules.max_words:
-        probabilities[:, END + 1 :] = 0  # [R, V - 1]
-    if rules.no_repeat:
-        rows, words = repeated_words(front.words, rules.no_repeat)  # [M], [M]
-        probabilities[rows, words] = 0  # [M]
-
-
-def _advance(
-    searched: list[_Photo], front: _Front, totals: Tensor, losses: Tensor, marks: Marks
-) -> tuple[list[_Photo], _Front]:
-    """Returns the photos that are searched on, and their live hypotheses one word longer.
-
-    Args:
-        searched: photos whose live hypotheses are the front's.
-        front: these hypotheses.
-        totals: their scores with each next word `[R, V]`.
-        losses: -log p of each next word `[R, V]`.
-        marks: what ends a sentence.
-    """
-    counts = [photo.live for photo in searched]
-    found = candidates_of_photos(totals, counts, [photo.kept for photo in searched])
-    rows: list[int] = []
-    words: list[int] = []
-    scores = [front.scores[:0]]  # [0]
-    left = []
-    first = 0
-    for photo, count, candidates in zip(searched, counts, found, strict=True):
-        parents, chosen, ranks = candidates
-        if places := photo.take(front, losses, first, candidates, marks):
-            left.append(photo)
-            rows += [first + parents[place] for place in places]
-            words += [chosen[place] for place in places]
-            scores.append(ranks[places])  # [live]
-        first += count
-    return left, front.follow(rows, words, torch.cat(scores), losses, marks)
+    styles = style_states if rules.contrast else None
+    return RuledBeams(step, states, beam_width, rules, marks, styles, whole).run()

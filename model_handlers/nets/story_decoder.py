@@ -40,14 +40,15 @@ class StoryDecoder(nn.Module):
         return self.word_vectors(words.clamp(min=0)) * (words >= 0).unsqueeze(-1)  # [..., W]
 
     def step(self, words: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns probabilities `[N, V]` of the next words, and the new states `[N, H]`.
+        """Returns logits `[N, V]` of the next words, and the new states `[N, H]`, in the type of the states before,
+        whatever the products are.
 
         Args:
             words: ids of the words before `[N]`, -1 at the start.
             state: `[N, H]`.
         """
-        state = self.cell(self.embed(words), state)  # [N, H]
-        return torch.softmax(self.output(state), dim=1), state
+        after = self.cell(self.embed(words), state).to(state.dtype)  # [N, H]
+        return self.output(after).to(state.dtype), after
 
     def forward(self, context: Tensor, words: Tensor) -> Tensor:
         """Returns logits `[N, T, V]` for each word of the passages `[N, T]`, each after the true words before it."""

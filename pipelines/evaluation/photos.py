@@ -4,7 +4,7 @@ import csv
 import io
 import posixpath
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from tqdm import tqdm
 
 from configs.schema import ConfigError
-from transforms.load_images import LoadImages, batch_listings, decode_photo, read_batch
+from transforms.load_images import LoadImages, batch_listings, load_photos, read_batch
 from transforms.read_errors import ReadError
 from transforms.records import DeadLetter, Listing, Photo
 from transforms.storage import absolute, stat_all
@@ -132,7 +132,7 @@ def extract(
     problems = []
     with tqdm(total=len(listings), desc="photos", unit="photo") as line:
         for batch in batch_listings(listings, batch_size):
-            loaded = list(_load(batch, load))
+            loaded = list(load_photos(read_batch(batch, load.max_bytes), load.settings))
             photos = [one for one in loaded if not isinstance(one, DeadLetter)]
             problems += [f"{one.uri}: {one.error}: {one.message}" for one in loaded if isinstance(one, DeadLetter)]
             features = handler.run_inference([pixels for _, pixels in photos], handler.load_model()) if photos else []
@@ -145,8 +145,3 @@ def extract(
     if problems:
         raise ConfigError(shorten(problems))
     return pairs
-
-
-def _load(listings: list[Listing], load: LoadImages) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
-    for listing, content in read_batch(listings, load.max_bytes):
-        yield decode_photo(listing, content, load.settings)

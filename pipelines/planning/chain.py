@@ -12,7 +12,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from pipelines.sources import Task, allowed, feature_photo
 from pipelines.story import Models, StoryError, run_handler, vectors_of
-from transforms.load_images import decode_photo, read_batch
+from transforms.load_images import load_photos, read_batch
 from transforms.records import DeadLetter, Listing, Matched, Photo, Telling
 from transforms.rows import Row, story_row
 from transforms.sentences import VectorTable, look_up_in, mean_vector
@@ -99,10 +99,9 @@ class Chain:
             contents = list(read_batch(listings, load.max_bytes, allowed(config)))
         pixels = []
         with group.clock("decode"):
-            for listing, content in contents:
-                loaded = decode_photo(listing, content, load.settings)
+            for loaded in load_photos(contents, load.settings):
                 if isinstance(loaded, DeadLetter):
-                    self._drop(listing.uri, loaded.stage, loaded.error)
+                    self._drop(loaded.uri, loaded.stage, loaded.error)
                 else:
                     pixels.append(loaded)
         with group.clock("features"):

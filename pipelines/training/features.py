@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from model_handlers.features import Backbone
 from pipelines.training.files import save_array
 from transforms.preprocessing import preprocess
 
@@ -78,19 +80,19 @@ def load_view(path: Path, place: int, view: int) -> np.ndarray:
     return preprocess(pixels, PREPROCESSING)
 
 
-@torch.inference_mode()
 def extract_features(paths: Sequence[Path], output: Path, view: int = 0, batch_size: int = 32) -> np.ndarray:
     """Returns the feature vectors `[N, F]` of a view of the photos, kept in `output` (.npy) for the next time."""
     if output.exists():
         stored: np.ndarray = np.load(output)
         if len(stored) == len(paths):
             return stored
-    model = lite_backbone()[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net: Any = lite_backbone()[0]
+    backbone = Backbone.ready(net, SIDE, net.num_features, torch.device("cpu"))
     rows = []
     for first in tqdm(range(0, len(paths), batch_size), desc=f"features, view {view}", unit="batch"):
         part = enumerate(paths[first : first + batch_size], first)
         pixels = np.stack([load_view(path, place, view) for place, path in part])  # [N, 3, 260, 260]
-        rows.append(model(torch.from_numpy(pixels).to(memory_format=torch.channels_last)).numpy())  # [N, F]
+        rows.append(backbone.see(torch.from_numpy(pixels)).numpy())  # [N, F]
     features = np.concatenate(rows)  # [N, F]
     output.parent.mkdir(parents=True, exist_ok=True)
     save_array(output, features)

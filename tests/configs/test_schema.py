@@ -42,7 +42,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "style_strength": ("warm", "style_strength = 'warm'"),
     "max_dead_letter_ratio": (1.5, "max_dead_letter_ratio = 1.5"),
     "device": ("gpu", "'auto', 'cpu' or 'cuda'"),
+    "precision": ("int8", "'float32', 'tf32' or 'bfloat16'"),
     "decoding": ("loose", "'strict' or 'original'"),
+    "preprocessing": ("quick", "'pack' or 'fast'"),
     "output": ("", "output = ''"),
     "style": (None, "style = None"),
     "input": ("a.jpg", "input = 'a.jpg': input should be a valid list"),
@@ -77,6 +79,13 @@ def test_keys_that_are_no_text() -> None:
     with pytest.raises(ConfigError) as raised:
         check_config({1: 2})  # type: ignore[dict-item]
     assert "keys should be strings" in str(raised.value)
+
+
+def test_fast_preprocessing_is_none_of_the_original_decoding() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_config({"decoding": "original", "preprocessing": "fast"})
+    (problem,) = raised.value.problems
+    assert problem == "preprocessing = 'fast' reads fewer pixels than decoding = 'original' does; choose one"
 
 
 def test_text_from_a_command_line_is_read_as_numbers() -> None:

@@ -70,6 +70,8 @@ class Chain:
         6: [0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
     }
 
+    logits = torch.nn.Linear(1, 7, device="meta")  # on no CPU, so that searches take `step`
+
     def initial_state(self, photos: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(photos), 1)  # [N, 1]
 
@@ -79,7 +81,7 @@ class Chain:
         return torch.tensor(rows).clamp(min=1e-30).log()  # [N, T, V]
 
     def step(self, words: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]), states
+        return torch.tensor([self.TABLE.get(word, self.TABLE[-1]) for word in words.tolist()]).log(), states
 
 
 CHAIN_SHARES = {
@@ -136,7 +138,7 @@ def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
         assert len(found) > 1 and sorted(text for text, _ in found) == sorted(texts)
         scores = [float(embedder.embed([text])[0].astype(np.float64) @ photo[0].numpy()) for text, _ in found]
         assert [score for _, score in found] == pytest.approx(scores, abs=1e-6)
-        costs = writer._costs(photo[0], [text for text, _ in found])
+        costs = writer._costs(photo.float().expand(len(found), -1), [text for text, _ in found])
         for (text, _), cost in zip(found, costs, strict=True):
             (one,) = (one for one in hypotheses if vocabulary.decode(one.words[:-1]) == text and one.words[-1] == 0)
             assert cost == pytest.approx(one.cost / len(one.words), abs=1e-5)
@@ -171,7 +173,8 @@ def test_written_and_nearest_captions_are_one_ranking(
     for photo, near, own, merged, two in zip(photos, nearest, written, both, few, strict=True):
         texts = [text for text, _ in merged]
         similarities = dict([*own, *near])
-        costs = dict(zip(similarities, writer._costs(photo, list(similarities)), strict=True))
+        alike = photo.float().expand(len(similarities), -1)  # [K, J]
+        costs = dict(zip(similarities, writer._costs(alike, list(similarities)), strict=True))
         agreement = consensus.among([text for text, _ in near[:3]])
         alone = {text: 0.15 * costs[text] - similarities[text] for text in similarities}
         ranked = sorted(alone, key=lambda text: alone[text] - 0.8 * agreement(text))
@@ -186,11 +189,28 @@ def test_written_and_nearest_captions_are_one_ranking(
 def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> None:
     embedder = CaptionEmbedder(pack, CPU)
     writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
-    photo = torch.ones(2, dtype=torch.float64)
+    photos = torch.ones(3, 2, dtype=torch.float64)  # [3, J]
     matches = [("cats", 0.5), ("a dog", 0.4), ("cats", 0.9)]
-    assert writer.rank(photo, matches, 5) == [("cats", 0.5), ("a dog", 0.4)]
-    assert writer.rank(photo, [*matches, ("cats", 0.0)], 1) == [("cats", 0.5)]
-    assert writer.rank(photo, [], 5) == []
+    ranked = writer.rank(photos, [matches, [], matches[1:]], 5)
+    assert ranked == [[("cats", 0.5), ("a dog", 0.4)], [], [("cats", 0.9), ("a dog", 0.4)]]
+    assert writer.rank(photos[:1], [[*matches, ("cats", 0.0)]], 1) == [[("cats", 0.5)]]
+
+
+def test_costs_that_are_known_are_not_computed_again(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), CaptionEmbedder(pack, CPU))  # type: ignore[arg-type]
+    costed: list[str] = []
+    compute = writer._costs
+
+    def count(photos: torch.Tensor, texts: list[str]) -> list[float]:
+        costed.extend(texts)
+        return compute(photos, texts)
+
+    monkeypatch.setattr(writer, "_costs", count)
+    costs: list[dict[str, float]] = [{"cats": 100.0}, {}]
+    photos = torch.ones(2, 2, dtype=torch.float64)  # [2, J]
+    ranked = writer.rank(photos, [[("cats", 0.9), ("a dog", 0.1)]] * 2, 1, costs=costs)
+    assert [row[0][0] for row in ranked] == ["a dog", "cats"]
+    assert costed == ["a dog", "cats", "a dog"] and [sorted(row) for row in costs] == [["a dog", "cats"]] * 2
 
 
 def test_no_caption_bank_is_needed_to_write(tiny_pack: Any, place: Place) -> None:

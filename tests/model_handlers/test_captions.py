@@ -21,6 +21,7 @@ from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack, cache_folder
+from model_handlers.precision import computing
 
 CPU = torch.device("cpu")
 NOT_BLANK = ["a dog .", "two cats", "a dog .", "A dog .", "caf\u00e9"]
@@ -39,7 +40,11 @@ class Projection(CaptionEmbedder):
 def index_of(embeddings: np.ndarray) -> CaptionIndex:
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)  # [K, 4]
     texts = [f"caption {place}" for place in range(len(unit))]
-    return CaptionIndex(texts, torch.from_numpy(unit.astype(np.float32)), Projection())
+    return with_screen(texts, torch.from_numpy(unit.astype(np.float32)), Projection())
+
+
+def with_screen(texts: list[str], embeddings: torch.Tensor, embedder: CaptionEmbedder) -> CaptionIndex:
+    return CaptionIndex(texts, embeddings, embedder, module.screen_of(embeddings, CPU))
 
 
 def brute_force(index: CaptionIndex, features: torch.Tensor, count: int) -> list[list[tuple[str, float]]]:
@@ -88,6 +93,16 @@ def test_equal_similarities_keep_the_order_of_the_index() -> None:
         groups = [places[start : start + 5] for start in (0, 5)]
         assert all(group == sorted(group) and len({place % 3 for place in group}) == 1 for group in groups)
         assert places[10:] == sorted(places[10:])[:2] and places[10] < 3
+
+
+@pytest.mark.parametrize("count", [1, 30, 499])
+def test_a_screen_in_half_precision_changes_nothing(count: int) -> None:
+    """As on a GPU: many captions lie within what its products are off, so that more of them are ranked."""
+    close = np.array([1.0, 0, 0, 0]) + 2e-3 * drawn(300, 4)  # [300, 4]
+    index, features = index_of(np.concatenate([close, drawn(200, 4)])), torch.from_numpy(drawn(9, 6, seed=1)).float()
+    found = index.search(features, count)
+    index.screen = index.screen.half()  # [500, 4]
+    assert index.search(features, count) == found
 
 
 def test_more_equal_captions_than_the_screening_keeps() -> None:
@@ -151,7 +166,7 @@ def test_the_handler_gives_each_photo_its_captions(tiny_pack: Callable[..., Pack
     found = handler.run_inference(features, handler.load_model())
     embedder = CaptionEmbedder(pack, CPU)
     embeddings = torch.from_numpy(embedder.embed(NOT_BLANK))  # [5, 4]
-    expected = brute_force(CaptionIndex(NOT_BLANK, embeddings, embedder), torch.from_numpy(np.stack(features)), 4)
+    expected = brute_force(with_screen(NOT_BLANK, embeddings, embedder), torch.from_numpy(np.stack(features)), 4)
     for matches, best in zip(found, expected, strict=True):
         assert [text for text, _ in matches] == [text for text, _ in best]
         assert [score for _, score in matches] == pytest.approx([score for _, score in best], abs=1e-6)
@@ -203,6 +218,16 @@ def test_the_index_is_made_at_first_use_and_kept(
     file.write_bytes(file.read_bytes()[:-4])  # a damaged index is made again
     np.testing.assert_array_equal(module.caption_embeddings(pack, embedder, NOT_BLANK), first)
     np.testing.assert_array_equal(np.load(file), first)
+
+
+def test_the_index_is_one_for_all_precisions(tiny_pack: Callable[..., Pack]) -> None:
+    pack = tiny_pack()
+    embedder = CaptionEmbedder(pack, CPU)
+    with computing("bfloat16", CPU):
+        low = embedder.embed(NOT_BLANK)  # [5, 4]
+        index = module.caption_embeddings(pack, embedder, NOT_BLANK)  # [5, 4]
+    np.testing.assert_array_equal(index, embedder.embed(NOT_BLANK))
+    assert not np.array_equal(index, low)
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Any, tiny_pack: Callable[..., Pack]) -> None:

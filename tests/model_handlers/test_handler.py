@@ -1,6 +1,7 @@
 """What handlers share: lazy models, devices that are never guessed, and batches that heal."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -12,9 +13,19 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 
 from model_handlers import handler
+from model_handlers.cache import cache_folder
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
-from model_handlers.handler import DeviceError, PackHandler, Placement, check_vectors, infer_each, resolve_device
+from model_handlers.handler import (
+    DeviceError,
+    PackHandler,
+    Placement,
+    check_precision,
+    check_vectors,
+    infer_each,
+    on_device,
+    resolve_device,
+)
 from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
 from model_handlers.packs import Pack
@@ -88,6 +99,32 @@ def test_a_device_that_is_not_there_is_an_error(cuda: Callable[[bool], None]) ->
         resolve_device("cuda")
     with pytest.raises(DeviceError, match="'cuda:1' is unknown; it can be auto, cpu, cuda"):
         resolve_device("cuda:1")
+
+
+def test_a_precision_that_the_device_lacks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for precision, device in (("float32", cpu), ("bfloat16", cpu), ("float32", cuda)):
+        check_precision(precision, device)
+    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices, and the networks run on the CPU here"):
+        check_precision("tf32", cpu)
+    with pytest.raises(DeviceError, match="'int8' is unknown; it can be float32, tf32, bfloat16"):
+        check_precision("int8", cpu)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    for capability in ((8, 9), (7, 5)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        for precision in ("tf32", "bfloat16"):
+            if capability >= (8, 0):
+                check_precision(precision, cuda)
+            else:
+                with pytest.raises(DeviceError, match="Tesla T4 computes neither in TF32 nor in bfloat16"):
+                    check_precision(precision, cuda)
+
+
+def test_no_model_is_loaded_where_it_could_not_compute_as_asked(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    doubler = Doubler(place(tiny_pack(), precision="tf32"))
+    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices"):
+        doubler.run_inference([1], doubler.load_model())
+    assert BUILT == []
 
 
 @pytest.mark.parametrize(
@@ -302,6 +339,43 @@ def test_a_size_that_fits_is_remembered_in_the_process(
     assert other.load_model().limit.most is None
 
 
+def test_a_size_that_fits_is_remembered_on_a_machine(
+    tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here with the CPU in place of a GPU; another model, precision or beam has a memory of its own."""
+    facts: list[Sequence[Any]] = []
+
+    def stamp(device: torch.device, about: Sequence[Any]) -> Path:
+        facts.append(about)
+        return tmp_path / f"{len(set(map(str, facts)))}.json"
+
+    monkeypatch.setattr(handler, "machine_stamp", stamp)
+    monkeypatch.setattr(Hungry, "sizes", [])
+    pack = tiny_pack()
+    for _ in range(2):  # two processes
+        monkeypatch.setattr(handler, "_LIMITS", {})
+        hungry = Hungry(place(pack), 8)
+        hungry.run_inference(list(range(8)), hungry.load_model())
+    assert Hungry.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    for more in ({"precision": "bfloat16"}, {}):
+        for width in (3, 4):
+            story = StoryHandler(place(pack, **more), "sea", width)
+            story.run_inference([np.zeros(7, np.float32)], story.load_model())
+    assert len(set(map(str, facts))) == 5
+    assert facts[0] == ("Hungry", pack.digest, "float32") and facts[-1] == (
+        "StoryHandler", pack.digest, "float32", "sea", 4, False
+    )  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_size_that_fits_a_gpu_is_kept_in_its_machines_cache(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    hungry = Hungry(place(tiny_pack(), device="cuda"), 8)
+    hungry.run_inference(list(range(8)), hungry.load_model())
+    (stamp,) = (cache_folder() / "limits").iterdir()
+    assert '"most": 2' in stamp.read_text()
+
+
 def test_a_model_too_large_for_the_memory_ends_the_run(
     tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +407,27 @@ def test_errors_that_are_no_items_fault_end_the_run(error: Exception) -> None:
     with pytest.raises(type(error)):
         infer_each(infer, [1, 2, 3])
     assert calls == [3]
+
+
+def test_values_come_to_the_device_as_they_are() -> None:
+    values = np.arange(6, dtype=np.int64).reshape(2, 3)
+    here = on_device(values, torch.device("cpu"))  # [2, 3]
+    assert here.dtype == torch.int64 and here.tolist() == values.tolist()
+    assert here.data_ptr() == values.ctypes.data  # nothing is copied on a processor
+    assert on_device(here, torch.device("cpu")) is here
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_values_come_to_a_gpu_without_waiting() -> None:
+    values, device = np.arange(6.0).reshape(2, 3), torch.device("cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = on_device(values, device)  # [2, 3]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert there.device.type == "cuda" and there.tolist() == values.tolist()
+    assert on_device(there, device) is there
 
 
 def test_vectors_are_checked_and_stacked() -> None:

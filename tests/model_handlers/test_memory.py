@@ -2,14 +2,20 @@
 
 import errno
 import gc
+import json
+import time
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from model_handlers.memory import Limit, OutOfMemory, ran_out_of_memory
+from model_handlers import memory
+from model_handlers.memory import KEPT, Limit, OutOfMemory, machine_stamp, ran_out_of_memory
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory"),
@@ -105,3 +111,52 @@ def test_torch_itself_runs_out_of_memory() -> None:
 
     assert Limit("numbers").run(infer, range(4)) == [0, 1, 2, 3]
     assert sizes[:3] == [4, 2, 1]
+
+
+def two_at_once(batch: Sequence[int]) -> list[int]:
+    if len(batch) > 2:
+        raise MemoryError
+    return list(batch)
+
+
+def test_a_machine_remembers_what_fits(tmp_path: Path) -> None:
+    """Tomorrow's process begins with what today's found out, without a batch that fails."""
+    today, stamp = Limit("numbers"), tmp_path / "limits" / "stamp.json"
+    today.remember(stamp)
+    assert today.most is None and not stamp.exists()
+    assert today.run(two_at_once, range(8)) == list(range(8))
+    assert json.loads(stamp.read_text())["most"] == today.most == 2
+    tomorrow, sizes = Limit("numbers"), []
+    tomorrow.remember(stamp)
+    tomorrow.run(lambda batch: sizes.append(len(batch)) or two_at_once(batch), range(8))
+    assert sizes == [2, 2, 2, 2]
+    tomorrow.most = 1
+    tomorrow.remember(stamp)  # what this process knows better stays
+    assert tomorrow.most == 1
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        {"most": 2, "found": int(time.time()) - KEPT - 9},  # too long ago
+        {"most": 0, "found": int(time.time())},
+        {"most": "2", "found": int(time.time())},
+        [2],
+    ],
+)
+def test_old_and_damaged_memories_are_left_alone(tmp_path: Path, stamp: Any) -> None:
+    (tmp_path / "stamp.json").write_text(json.dumps(stamp))
+    limit = Limit("numbers")
+    limit.remember(tmp_path / "stamp.json")
+    assert limit.most is None
+
+
+def test_only_gpus_are_remembered_by_all_that_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stamp(name: str = "L4", total_memory: int = 24, facts: Sequence[Any] = ("Stories", 50)) -> Path | None:
+        gpu = SimpleNamespace(name=name, total_memory=total_memory)
+        monkeypatch.setattr(memory.torch.cuda, "get_device_properties", lambda device: gpu)
+        return machine_stamp(torch.device("cuda"), facts)
+
+    stamps = [stamp(), stamp("T4"), stamp(total_memory=16), stamp(facts=("Stories", 5)), stamp(facts=())]
+    assert None not in stamps and len(set(stamps)) == 5 and stamp() == stamps[0]
+    assert machine_stamp(torch.device("cpu"), ("Stories", 50)) is None

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from model_handlers.components import build_decoder
 from model_handlers.handler import Placement
 from model_handlers.nets.detokeniser import detokenise
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search, best_hypothesis
 from model_handlers.nets.search_rules import Marks, SearchRules, ruled_search
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter

@@ -63,6 +63,7 @@ def tell(run_job: Any, output: Any, photos: Path, photo_pack: Pack) -> Callable[
         ("--style=swift", "--style-strength=0.5", "--lyric"),
         ("--style=swift+romance", "--min-words=5", "--max-words=12", "--no-repeat=2", "--contrast=0.5"),
         ("--decoding=original",),
+        ("--preprocessing=fast",),
     ],
 )
 def test_a_story_comes_out_again(

@@ -70,8 +70,7 @@ def assert_told(code: int, errors: str, words: str) -> None:
     assert words in last and last.endswith("No space left on device. Make room there, and run again")
 
 
-FILES = ("leases/", "started.json", "sentences-00000-00000.npy", "sentences-00000-00000.json")
-FILES += ("/stories/wave-00001", "/ledger/wave-00001", "wave-00001-files.json", "manifests/")
+FILES = ("leases/", "started.json", "/stories/wave-00001", "/ledger/wave-00001", "manifests/")
 
 
 @pytest.mark.slow

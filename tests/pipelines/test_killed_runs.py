@@ -129,7 +129,7 @@ MOMENTS: dict[str, tuple[str, str, str, int, bool]] = {
     "before the lease is put": ("os", "link", "before", 1, False),
     "with a lease and nothing else": ("pipelines.main_job", "start", "before", 1, False),
     "after started.json": ("pipelines.main_job", "start", "after", 1, False),
-    "while the first photos are decoded": ("transforms.load_images", "decode_photo", "after", 3, False),
+    "while the first photos are decoded": ("transforms.load_images", "as_photo", "after", 3, False),
     "with sentence vectors": ("transforms.sentences", "write_chunk", "after", 1, False),
     "before a first table": ("transforms.write", "write_shard", "before", 1, False),
     "in the midst of the first wave's tables": ("transforms.write", "write_shard", "after", 2, False),

@@ -1,5 +1,7 @@
 """Which networks made what was kept: hashes of files and settings that matter decide, not the pack's digest."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,23 @@ def test_what_changes_captions_alone(photo_pack: Pack) -> None:
     assert before.features == after.features and before.captions != after.captions
 
 
-def test_decoding_changes_both(photo_pack: Pack) -> None:
-    before, after = networks(photo_pack), networks(photo_pack, decoding="original")
+@pytest.mark.parametrize("options", [{"decoding": "original"}, {"preprocessing": "fast"}])
+def test_what_changes_both(photo_pack: Pack, options: dict[str, Any]) -> None:
+    before, after = networks(photo_pack), networks(photo_pack, **options)
     assert before.features != after.features and before.captions != after.captions
+
+
+def test_precision_changes_both(photo_pack: Pack) -> None:
+    before, after = networks(photo_pack), networks(photo_pack, precision="bfloat16")
+    assert before.features != after.features and before.captions != after.captions
+    assert networks(photo_pack, precision="float32") == before
+
+
+def test_what_was_kept_before_there_were_preprocessing_and_precision_to_choose_stays(photo_pack: Pack) -> None:
+    entry, files = photo_pack.component("features"), photo_pack.card["files"]
+    facts = entry | {"weights": files[entry["weights"]]["sha256"]}
+    text = json.dumps({"format": 1, "decoding": "strict", "network": facts}, sort_keys=True)
+    assert networks(photo_pack).features == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_what_is_not_kept(photo_pack: Pack, write_features: Any) -> None:

@@ -296,7 +296,9 @@ def test_other_captions_take_kept_features(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", ["decoding", "network", "off", "gone", "broken", "max_bytes", "version"])
+@pytest.mark.parametrize(
+    "change", ["decoding", "preprocessing", "network", "off", "gone", "broken", "max_bytes", "version"]
+)
 def test_what_was_kept_and_may_not_be_used(
     tell: Tell, album: Path, output: Any, counted: dict[str, int], change: str, photo_pack: Pack, tmp_path: Path
 ) -> None:
@@ -304,6 +306,8 @@ def test_what_was_kept_and_may_not_be_used(
     options: dict[str, Any] = {"style": "swift"}
     if change == "decoding":
         options["decoding"] = "original"
+    if change == "preprocessing":
+        options["preprocessing"] = "fast"
     if change == "network":
         writer = PackWriter(str(tmp_path / "other network"), photo_pack)
         state = photo_pack.tensors(photo_pack.component("features")["weights"])

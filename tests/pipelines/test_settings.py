@@ -133,6 +133,24 @@ def test_a_remote_runs_device_is_not_looked_for_here(story_pack: Pack) -> None:
     assert resolve(config, remote=True).config.device == "cuda"
 
 
+def test_a_precision_that_the_device_lacks_is_told(story_pack: Pack) -> None:
+    where = {"pack": story_pack.location, "features": "gs://b/f.parquet", "precision": "tf32"}
+    for device, remote in (("cpu", False), ("cpu", True)):
+        with pytest.raises(ConfigError, match="--precision: tf32 is arithmetic of CUDA devices, and the networks run"):
+            resolve(check_config(where | {"device": device}), remote)
+    for device in ("auto", "cuda"):  # another machine's
+        assert resolve(check_config(where | {"device": device}), remote=True).config.precision == "tf32"
+
+
+def test_precisions_are_told_apart_and_float32_is_as_before() -> None:
+    digests = [
+        settings_digest(check_config({"precision": precision}), Choices(), "romance")
+        for precision in ("float32", "tf32", "bfloat16")
+    ]
+    assert len(set(digests)) == 3
+    assert digests[0] == "1f00b7d422f094e685efdd34bb1344c4624b0189b0d3779d53bffadff84cc742"
+
+
 def test_no_pack_and_no_decoder(story_pack: Pack, tmp_path: Path) -> None:
     (problem,) = problems(str(tmp_path))
     assert problem.startswith(f"--pack {tmp_path}: no model pack")
@@ -168,7 +186,7 @@ CHOICES = {
     "captions_per_photo": 3, "beam_width": 3, "style_strength": 0.5, "min_words": 3, "max_words": 30, "no_repeat": 3,
     "shift": "spread", "contrast": 0.5, "captions": "both",
 }  # fmt: skip
-CHANGES = {"lyric": True, "decoding": "original"}
+CHANGES = {"lyric": True, "decoding": "original", "preprocessing": "fast"}
 SAME = {
     "wave_size": 3, "shards": 3, "batch_size": 3, "device": "cpu", "output": "x", "input": ["a"], "style": "swift",
     "max_dead_letter_ratio": 0.5,
@@ -230,7 +248,17 @@ def test_a_pack_without_a_caption_bank_can_write(story_pack: Pack, tmp_path: Pat
 
 def test_decoding_is_nothing_to_ready_made_vectors() -> None:
     digests = {
-        settings_digest(check_config({"features": "f", "decoding": decoding}), Choices(), "romance")
-        for decoding in ("strict", "original")
+        settings_digest(check_config({"features": "f", **pixels}), Choices(), "romance")
+        for pixels in ({}, {"decoding": "original"}, {"preprocessing": "fast"})
     }
     assert len(digests) == 1
+
+
+def test_what_was_told_before_there_was_a_preprocessing_to_choose_stays_told() -> None:
+    old = {
+        "": "1f00b7d422f094e685efdd34bb1344c4624b0189b0d3779d53bffadff84cc742",
+        "f": "8d858d1718982cd4484941182c8059e66b0000353c7767c1bca303ce92ddfd77",
+    }
+    for features, digest in old.items():
+        config = check_config({"features": features} if features else {})
+        assert settings_digest(config, Choices(), "romance") == digest

@@ -1,15 +1,21 @@
 """Waves: cut evenly, reported through files, cleaned up after."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines import waves
 from pipelines.commits import Run
+from pipelines.job import Target
+from pipelines.measures import Sums
 from pipelines.waves import _chunks, cut_into_waves, read_report, remove_scratch, worker_threads, write_report
+from transforms.chunk_tables import open_chunks
 from transforms.records import Listing
 from transforms.sentences import Texts, write_chunk
 from transforms.write import FileRecord
@@ -66,6 +72,45 @@ def test_work_is_removed_and_nothing_else(tmp_path: Path, place: str) -> None:
     remove_scratch(run)
     filesystem, path = fsspec.core.url_to_fs(f"{output}/runs/night")
     assert [name.rpartition("/")[2] for name in filesystem.find(path)] == ["started.json"]
+
+
+def test_sentence_vectors_are_forgotten_with_the_work(tmp_path: Path) -> None:
+    """Else their disk space, and what the table takes, would stay until the process ends."""
+    run = Run(str(tmp_path), "night", "", {}, "", {}, 0.25)
+    uri = write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{run.scratch}/wave-00000-sentences-")
+    table = open_chunks((uri,))
+    assert open_chunks((uri,)) is table
+    remove_scratch(run)
+    with pytest.raises(FileNotFoundError):
+        open_chunks((uri,))
+
+
+@pytest.mark.parametrize("output", ["", "file://", "memory://"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_waves_share_a_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, fails: bool
+) -> None:
+    """Each wave sees the chunks of those before, and reads none of them from a bucket."""
+    run = Run(f"{output}{tmp_path}", "night", "", {}, "", {}, 0.25)
+    seen: list[tuple[str, ...]] = []
+
+    def tell(wave: Any, settled: Any, parts: Any, target: Target, *_: Any) -> list[FileRecord]:
+        seen.append(target.known)
+        write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{target.scratch}/wave-{len(seen)}-sentences-")
+        if fails and len(seen) == 3:
+            raise RuntimeError("the third wave fails")
+        return []
+
+    monkeypatch.setattr(waves, "_run_wave", tell)
+    parts: Any = None
+    progress, sums = SimpleNamespace(advance=lambda *_: None), Sums()
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        waves.run_waves(run, parts, [tasks(1)] * 3, [], PipelineOptions([]), 1, progress, sums)  # type: ignore[arg-type]
+    assert [len(known) for known in seen] == [0, 1, 2]
+    folder = Path(seen[-1][0].removeprefix("file://")).parent
+    assert folder.is_absolute() and folder.exists() == (output != "memory://"), "what is not in OUTPUT goes at once"
+    assert (folder == tmp_path / "runs/night/scratch") == (output != "memory://")
+    assert not fsspec.filesystem("memory").exists(f"{tmp_path}/runs")
 
 
 @pytest.mark.parametrize(

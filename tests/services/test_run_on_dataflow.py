@@ -76,9 +76,13 @@ def submit(cloud: Any, pack: Path, output: str) -> Any:
     return run
 
 
+BETWEEN = ("Part failures", "Carry features", "Match captions", "Write chunks", "Take means", "Shift each style")
+
+
 def is_gpu_step(name: str) -> bool:
-    parts = name.split("/")
-    return parts[0] == "Load images" or "Run inference" in parts or "Encode chunks" in parts
+    """Tells whether a step has a network, or vectors go through it that need not change workers."""
+    parts = set(name.split("/"))
+    return not parts.isdisjoint({"Load images", "Run inference", "Encode chunks", "Make feature rows", *BETWEEN})
 
 
 def test_gpu_steps_ask_for_a_gpu_and_no_others(submit: Any) -> None:

@@ -13,11 +13,12 @@ RECIPE = {"name": "resize", "resize": 40, "crop": 32, "channels": "RGB", "mean":
 STEP = 19  # every so many files are in the sample
 
 
-@pytest.mark.parametrize("decoding", ["strict", "original"])
-def test_a_sample_of_hostile_files(hostile: Any, decoding: str) -> None:
+@pytest.mark.parametrize(("decoding", "preprocessing"), [("strict", "pack"), ("strict", "fast"), ("original", "pack")])
+def test_a_sample_of_hostile_files(hostile: Any, decoding: str, preprocessing: str) -> None:
     files = hostile.hostile_files()
     assert len({file.name for file in files}) == len(files) >= 600
-    made = Decoders(decoder_settings(RECIPE, decoding, hostile.MAX_PIXELS, hostile.MAX_BYTES))
+    limits = (hostile.MAX_PIXELS, hostile.MAX_BYTES)
+    made = Decoders(decoder_settings(RECIPE, decoding, *limits, preprocessing=preprocessing))
     sample = files[::STEP]
     assert len(sample) >= 30
     seen = set()

@@ -14,8 +14,9 @@ from apache_beam.testing.util import assert_that
 from PIL import Image
 
 from transforms import load_images, read_errors
+from transforms.decoders import shared_decoders
 from transforms.infer import DEAD_LETTERS, RESULTS
-from transforms.load_images import LoadImages, batch_listings, load_photo, read_batch
+from transforms.load_images import LoadImages, batch_listings, load_batch, load_photo, read_batch
 from transforms.preprocessing import RecipeError, preprocess
 from transforms.records import DeadLetter, Listing, Photo
 
@@ -228,3 +229,46 @@ def test_composite_without_photos():
         outputs = pipeline | "Create listings" >> beam.Create([]) | "Load images" >> LoadImages(RECIPE)
         assert_that(outputs[RESULTS], nothing, label="Check photos")
         assert_that(outputs[DEAD_LETTERS], nothing, label="Check dead letters")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_some_photos_do_changes_no_order(tampered, tmp_path, processes):
+    words = ["", "CRASH", "", "KILL", "SLEEP", "", "POISON", "", "FILL", "", ""]
+    listings = []
+    for place, word in enumerate(words):
+        data = picture(place) + word.encode()
+        (tmp_path / f"{place}.png").write_bytes(data)
+        listings.append(listed(f"{tmp_path}/{place}.png", data))
+    load = LoadImages(RECIPE, max_pixels=1_000_000, max_bytes=1_000_000, seconds=3.0, processes=processes)
+    found = list(load_batch(listings, load.settings, load.max_bytes, load.allowed))
+    names = {
+        "CRASH": "DecoderCrashed",
+        "KILL": "DecoderKilled",
+        "SLEEP": "DecoderTimeout",
+        "FILL": "DecoderOutOfMemory",
+    }
+    for place, (one, word) in enumerate(zip(found, words, strict=True)):
+        if word in names:
+            assert one.tag == DEAD_LETTERS
+            assert (one.value.uri, one.value.error) == (listings[place].uri, names[word])
+        else:
+            assert one[0].uri == listings[place].uri
+            assert round(float(one[1][2, 0, 0] + 123.68)) == place
+
+
+def test_a_bug_is_no_dead_letter_and_a_batch_may_be_left(tampered, tmp_path):
+    listings = []
+    for place, word in enumerate(["", "", "BUG", "", ""]):
+        data = picture(place) + word.encode()
+        (tmp_path / f"{place}.png").write_bytes(data)
+        listings.append(listed(f"{tmp_path}/{place}.png", data))
+    load = LoadImages(RECIPE, processes=2)
+    loading = load_batch(listings, load.settings, load.max_bytes, load.allowed)
+    assert [next(loading)[0].uri for _ in range(2)] == [listing.uri for listing in listings[:2]]
+    with pytest.raises(RuntimeError, match="not by the photo's fault"):
+        next(loading)
+    loading = load_batch(listings[:2], load.settings, load.max_bytes, load.allowed)
+    next(loading)
+    loading.close()
+    decoders = shared_decoders(load.settings)
+    assert all(process.ask(picture()) for process in decoders._idle)  # none is in the midst of an answer

@@ -51,7 +51,8 @@ def test_reading_and_decoding(tampered: None, tmp_path: Path) -> None:
     listings = write(tmp_path, a=good, b=other, c=other + b"CRASH", d=other, e=b"text", f=b"")
     gone = Listing(f"{tmp_path}/gone.png", 9, "1")
     root = beam.Pipeline("FnApiRunner")
-    letters = (root | beam.Create([*listings, gone]) | LoadImages({"name": "original"}))[DEAD_LETTERS]
+    load = LoadImages({"name": "original"}, processes=1)
+    letters = (root | beam.Create([*listings, gone], reshuffle=False) | load)[DEAD_LETTERS]
     _ = letters | beam.Map(dead_letter_row)
     counters, sums = queried(root.run())
     assert counters == {

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import fsspec
 import numpy as np
 import pytest
 from apache_beam.ml.inference.base import ModelHandler
@@ -16,7 +15,6 @@ from apache_beam.testing.util import assert_that, equal_to
 from transforms import sentences
 from transforms.records import CaptionMatch, Matched, Photo
 from transforms.sentences import (
-    ChunkTable,
     EncodeSentences,
     Texts,
     caption_key,
@@ -24,7 +22,6 @@ from transforms.sentences import (
     cut_into_chunks,
     look_up_in,
     mean_vector,
-    open_chunks,
     shard_of,
     write_chunk,
 )
@@ -103,21 +100,6 @@ def test_chunks_are_sorted_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentences, "CHUNK", 2)
     chunks = list(cut_into_chunks((7, [b"c", b"a", b"\xe9", b"b", b"d"])))
     assert chunks == [("00007-00000", ["a", "b"]), ("00007-00001", ["c", "d"]), ("00007-00002", ["\udce9"])]
-
-
-@pytest.mark.parametrize("scheme", ["", "memory:/"])
-def test_written_chunks_come_back(tmp_path: Path, scheme: str) -> None:
-    prefix = f"{scheme}{tmp_path}/scratch/sentences-"
-    groups = [("0-0", Texts(["a dog", ODD])), ("1-0", Texts(["a cat"]))]
-    uris = [write_chunk((key, np.stack([vector(text) for text in key[1]])), prefix) for key in groups]
-    assert uris == [f"{prefix}0-0", f"{prefix}1-0"]
-    table = ChunkTable(uris)
-    np.testing.assert_array_equal(
-        table.look_up(["a cat", ODD, "a cat"]), [vector("a cat"), vector(ODD), vector("a cat")]
-    )
-    assert table.holds(ODD) and not table.holds("a bus")
-    with pytest.raises(KeyError):
-        table.look_up(["a bus"])
 
 
 def test_a_chunk_that_failed_is_named(tmp_path: Path) -> None:
@@ -214,19 +196,3 @@ def test_the_first_table_that_holds_a_caption_counts() -> None:
     np.testing.assert_array_equal(found, [vector("a bird"), -vector("a dog"), vector("a bird")])
     with pytest.raises(KeyError, match="a bird"):
         look_up_in([Table()], ["a dog", "a bird"])
-
-
-def test_the_table_is_opened_once_a_process(tmp_path: Path) -> None:
-    uri = write_chunk((("0-0", Texts(["a dog"])), vector("a dog")[None]), f"{tmp_path}/sentences-")
-    assert open_chunks((uri,)) is open_chunks((uri,))
-    assert isinstance(open_chunks((uri,))._arrays[0], np.memmap)
-
-
-def test_remote_copies_go_with_the_table() -> None:
-    uri = write_chunk((("0-0", Texts(["a dog"])), vector("a dog")[None]), "memory://copies/sentences-")
-    table = ChunkTable([uri])
-    folder = Path(table._copies.name)
-    assert [path.name for path in folder.iterdir()] == ["sentences-0-0.npy"]
-    del table
-    assert not folder.exists()
-    fsspec.filesystem("memory").store.clear()

@@ -1,6 +1,7 @@
 """The recurrence of SPEC section 5, by hand and by its formula, in torch's arrangement."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,15 +80,16 @@ def test_a_missing_array_is_named() -> None:
 
 
 @pytest.mark.parametrize("padding", [0.0, 1e6])
-@torch.inference_mode()
-def test_the_last_state_is_that_after_the_last_word(padding: float) -> None:
+@pytest.mark.parametrize("way", [torch.inference_mode, torch.no_grad])  # step by step, and torch's own layer
+def test_the_last_state_is_that_after_the_last_word(padding: float, way: Any) -> None:
     draw = np.random.default_rng(1)
     arrays, lengths = original(draw, 3, 4), [2, 5, 1]
     words = [draw.normal(size=(length, 3)) for length in lengths]
     batch = torch.full((3, 6, 3), padding, dtype=torch.float64)  # [3, 6, 3]
     for row, sequence in zip(batch, words, strict=True):
         row[: len(sequence)] = torch.from_numpy(sequence)  # [T, 3]
-    states = last_state(unit(arrays), batch, torch.tensor(lengths))  # [3, 4]
+    with way():
+        states = last_state(unit(arrays), batch, torch.tensor(lengths))  # [3, 4]
     expected = np.stack([recurrence(arrays, sequence)[-1] for sequence in words])  # [3, 4]
     np.testing.assert_allclose(states, expected, atol=1e-12)
 

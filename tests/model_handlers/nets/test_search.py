@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis, greedy_search, sample
+from model_handlers.nets import beams
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search, best_hypothesis, greedy_search, sample
 from model_handlers.nets.story_decoder import StoryDecoder
 
 # Probabilities of the next word, one row for each word before it; the last row, -1, is the start.
@@ -49,7 +51,7 @@ class Steps:
 
     def __call__(self, words: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         self.rows.append(len(words))
-        return MATRICES[states[:, 0].long(), words], states
+        return MATRICES[states[:, 0].long(), words].log(), states
 
 
 def photos(*numbers: int) -> Tensor:
@@ -101,11 +103,23 @@ def test_what_is_alive_at_the_last_step_has_no_end() -> None:
 
 
 def test_more_hypotheses_than_words() -> None:
-    """The unknown word is forbidden at 1e20, which still is less than the infinite cost of an impossible word."""
+    """The unknown word is forbidden at 1e20, but it can come; a word of probability 0 never does."""
     (hypotheses,) = beam_search(Steps(), photos(0), 8, max_words=1)
-    words = [hypothesis.words for hypothesis in hypotheses]
-    assert words == [(0,), (2,), (3,), (1,), (4,)]
-    assert [hypothesis.cost for hypothesis in hypotheses][3:] == [pytest.approx(1e20), math.inf]
+    assert [hypothesis.words for hypothesis in hypotheses] == [(0,), (2,), (3,), (1,)]
+    assert hypotheses[3].cost == pytest.approx(1e20)
+
+
+def test_a_search_may_end_where_the_winner_is_known() -> None:
+    """Of five, 2 3 0 is the fourth that finishes; 2 3 4, which lives, can but cost more."""
+    steps, all_steps = Steps(), Steps()
+    (some,) = beam_search(steps, photos(0), 5, whole=False)
+    (whole,) = beam_search(all_steps, photos(0), 5)
+    assert found(whole) == expected(
+        ((0,), 0.1), ((3, 0), 0.2 * 0.5), ((2, 0), 0.4 * 0.2), ((2, 3, 0), 0.16), ((2, 3, 4, 0), 0.16 * 0.2 / 0.5 * 0.9)
+    )
+    assert some == whole[:4] and (len(steps.rows), len(all_steps.rows)) == (3, 4)
+    (empty,) = beam_search(Steps(), photos(0), 3, whole=False)  # one without words does not count, however likely
+    assert [one.words for one in empty] == [(0,), (3, 0), (2, 3, 0)]
 
 
 def test_the_unknown_word_where_it_is_allowed() -> None:
@@ -123,6 +137,17 @@ def test_no_photos_and_no_steps() -> None:
 def test_a_beam_without_width_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, not 0"):
         beam_search(Steps(), photos(0), 0)
+
+
+def test_photos_that_wait_take_the_lanes_of_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photo 2 never ends, photo 0 takes three steps and photo 1 two; two lanes are never empty while one waits."""
+    monkeypatch.setitem(beams.ROWS, "cpu", 5)
+    order = [2, 1, 0, 1, 0, 0]
+    steps = Steps()
+    searches = beam_search(steps, photos(*order), 2, max_words=9)
+    for number, hypotheses in zip(order, searches, strict=True):
+        assert hypotheses == beam_search(Steps(), photos(number), 2, max_words=9)[0]
+    assert steps.rows == [2, 3, 3, 4, 3, 3, 3, 3, 4, 2, 2, 1]
 
 
 @pytest.mark.parametrize("width", [1, 3, 7])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search, best_hypothesis
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, contrasted, cut_back, repeated_words
 from model_handlers.nets.search_rules import ruled_search as search
 from model_handlers.nets.story_decoder import StoryDecoder
@@ -55,7 +56,7 @@ class Steps:
 
     def __call__(self, words: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         self.rows.append(len(words))
-        return MATRICES[states[:, 0].long(), words], states
+        return MATRICES[states[:, 0].long(), words].log(), states
 
 
 def photos(*numbers: int) -> Tensor:
@@ -137,9 +138,16 @@ def test_cut_back_to_the_last_whole_sentence(words: list[int], kept: int) -> Non
     ],
 )
 def test_words_that_would_repeat_by_hand(count: int, expected: set[tuple[int, int]]) -> None:
-    words = torch.tensor([[2, 3, 2, 2, 3, 2], [2, 3, 4, 2, 4, 3]])  # [2, 6]
-    rows, found = repeated_words(words, count)
-    assert set(zip(rows.tolist(), found.tolist(), strict=True)) == expected
+    words = torch.tensor([[2, 3, 2, 2, 3, 2, 9], [2, 3, 4, 2, 4, 3, 3]])  # [2, 7], the last words of which are not said
+    found, again = repeated_words(words, torch.tensor([6, 6]), count)  # [2, M], [2, M]
+    rows, places = again.nonzero(as_tuple=True)
+    assert set(zip(rows.tolist(), found[rows, places].tolist(), strict=True)) == expected
+
+
+def test_rows_of_other_lengths_repeat_their_own_words() -> None:
+    words = torch.tensor([[2, 3, 2, 3, 2], [2, 3, 2, 9, 9], [2, 2, 2, 2, 2]])  # [3, 5]
+    found, again = repeated_words(words, torch.tensor([5, 3, 1]), 2)  # [3, 4], [3, 4]
+    assert [sorted(set(row[said].tolist())) for row, said in zip(found, again, strict=True)] == [[3], [3], []]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -40,12 +40,12 @@ def test_the_first_state_by_hand() -> None:
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize(("word", "vector"), [(START, 0.0), (0, 0.5), (2, -0.3)])
 def test_a_step_by_hand(deep: bool, word: int, vector: float) -> None:
-    probabilities, state = by_hand(deep).step(torch.tensor([word]), torch.tensor([[0.8]]))  # [1, 3], [1, 1]
+    logits, state = by_hand(deep).step(torch.tensor([word]), torch.tensor([[0.8]]))  # [1, 3], [1, 1]
     expected = math.tanh(vector + 0.4)
     assert state.item() == pytest.approx(expected)
     seen = math.tanh(3 * expected - 0.5) if deep else expected
     odds = [math.exp(seen), math.exp(0.1), math.exp(-2 * seen + 0.2)]
-    assert probabilities[0].tolist() == pytest.approx([odd / sum(odds) for odd in odds])
+    assert logits.softmax(dim=1)[0].tolist() == pytest.approx([odd / sum(odds) for odd in odds])
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -54,8 +54,8 @@ def test_a_passage_read_whole_equals_its_steps(deep: bool) -> None:
     words = torch.tensor([[3, 6, 2, 0], [1, 2, 0, 0]])  # [2, 4]
     state, before, steps = net.initial_state(contexts), torch.tensor([START, START]), []
     for column in words.T:
-        probabilities, state = net.step(before, state)  # [2, 7], [2, 4]
-        steps.append(probabilities)
+        following, state = net.step(before, state)  # [2, 7], [2, 4]
+        steps.append(following.softmax(dim=1))
         before = column
     logits = net(contexts, words)  # [2, 4, 7]
     torch.testing.assert_close(logits.softmax(dim=2), torch.stack(steps, dim=1))
@@ -64,11 +64,10 @@ def test_a_passage_read_whole_equals_its_steps(deep: bool) -> None:
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_batch_equals_its_photos_one_by_one(deep: bool) -> None:
     net, words, states = seeded(deep), torch.tensor([START, 0, 6, 3]), torch.randn(4, 4)  # [4], [4, 4]
-    probabilities, after = net.step(words, states)  # [4, 7], [4, 4]
+    logits, after = net.step(words, states)  # [4, 7], [4, 4]
     singles = [net.step(words[place : place + 1], states[place : place + 1]) for place in range(4)]
-    torch.testing.assert_close(probabilities, torch.cat([single[0] for single in singles]))
+    torch.testing.assert_close(logits, torch.cat([single[0] for single in singles]))
     torch.testing.assert_close(after, torch.cat([single[1] for single in singles]))
-    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(4))
 
 
 def test_only_a_deep_output_has_a_hidden_layer() -> None:

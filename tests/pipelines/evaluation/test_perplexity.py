@@ -52,7 +52,8 @@ def test_texts_cost_what_the_decoder_pays_step_by_step(story_pack: Pack) -> None
     for vector, text in zip(vectors, texts, strict=True):
         state, total = net.initial_state(torch.from_numpy(vector[None])), 0.0
         for before, word in zip([-1, *text], text, strict=False):
-            chances, state = net.step(torch.tensor([before]), state)
+            logits, state = net.step(torch.tensor([before]), state)
+            chances = logits.softmax(dim=1)
             total -= float(chances[0, word].double().log())
         wanted.append(total)
     np.testing.assert_allclose(text_costs(net, vectors, texts), wanted, rtol=1e-5)

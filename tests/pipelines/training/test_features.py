@@ -64,6 +64,8 @@ def test_a_crop_is_four_fifths_of_a_side_at_least(photo: Path, monkeypatch: pyte
 class Means(nn.Module):
     """A backbone whose features are the channels' means."""
 
+    num_features = 3
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Returns means `[N, 3]` of pixels `[N, 3, 260, 260]`."""
         return pixels.mean(dim=(2, 3))

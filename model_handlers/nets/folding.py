@@ -1,0 +1,57 @@
+"""Batch norms folded into the convolutions before them, which are then one step instead of two."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+CLOSE = 1e-4  # of the largest feature: folding rounds otherwise, no more
+
+
+@torch.no_grad()
+def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
+    """Returns the network in evaluation mode with its batch norms in the convolutions before them; as it was where its
+    features would not be the same.
+
+    Args:
+        net: changed in place.
+        pixels: any that the network takes `[N, 3, height, width]`; one run of them shows what follows what.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in net.modules()):
+        return net
+    pairs = _find_pairs(net, pixels)
+    before = net(pixels)  # [N, F]
+    names = {module: name for name, module in net.named_modules()}
+    old = {names[part]: part for pair in pairs for part in pair}
+    for conv, norm in pairs:
+        net.set_submodule(names[conv], fuse_conv_bn_eval(conv, norm))
+        net.set_submodule(names[norm], _rest_of(norm))
+    if not torch.allclose(net(pixels), before, rtol=0, atol=CLOSE * float(before.abs().max())):
+        for name, module in old.items():
+            net.set_submodule(name, module)
+    return net
+
+
+def _find_pairs(net: nn.Module, pixels: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Returns the convolutions whose output is what a batch norm takes, with that batch norm."""
+    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # tensors are kept, or another would get the same id
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            made[id(output)] = module, output
+        elif isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in made:
+            pairs.append((made[id(inputs[0])][0], module))
+
+    hooks = [module.register_forward_hook(look) for module in net.modules()]
+    try:
+        net(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return pairs
+
+
+def _rest_of(norm: nn.BatchNorm2d) -> nn.Module:
+    """Returns what a batch norm does besides: timm's has the activation in it."""
+    parts = [part for name in ("drop", "act") if isinstance(part := getattr(norm, name, None), nn.Module)]
+    return nn.Sequential(*parts)

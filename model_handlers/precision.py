@@ -1,0 +1,96 @@
+"""How exactly networks compute: in float32, with TF32 products on a GPU, or with bfloat16 products."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def _switches(tf32: bool) -> list[tuple[Any, str, Any]]:
+    """Returns what decides products on CUDA: objects of torch, which attribute of each, and what it is to be.
+
+    Sums of float16 products are float32 sums: the caption index takes for granted how far its screening may be off.
+    """
+    products: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    sums = (products, "allow_fp16_reduced_precision_reduction", False)
+    if hasattr(products, "fp32_precision"):
+        kind = "tf32" if tf32 else "ieee"
+        return [*((one, "fp32_precision", kind) for one in (products, cudnn.conv, cudnn.rnn)), sums]
+    return [(products, "allow_tf32", tf32), (cudnn, "allow_tf32", tf32), sums]  # torch before 2.9
+
+
+class _Products:
+    """The products on CUDA. Torch has one setting for all threads, so that they wait here for those that need another
+    one; the last to leave puts back what was."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._inside = 0
+        self._tf32 = False
+        self._before: list[tuple[Any, str, Any]] = []
+
+    @contextmanager
+    def being(self, tf32: bool) -> Iterator[None]:
+        """Within it those of float32 numbers are TF32 or exactly float32."""
+        with self._change:
+            self._change.wait_for(lambda: self._inside == 0 or self._tf32 == tf32)
+            if self._inside == 0:
+                self._set(tf32)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._inside -= 1
+                if self._inside == 0:
+                    for owner, name, value in self._before:
+                        setattr(owner, name, value)
+                    self._change.notify_all()
+
+    def _set(self, tf32: bool) -> None:
+        self._tf32 = tf32
+        wanted = _switches(tf32)
+        self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+        for owner, name, value in wanted:
+            setattr(owner, name, value)
+
+
+_PRODUCTS = _Products()
+
+
+@contextmanager
+def computing(precision: str, device: torch.device) -> Iterator[None]:
+    """Within it networks compute on the device with one of PRECISIONS, and afterwards as before.
+
+    float32 is so on CUDA too, where torch by itself lets convolutions and recurrences take TF32. bfloat16 is torch's
+    autocast: convolutions, linear layers and recurrences alone; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. What
+    is to stay exact converts their results, or switches it off (`exactly`).
+    """
+    low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
+    with _PRODUCTS.being(precision == "tf32"), low:
+        yield
+
+
+def exactly(device: torch.device) -> torch.autocast:
+    """Returns a context in which products are those of their tensors' own type, whatever `computing` says around it."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def lowered(net: Net, precision: str) -> Net:
+    """Returns the network, the weights of its linear layers and cells in bfloat16 where that is the precision.
+
+    Else autocast would convert them at each step of a search.
+    """
+    if precision == "bfloat16":
+        for part in net.modules():
+            if isinstance(part, nn.Linear | nn.GRUCell):
+                part.to(torch.bfloat16)
+    return net

@@ -1,0 +1,91 @@
+"""Sentence vectors that a run has written, by caption: each chunk of them is fetched and opened once a process."""
+
+import json
+import posixpath
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+import numpy as np
+
+from transforms.storage import needing_room
+
+FOLDERS = 2  # whose tables a process keeps; more are of runs that ended elsewhere
+
+
+class ChunkTable:
+    """The vectors of written chunks, memory-mapped from this machine's disk; threads may share it.
+
+    Args:
+        uris: what `write_chunk` returned.
+    """
+
+    def __init__(self, uris: Sequence[str] = ()) -> None:
+        self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
+        self._lock = threading.Lock()
+        self._open: set[str] = set()
+        self._arrays: list[np.ndarray] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        self.add(uris)
+
+    def add(self, uris: Sequence[str]) -> None:
+        """Opens the chunks that are not open yet."""
+        if self._open.issuperset(uris):
+            return
+        with self._lock:
+            for uri in uris:
+                if uri not in self._open:
+                    self._add(uri)
+                    self._open.add(uri)
+
+    def _add(self, uri: str) -> None:
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        texts = json.loads(filesystem.cat_file(f"{path}.json"))
+        vectors = np.load(self._local(filesystem, f"{path}.npy"), mmap_mode="r", allow_pickle=False)  # [n, S]
+        self._arrays.append(vectors)  # first: other threads find an array by its captions
+        self._places.update((text, (len(self._arrays) - 1, row)) for row, text in enumerate(texts))
+
+    def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+        if "file" in filesystem.protocol:
+            return path
+        target = str(Path(self._copies.name) / f"{len(self._arrays):05d}.npy")
+        with needing_room(target):
+            filesystem.get_file(path, target)
+        return target
+
+    def holds(self, caption: str) -> bool:
+        """Tells whether the caption has a vector here."""
+        return caption in self._places
+
+    def look_up(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns the captions' sentence vectors `[K, S]` float32."""
+        rows = [self._arrays[array][row] for array, row in (self._places[caption] for caption in captions)]
+        return np.stack(rows)  # [K, S]
+
+
+_TABLES: dict[str, ChunkTable] = {}  # by the folder that the chunks lie in, the one used last at the end
+_LOCK = threading.Lock()
+
+
+def open_chunks(uris: Sequence[str]) -> ChunkTable:
+    """Returns the table of these chunks, and of those of their folder that this process opened before.
+
+    Args:
+        uris: of one folder, where chunks are never changed; one at least.
+    """
+    folder = posixpath.dirname(uris[0])
+    with _LOCK:
+        table = _TABLES.pop(folder) if folder in _TABLES else ChunkTable()
+        _TABLES[folder] = table
+        while len(_TABLES) > FOLDERS:
+            del _TABLES[next(iter(_TABLES))]
+    table.add(uris)
+    return table
+
+
+def forget_chunks(folder: str) -> None:
+    """Gives back the memory, and the copies on this machine's disk, of the chunks in a folder that goes."""
+    with _LOCK:
+        _TABLES.pop(folder.rstrip("/"), None)

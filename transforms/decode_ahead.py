@@ -1,0 +1,95 @@
+"""Files are decoded by several processes at once, and ahead of whoever takes what comes out."""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from transforms.decoders import Decoders, shared_decoders
+from transforms.decoding import PhotoError
+from transforms.preprocessing import crop_side
+from transforms.read_errors import ReadError
+
+AHEAD_PIXELS = 4_000_000  # of the network's input that wait for it, some 50 MB; a photo for each process may anyway
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file holds.
+
+    Attributes:
+        photo_id: sha256 of its bytes.
+        size: their number.
+        found: pixels `[3, crop, crop]` ready for the feature network, width and height; or what is wrong with the file.
+        msecs: that its decoding took.
+        counted: names of what is to be counted.
+    """
+
+    photo_id: str
+    size: int
+    found: tuple[np.ndarray, int, int] | PhotoError
+    msecs: float
+    counted: tuple[str, ...]
+
+
+def decode_file(content: bytes, decoders: Decoders) -> Decoded:
+    """Returns what a file holds; it counts nothing itself, as Beam counts on its own threads alone."""
+    photo_id = hashlib.sha256(content).hexdigest()
+    counted: list[str] = []
+    found: tuple[np.ndarray, int, int] | PhotoError
+    begun = time.monotonic()
+    try:
+        found = decoders.decode(content, counted.append)
+    except PhotoError as error:
+        found = error
+    return Decoded(photo_id, len(content), found, 1000 * (time.monotonic() - begun), tuple(counted))
+
+
+def decode_ahead(
+    contents: Iterable[tuple[Key, bytes | ReadError]], settings: str
+) -> Generator[tuple[Key, Decoded | ReadError], None, None]:
+    """Yields what each file holds, or why there are no bytes of it, in their order.
+
+    While one is worked on that was yielded, the next ones are decoded. When the generator ends or is closed, nothing of
+    it goes on.
+
+    Args:
+        contents: files' bytes behind what they belong to.
+        settings: see `decoder_settings`.
+
+    Raises:
+        RuntimeError: a bug, or no process can be started.
+    """
+    decoders = shared_decoders(settings)
+    most = max(decoders.most, AHEAD_PIXELS // crop_side(decoders.recipe) ** 2)
+    begun: deque[tuple[Key, Future[Decoded] | ReadError]] = deque()
+    try:
+        for key, content in contents:
+            coming = content if isinstance(content, ReadError) else _begin(content, decoders)
+            begun.append((key, coming))
+            if len(begun) > most:
+                yield _first(begun)
+        while begun:
+            yield _first(begun)
+    finally:
+        futures = [coming for _, coming in begun if isinstance(coming, Future)]
+        wait([future for future in futures if not future.cancel()])
+
+
+def _begin(content: bytes, decoders: Decoders) -> Future[Decoded]:
+    return decoders.threads.submit(decode_file, content, decoders)
+
+
+def _first(begun: deque[tuple[Key, Future[Decoded] | ReadError]]) -> tuple[Key, Decoded | ReadError]:
+    """Returns the first file, when it is decoded, and takes it out."""
+    key, coming = begun[0]
+    decoded = coming.result() if isinstance(coming, Future) else coming
+    begun.popleft()
+    return key, decoded
