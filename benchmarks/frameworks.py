@@ -19,9 +19,10 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
-from model_handlers.components import build_features
+from model_handlers.features import FeatureHandler
+from model_handlers.handler import Placement
 from model_handlers.packs import Pack
-from transforms.preprocessing import Recipe, preprocess
+from transforms.preprocessing import Recipe, crop_side, preprocess
 
 ENVIRONMENT = {
     "DAFT_RUNNER": "native",  # else it runs on Ray where that has been started
@@ -63,15 +64,15 @@ def load(path: str, recipe: Recipe) -> np.ndarray:
 
 
 class Network:
-    """The pack's feature network: pixels `[N, 3, crop, crop]` to feature vectors `[N, F]`."""
+    """The network as the program makes it ready: pixels `[N, 3, crop, crop]` to feature vectors `[N, F]`."""
 
     def __init__(self, task: Task) -> None:
         torch.set_num_threads(task.threads)
-        self.net = build_features(Pack.open(task.location), torch.device("cpu"))
+        pack = Pack.open(task.location)
+        self.backbone = FeatureHandler(Placement(pack.location, pack.digest)).build(pack, torch.device("cpu"))
 
-    @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        return self.net(torch.from_numpy(pixels)).numpy()  # [N, F]
+        return self.backbone.see(torch.from_numpy(pixels)).numpy()  # [N, F]
 
 
 class Photos(Dataset):
@@ -151,7 +152,7 @@ def by_daft(task: Task, paths: Sequence[str]) -> np.ndarray:
     from daft import DataType
 
     recipe, entry = task.recipe, Pack.open(task.location).component("features")
-    side = recipe.get("crop", 224)
+    side = crop_side(recipe)
     pixels, feature = (DataType.tensor(DataType.float32(), shape) for shape in ((3, side, side), (entry["width"],)))
 
     @daft.func(return_dtype=pixels)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import apache_beam as beam
 import numpy as np
@@ -20,11 +21,11 @@ from benchmarks.limits import encoder_flops, retrieval_seconds, search_flops
 from benchmarks.random_packs import DECODER, ready_pack
 from benchmarks.results import Result
 from benchmarks.timing import Reckoned, Side, Timed, play
+from model_handlers import stories
 from model_handlers.captions import CaptionEmbedder, CaptionHandler, ReadyVectors
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
 from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
-from model_handlers.stories import StoryHandler
 from pipelines.options import beam_options
 from transforms.records import CaptionMatch, Matched, Photo
 from transforms.sentences import EncodeSentences
@@ -37,12 +38,12 @@ def searches(bench: Bench) -> Iterator[Result]:
     scale, pack = bench.scale, bench.random
     entry = pack.components["decoders"][DECODER]
     contexts = bench.draw(scale.searched, entry["dim_context"])  # [N, S]
-    teller = StoryHandler(bench.place(pack), DECODER, scale.width).load_model().get()
+    teller = stories.StoryHandler(bench.place(pack), DECODER, scale.width).load_model().get()
     decoder = original.Decoder(pack, DECODER)
 
     def search(photos: int) -> list[list[Hypothesis]]:
-        states = teller.net.initial_state(contexts[:photos])  # [photos, H]
-        return beam_search(teller.net.step, states, scale.width, scale.steps)
+        with mock.patch.object(stories, "beam_search", partial(beam_search, max_words=scale.steps)):
+            return teller.search(contexts[:photos], scale.width)
 
     def search_each(photos: int) -> list[original.Sequences]:
         return [decoder.search(context, scale.width, scale.steps) for context in contexts[:photos]]

@@ -19,6 +19,7 @@ from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
 from model_handlers.pack_writer import PackWriter
 from model_handlers.packs import Pack
+from model_handlers.stories import Storyteller
 from transforms.load_images import LoadImages
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +64,8 @@ def test_stages_of_the_networks(work: Path, random: Pack, tmp_path: Path, capsys
 def test_another_story_is_told_and_ends_with_1(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search = networks.beam_search
-    monkeypatch.setattr(networks, "beam_search", lambda step, states, *rest: search(step, states.flip(0), *rest))
+    search = Storyteller.search
+    monkeypatch.setattr(Storyteller, "search", lambda self, contexts, width: search(self, contexts.flip(0), width))
     assert call(work, "--stages=beam_search") == run.DIFFERENT
     assert "DIFFERENT: photo 0: another text" in capsys.readouterr().out
 
@@ -175,9 +176,10 @@ def test_large_photos(tmp_path: Path) -> None:
     assert photos.large_photos(SAMPLES, 10**9) == []
 
 
-def test_full_decoding(bench: Bench) -> None:
+def test_decoding(bench: Bench) -> None:
     (result,) = photos.decode(bench)
-    assert result.figures.keys() == {"product", "limit"} and result.amounts["photos"] == len(SAMPLES)
+    assert result.figures.keys() == {"product", "full", "limit"} and result.amounts["photos"] == len(SAMPLES)
+    assert result.amounts["least cosine"] == pytest.approx(1)  # of photos too small to be decoded to fewer pixels
     bench.scale = run.SCALES["original"]
     with pytest.raises(LeftOut, match="8,000,000 pixels"):
         next(photos.decode(bench))
