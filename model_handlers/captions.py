@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Matches(list[tuple[str, float]]):
 SPARE = 16  # candidates beyond k that the screening hands to the exact ranking, at first
 DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3}  # more than the product of two unit vectors is off
 BLOCK = 65536  # captions of which the best are kept at once
+TAKEN = 8192  # captions whose embeddings are taken out of the index at once
 TILE = 2048  # captions multiplied at once on a CPU: their vectors fit its cache
 
 
@@ -75,9 +76,14 @@ class CaptionEmbedder:
     def embed_photos(self, features: torch.Tensor) -> torch.Tensor:
         """Returns embeddings `[N, J]` float64 of unit length, from feature vectors `[N, F]` of any length."""
         unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
-        projection = self.net.image_projection
-        photos = unit @ projection.weight.double().T + projection.bias.double()  # [N, J]
+        weight, bias = self._projection
+        photos = unit @ weight.T + bias  # [N, J]
         return photos / photos.norm(dim=1, keepdim=True)  # [N, J]
+
+    @cached_property
+    def _projection(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights `[J, F]` and biases `[J]` of photos, in float64."""
+        return self.net.image_projection.weight.double(), self.net.image_projection.bias.double()
 
 
 def caption_texts(pack: Pack) -> list[str]:
@@ -145,9 +151,7 @@ class CaptionIndex:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
         wanted = min(count + spare, len(self.captions))
         places, least = self._candidates(photos, wanted)  # [N, k + spare], [N]
-        exact = torch.stack(
-            [self.embeddings[row].double() @ photo for row, photo in zip(places, photos.cpu(), strict=True)]
-        )  # [N, k + spare]
+        exact = self._exact(photos.cpu(), places)  # [N, k + spare]
         order = exact.sort(dim=1, descending=True, stable=True).indices[:, :count]  # [N, k]
         best, scores = places.gather(1, order), exact.gather(1, order)  # [N, k], [N, k]
         matches = [
@@ -159,6 +163,19 @@ class CaptionIndex:
             for photo in (~sure).nonzero().flatten().tolist():
                 matches[photo] = self._rank(photos[photo : photo + 1], count, 8 * spare)[0]
         return matches
+
+    def _exact(self, photos: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Returns the products in float64 of photos `[N, J]` and the captions at places `[N, k]`, `[N, k]`."""
+        at_once = max(1, TAKEN // places.shape[1])
+        parts = zip(photos.split(at_once), places.split(at_once), strict=True)
+        taken = ((some, self.embeddings.index_select(0, rows.flatten()), rows) for some, rows in parts)
+        return torch.stack(
+            [
+                captions.double() @ photo
+                for some, found, rows in taken
+                for photo, captions in zip(some, found.split(rows.shape[1]), strict=True)
+            ]
+        )  # [N, k]
 
     def _candidates(self, photos: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the places `[N, count]`, rising, of the best captions by fast products, and the least of these.
