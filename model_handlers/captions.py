@@ -28,9 +28,10 @@ class Matches(list[tuple[str, float]]):
     """
 
 
-SPARE = 16  # candidates beyond k that the screening hands to the exact ranking, at first
-DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3}  # more than the product of two unit vectors is off
-BLOCK = 65536  # captions of which the best are kept at once
+SPARE = {torch.float32: 16, torch.float16: 128, torch.bfloat16: 512}  # candidates beyond k that are ranked, at first
+DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.2e-2}  # more than a product of unit vectors is off
+LARGE = 1 << 26  # numbers of an index from which on a CPU screens it in bfloat16
+PRODUCTS = 1 << 26  # bytes of products that are held at once
 TAKEN = 8192  # captions whose embeddings are taken out of the index at once
 TILE = 2048  # captions multiplied at once on a CPU: their vectors fit its cache
 
@@ -124,8 +125,8 @@ class CaptionIndex:
         captions: the texts.
         embeddings: by which captions are ranked, `[K, J]`, in the host's memory.
         embedder: of photos.
-        screen: the same embeddings on the device, in half precision where that is a GPU; they only tell which captions
-            are to be ranked.
+        screen: the same embeddings on the device, of a type that it is fast with; they only tell which captions are to
+            be ranked.
     """
 
     captions: list[str]
@@ -145,7 +146,7 @@ class CaptionIndex:
             count: captions a photo; an index that holds fewer gives all.
         """
         with exactly(features.device):
-            return self._rank(self.embedder.embed_photos(features), count, SPARE)
+            return self._rank(self.embedder.embed_photos(features), count, SPARE[self.screen.dtype])
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
         """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
@@ -185,9 +186,10 @@ class CaptionIndex:
             count: captions kept; no other's product is above the least product `[N]` of those kept.
         """
         photos = photos.to(self.screen.dtype)  # [N, J]
+        block = max(1, PRODUCTS // (len(photos) * photos.element_size()))
         scores, places = [], []
-        for start in range(0, len(self.screen), BLOCK):
-            products = products_of(photos, self.screen[start : start + BLOCK])  # [N, block]
+        for start in range(0, len(self.screen), block):
+            products = products_of(photos, self.screen[start : start + block])  # [N, block]
             found, at = highest(products, min(count, products.shape[1]))  # [N, count], [N, count]
             scores.append(found)
             places.append(at + start)
@@ -210,8 +212,12 @@ def open_index(pack: Pack, embedder: CaptionEmbedder) -> CaptionIndex:
 
 
 def screen_of(embeddings: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Returns embeddings `[K, J]` on the device, in half precision on a GPU, else in float32 without a copy of such."""
-    return embeddings.to(device, torch.float32 if device.type == "cpu" else torch.float16)  # [K, J]
+    """Returns embeddings `[K, J]` on the device: in half precision on a GPU; on a CPU in bfloat16, where they are many
+    and it multiplies such numbers, else in float32 without a copy of such."""
+    if device.type != "cpu":
+        return embeddings.to(device, torch.float16)  # [K, J]
+    low = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return embeddings.to(torch.bfloat16 if low and embeddings.numel() >= LARGE else torch.float32)  # [K, J]
 
 
 def products_of(photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:

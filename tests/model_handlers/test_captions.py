@@ -66,9 +66,9 @@ def drawn(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("block", [65536, 50, 7])
-def test_the_ranking_is_that_of_float64_over_the_whole_index(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(module, "BLOCK", block)
+@pytest.mark.parametrize("products", [1 << 26, 1800, 252, 1])  # bytes, of 9 photos: all, 50, 7 and 1 caption at once
+def test_the_ranking_is_that_of_float64_over_the_whole_index(monkeypatch: pytest.MonkeyPatch, products: int) -> None:
+    monkeypatch.setattr(module, "PRODUCTS", products)
     index, features = index_of(drawn(500, 4)), torch.from_numpy(drawn(9, 6, seed=1)).float() * 50  # [9, 6]
     for found, expected in zip(index.search(features, 30), brute_force(index, features, 30), strict=True):
         assert [text for text, _ in found] == [text for text, _ in expected]
@@ -96,13 +96,35 @@ def test_equal_similarities_keep_the_order_of_the_index() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30, 499])
-def test_a_screen_in_half_precision_changes_nothing(count: int) -> None:
-    """As on a GPU: many captions lie within what its products are off, so that more of them are ranked."""
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_screen_in_half_precision_changes_nothing(monkeypatch: pytest.MonkeyPatch, count: int, kind: Any) -> None:
+    """Many captions lie within what its products are off, so that more of them are ranked."""
+    monkeypatch.setitem(module.SPARE, kind, 16)
     close = np.array([1.0, 0, 0, 0]) + 2e-3 * drawn(300, 4)  # [300, 4]
     index, features = index_of(np.concatenate([close, drawn(200, 4)])), torch.from_numpy(drawn(9, 6, seed=1)).float()
     found = index.search(features, count)
-    index.screen = index.screen.half()  # [500, 4]
+    index.screen = index.screen.to(kind)  # [500, 4]
     assert index.search(features, count) == found
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_screens_products_are_no_more_off_than_is_said(kind: torch.dtype) -> None:
+    units = torch.from_numpy(np.concatenate([drawn(4000, 64), drawn(4000, 64) ** 5]))  # [K, J]
+    units /= units.norm(dim=1, keepdim=True)  # [K, J]
+    photos = units[::7]  # [N, J], each a caption's own: products of 1 are off most
+    products = module.products_of(photos.to(kind), units.to(kind)).double()  # [N, K]
+    off = (products - photos @ units.T).abs().max().item()
+    assert module.DOUBT[kind] / 1000 < off < module.DOUBT[kind]
+
+
+def test_a_large_index_is_screened_in_what_the_processor_is_fast_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = torch.ones(6, 4)  # [K, J]
+    assert module.screen_of(embeddings, CPU) is embeddings
+    monkeypatch.setattr(module, "LARGE", 24)
+    for fast, kind in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda fast=fast: fast)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert module.screen_of(embeddings, CPU).dtype == kind
 
 
 def test_more_equal_captions_than_the_screening_keeps() -> None:
