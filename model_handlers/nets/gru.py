@@ -54,6 +54,7 @@ def _last_state_on_cpu(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Ten
     States are columns here: weights times a matrix of columns is the faster product on a CPU, and the numbers of a gate
     lie beside each other.
     """
+    input_weights, state_weights, input_bias, state_bias = gru.all_weights[0]  # [3H, W], [3H, H], [3H], [3H]
     order = lengths.argsort(descending=True)  # [N]
     running = (lengths[order, None] > torch.arange(words.shape[1])).sum(dim=0).tolist()  # T
     inputs = words[order].permute(1, 2, 0)  # [T, W, N]
@@ -62,8 +63,8 @@ def _last_state_on_cpu(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Ten
     for step, count in enumerate(running[: int(lengths.max())]):
         before = states[:, :count]  # [H, n]
         fed, kept = gates[:, : 3 * gru.hidden_size * count].view(2, -1, count)  # [3H, n], [3H, n]
-        torch.addmm(gru.bias_ih_l0[:, None], gru.weight_ih_l0, inputs[step, :, :count], out=fed)
-        torch.addmm(gru.bias_hh_l0[:, None], gru.weight_hh_l0, before, out=kept)
+        torch.addmm(input_bias[:, None], input_weights, inputs[step, :, :count], out=fed)
+        torch.addmm(state_bias[:, None], state_weights, before, out=kept)
         reset, update, new = fed.chunk(3)  # 3 x [H, n]
         reset.add_(kept[: gru.hidden_size]).sigmoid_()
         update.add_(kept[gru.hidden_size : -gru.hidden_size]).sigmoid_()
