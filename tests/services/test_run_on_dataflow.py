@@ -20,7 +20,8 @@ pytestmark = pytest.mark.services
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCELERATOR = "type:nvidia-tesla-t4;count:1;install-nvidia-driver"
-GPU_STEPS = ("Load images", "Extract features", "Retrieve captions", "Encode sentences", "Decode stories")
+NETWORKS = ("Load images", "Extract features", "Retrieve captions", "Encode sentences", "Decode stories")
+LIGHT = ("Carry features", "Match captions", "Make feature rows", "Shift style")  # between networks, with vectors
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +90,7 @@ def test_gpu_steps_ask_for_a_gpu_and_no_others(submit: Any) -> None:
     hints = submit().hints()
     hinted = {name for name, hint in hints.items() if hint}
     assert hinted == {name for name in hints if is_gpu_step(name)}
-    assert {name.split("/")[0] for name in hinted} == set(GPU_STEPS)
+    assert {name.split("/")[0] for name in hinted} == {*NETWORKS, *LIGHT}
     assert all(hints[name] == {"accelerator": ACCELERATOR} for name in hinted)
 
 
