@@ -18,8 +18,7 @@ def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in net.modules()):
         return net
-    pairs = _find_pairs(net, pixels)
-    before = net(pixels)  # [N, F]
+    pairs, before = _find_pairs(net, pixels)  # before: [N, F]
     names = {module: name for name, module in net.named_modules()}
     old = {names[part]: part for pair in pairs for part in pair}
     for conv, norm in pairs:
@@ -31,8 +30,9 @@ def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
     return net
 
 
-def _find_pairs(net: nn.Module, pixels: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Returns the convolutions whose output is what a batch norm takes, with that batch norm."""
+def _find_pairs(net: nn.Module, pixels: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
+    """Returns the convolutions whose output is what a batch norm takes, with that batch norm, and the features `[N, F]`
+    of the run that showed it."""
     made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # tensors are kept, or another would get the same id
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
@@ -44,11 +44,11 @@ def _find_pairs(net: nn.Module, pixels: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
 
     hooks = [module.register_forward_hook(look) for module in net.modules()]
     try:
-        net(pixels)
+        features = net(pixels)  # [N, F]
     finally:
         for hook in hooks:
             hook.remove()
-    return pairs
+    return pairs, features
 
 
 def _rest_of(norm: nn.BatchNorm2d) -> nn.Module:
