@@ -200,12 +200,12 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
         costs: Costs = [{} for _ in batch]
-        merged = written = model.writer.write(photos, self.written, costs)
+        written = model.writer.write(photos, self.written, costs)
+        merged = [Matches(own[: self.count]) for own in written]
         if model.index:
             nearest = model.index.search(features, max(self.count, NEIGHBOURS))
             agreements = [model.consensus.among([caption for caption, _ in near[:NEIGHBOURS]]) for near in nearest]
             few = max(self.count, NEAREST)
             candidates = [[*near[:few], *own] for near, own in zip(nearest, written, strict=True)]
             merged = model.writer.rank(photos, candidates, self.count, agreements, costs)
-        merged = [Matches(matches[: self.count]) for matches in merged]
         return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]
