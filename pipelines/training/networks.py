@@ -208,7 +208,8 @@ def pseudo_photos(
 def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
     """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank."""
     network, loop = section(settings, "network", WriterConfig), section(settings, "training", LoopConfig)
-    joint, thoughts = output.parent / "joint", output.parent / "thoughts"
+    joint, *encoders = (output.parent / name for name in ("joint", "first", "thoughts"))
+    thoughts = next((folder for folder in encoders if folder.exists()), encoders[-1])
     words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
     model, places = load_joint(joint), corpus.photos_of("train", "extra")
     captions = photo_captions(corpus, "train", "extra")[0], other_captions(corpus)

@@ -4,8 +4,9 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipelines.training.loop import LoopConfig
 from pipelines.training.networks import NETWORKS
 from pipelines.training.pack import LICENCE, PROVENANCE, TRAINING_DATA, add_decoder, add_styles, assemble_base
 from pipelines.training.settings import ConfigError, section
+from pipelines.training.side_by_side import run_side_by_side
 from pipelines.training.story_material import StoriesConfig
 from pipelines.training.thoughts import ThoughtsConfig
 from pipelines.training.told_passages import keep_told
@@ -55,6 +57,7 @@ class PackConfig:
         version: of the pack.
         styles: for each style the beginnings of the names of its books' files.
         passages: passages that a style keeps, at most.
+        at_once: networks trained side by side, each in a process of its own; 1 trains one after the other.
         dearest: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
         defaults: what the pack chooses for its stories where the user says nothing.
     """
@@ -63,6 +66,7 @@ class PackConfig:
     version: str = "1"
     styles: dict[str, list[str]] = field(default_factory=dict)
     passages: int = 2000
+    at_once: int = 1
     dearest: float = 1.0
     defaults: dict[str, Any] = field(default_factory=dict)
 
@@ -80,11 +84,9 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     if problems:
         raise ConfigError("; ".join(problems))
     config, work = section(settings, "pack", PackConfig), output.with_name(f"{output.name}.training")
-    stages = [name for name in STAGES if name in settings]
     base, styled, untold, unmeasured = (work / name for name in ("base", "styled", "untold", "unmeasured"))
     if not base.exists():
-        for name in stages[:-1]:
-            run_stage(name, settings, corpus, work)
+        run_stages(settings, corpus, work, config.at_once)
         assemble_base(work, base, config.defaults)
     add_styles(base, config.styles, config.passages, corpus, styled)
     run_stage("decoder", settings, corpus, work)
@@ -142,6 +144,24 @@ def style_problems(settings: Settings, corpus: Corpus) -> list[str]:
         for name, starts in styles.items()
         if not any(book.startswith(tuple(starts)) for book in names)
     ]
+
+
+def run_stages(settings: Settings, corpus: Corpus, work: Path, at_once: int) -> None:
+    """Trains all networks but the story decoder, each as soon as those that it begins with are there."""
+    names = [name for name in STAGES if name in settings and name != "decoder"]
+    if at_once == 1:
+        for name in names:
+            run_stage(name, settings, corpus, work)
+        return
+    _ = corpus.all_captions  # prepared once, for all
+    calls = {name: partial(run_stage, name, settings, corpus, work) for name in names}
+    run_side_by_side(calls, {name: begins_with(name, names) for name in names}, at_once)
+
+
+def begins_with(name: str, names: Sequence[str]) -> list[str]:
+    """Returns those of the trainings `names` that one of them begins with."""
+    first = [OPTIONAL] if OPTIONAL in names else []
+    return {"skip_thoughts": first, "caption_writer": ["joint_embedding", *(first or ["skip_thoughts"])]}.get(name, [])
 
 
 def run_stage(name: str, settings: Settings, corpus: Corpus, work: Path) -> None:
