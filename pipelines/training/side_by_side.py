@@ -32,7 +32,7 @@ def run_side_by_side(jobs: Mapping[str, Callable[[], Any]], after: Mapping[str, 
     for line in range(at_once):
         lines.put(line)
     listening, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(at_once, context, _begin, (lines, tqdm.get_lock(), listening))
+    pool = ProcessPoolExecutor(at_once, context, _begin, (lines, context.RLock(), listening))
     running: dict[Future[None], str] = {}
     try:
         while order.is_active():
