@@ -67,6 +67,12 @@ class Model:
         """Returns the photos whose size another photo has too: N (1 - exp(-N / width))."""
         return self["photos"] * -math.expm1(-self["photos"] / self["size_width"])
 
+    @property
+    def alike(self) -> float:
+        """Returns the photos whose size and checksum another photo has too, and which are no copies."""
+        width = self["size_width"] * 2.0 ** self["checksum_bits"]
+        return self["photos"] * -math.expm1(-self["photos"] / width)
+
     def elements(self, pack: str) -> dict[str, float]:
         """Returns how many elements cross, by the names that the crossings have."""
         photos, sizes = self["photos"], self.measured[pack]["sizes"]
@@ -76,7 +82,7 @@ class Model:
             "photos": photos,
             "both": 2 * photos,
             "earlier": self["earlier"],
-            "same_size": self.same_size,
+            "alike": self.alike,
             "captions": sizes["captions"] * photos,
             "unique": unique,
             "chunks": self["shards"] * math.ceil(unique / self["shards"] / CHUNK),
@@ -129,8 +135,8 @@ class Model:
 
     @property
     def bytes_read(self) -> float:
-        """Returns the bytes of photos that are read: of those with a twin in size, twice."""
-        return (self["photos"] + self.same_size) * self["photo_bytes"]
+        """Returns the bytes of photos that are read: of those that may be copies, twice."""
+        return (self["photos"] + self.alike) * self["photo_bytes"]
 
     @property
     def listing_seconds(self) -> float:
@@ -170,7 +176,7 @@ class Model:
 
     def _hours(self, each: tuple[float, float]) -> Iterable[Cells]:
         workers, works = int(self["workers"]), [self.work(one) for one in each]
-        reads = round(self["photos"] + self.same_size + self["photos"] / 1000)
+        reads = round(self["photos"] + self.alike + self["photos"] / 1000)
         writes = round(TABLES * self["shards"] + 2 * self.elements("original")["chunks"])
         prices, kept = (self.gpu_prices, self.core_prices), [self.kept_bytes(pack) for pack in PACKS]
         costs = [
@@ -206,7 +212,7 @@ class Model:
         yield "sentence vectors of the bank, on each worker's disk", size(bank), size(DISK), "never: the bank is full"
         share = self.same_size / self["photos"]
         half = million(self["size_width"] * math.log(2))
-        yield "photos read twice, to find copies", f"{share:.0%}", "", f"every second one at {half}"
+        yield "photos read twice, where the store tells no checksum", f"{share:.0%}", "", f"every second one at {half}"
 
     def _rows_of_shard(self) -> float:
         return 2 * self.measured["original"]["row_memory"] / SHARDS

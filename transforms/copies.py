@@ -1,7 +1,8 @@
 """Photos that are there twice: of several with the same bytes one goes through the networks, with the others at hand.
 
-Only files of the same size can be copies. Those are read and hashed before anything is decoded, each where it is read:
-names are shuffled, bytes and pixels never.
+Only files of the same size, and with the same checksum where the store tells one, can be copies. Those are read and
+hashed before anything is decoded, each where it is read: names are shuffled, bytes and pixels never. (A checksum alone
+proves nothing: CRC32C and MD5 can be forged.)
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from transforms.records import Listing, Telling
 from transforms.storage import EVERYTHING, Allowed
 
 MOST_COPIES = 10_000  # that travel with one photo; of more, another one is told
-ALONE, SAME_SIZE = "alone", "same_size"
+ALONE, ALIKE = "alone", "alike"
 
 
 def may_be_copied(listing: Listing, max_bytes: int) -> bool:
@@ -64,9 +65,9 @@ def each_listing(listing: Listing) -> Iterator[Listing]:
 
 def find_copies(listings: Sequence[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> list[Listing]:
     """Returns the listings less copies, which go with the first of them; what FindCopies does, in this process."""
-    sizes = _group((listing.size, listing) for listing in listings if may_be_copied(listing, max_bytes))
-    same_size = [listing for group in sizes.values() if len(group) > 1 for listing in group]
-    known = [one for batch in batch_listings(same_size) for one in identify(batch, max_bytes, allowed)]
+    groups = _group(key_by_likeness(listing, max_bytes) for listing in listings if may_be_copied(listing, max_bytes))
+    alike = [listing for group in groups.values() if len(group) > 1 for listing in group]
+    known = [one for batch in batch_listings(alike) for one in identify(batch, max_bytes, allowed)]
     return put_together(listings, known)
 
 
@@ -90,21 +91,23 @@ def _group(pairs: Iterable[tuple[Hashable, Listing]]) -> dict[Hashable, list[Lis
     return groups
 
 
-def key_by_size(listing: Listing, max_bytes: int) -> tuple[bytes, Listing]:
-    """Returns the listing behind its size, or behind its uri where it is not worth a comparison."""
-    return (b"%d" % listing.size if may_be_copied(listing, max_bytes) else b"uri " + key_by_uri(listing)[0]), listing
+def key_by_likeness(listing: Listing, max_bytes: int) -> tuple[bytes, Listing]:
+    """Returns the listing behind size and checksum, or behind its uri where it is not worth a comparison."""
+    if may_be_copied(listing, max_bytes):
+        return f"{listing.size} {listing.checksum}".encode(), listing
+    return b"uri " + key_by_uri(listing)[0], listing
 
 
-def part_sizes(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
-    """Yields the listing that alone has its size, several under the tag SAME_SIZE."""
+def part_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
+    """Yields the listing that is like no other, several that are alike under the tag ALIKE."""
     _, group = element
     listings = iter(group)
     first = list(islice(listings, 2))
     if len(first) == 1:
         yield first[0]
         return
-    yield from (TaggedOutput(SAME_SIZE, listing) for listing in first)
-    yield from (TaggedOutput(SAME_SIZE, listing) for listing in listings)
+    yield from (TaggedOutput(ALIKE, listing) for listing in first)
+    yield from (TaggedOutput(ALIKE, listing) for listing in listings)
 
 
 def key_by_identity(listing: Listing) -> tuple[bytes, Listing]:
@@ -149,20 +152,20 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     allowed: Allowed = EVERYTHING
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        sizes = (
+        parted = (
             listings
-            | "Key by size" >> beam.Map(key_by_size, self.max_bytes)
-            | "Group sizes" >> beam.GroupByKey()
-            | "Part sizes" >> beam.FlatMap(part_sizes).with_outputs(SAME_SIZE, main=ALONE)
+            | "Key by likeness" >> beam.Map(key_by_likeness, self.max_bytes)
+            | "Group alike" >> beam.GroupByKey()
+            | "Part alike" >> beam.FlatMap(part_alike).with_outputs(ALIKE, main=ALONE)
         )
         known = (
-            sizes[SAME_SIZE]
+            parted[ALIKE]
             | "Spread files" >> beam.Reshuffle()
             | "Batch files" >> beam.ParDo(BatchListings())
             | "Identify files" >> beam.FlatMap(identify, self.max_bytes, self.allowed)
             | "Join copies" >> JoinCopies()
         )
-        return (sizes[ALONE], known) | "Gather photos" >> beam.Flatten()
+        return (parted[ALONE], known) | "Gather photos" >> beam.Flatten()
 
 
 def tell_copies(element: tuple[Telling, Any]) -> Iterator[tuple[Telling, Any]]:

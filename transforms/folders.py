@@ -19,6 +19,7 @@ from transforms.storage import (
     Allowed,
     absolute,
     check_uri,
+    entry_checksum,
     entry_modified,
     entry_version,
     is_local,
@@ -45,6 +46,7 @@ class Entry(NamedTuple):
     size: int = -1
     version: str = ""
     modified: float | None = None
+    checksum: str = ""
 
 
 def expand(pattern: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
@@ -108,7 +110,9 @@ class _RemoteFolders:
         return self._fs._strip_protocol(pattern).rstrip("/")
 
     def listing(self, entry: Entry) -> Listing:
-        return Listing(self._prefix + entry.path, entry.size, entry.version, modified=entry.modified)
+        return Listing(
+            self._prefix + entry.path, entry.size, entry.version, modified=entry.modified, checksum=entry.checksum
+        )
 
     def find(self, path: str) -> Entry | None:
         try:
@@ -128,7 +132,7 @@ class _RemoteFolders:
             return Entry(item["name"].rstrip("/"), True)
         size = item.get("size")
         size = -1 if size is None else int(size)
-        return Entry(item["name"], False, size, entry_version(item), entry_modified(item))
+        return Entry(item["name"], False, size, entry_version(item), entry_modified(item), entry_checksum(item))
 
 
 def _expand(folders: Any, path: str) -> Iterator[Listing]:

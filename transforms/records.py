@@ -46,6 +46,7 @@ class Listing:
         styles: styles that this run is to tell of it.
         modified: seconds since 1970, None where the store does not say.
         photo_id: sha256 of its bytes, in hex, where they were read before.
+        checksum: what the store says of its bytes, empty where it says nothing; copies there have the same.
         kept: what an earlier run kept of this version.
         copies: listings with the same bytes, which are told with this one.
     """
@@ -56,6 +57,7 @@ class Listing:
     styles: tuple[str, ...] = ()
     modified: float | None = field(default=None, compare=False)
     photo_id: str | None = None
+    checksum: str = field(default="", compare=False)
     kept: Kept | None = None
     copies: tuple["Listing", ...] = ()
 

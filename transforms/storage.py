@@ -35,16 +35,24 @@ SCHEMES = frozenset(
     + ("sftp", "smb", "ssh", "webhdfs")
 )  # what photos are read from; http and wrappers such as zip:: are not among them
 READ_SECONDS = 120.0  # of one object
+MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What storage says of an object: its bytes, its version (generation, etag, or size and modification time), and the
-    modification time alone, in seconds since 1970."""
+    """What storage says of an object.
+
+    Attributes:
+        size: its bytes.
+        version: generation, etag, or size and modification time.
+        modified: seconds since 1970.
+        checksum: of its bytes, empty where the store has none in its listings.
+    """
 
     size: int
     version: str
     modified: float | None = field(default=None, compare=False)
+    checksum: str = field(default="", compare=False)
 
 
 def split_scheme(uri: str) -> tuple[str, str]:
@@ -173,6 +181,17 @@ def entry_version(entry: dict[str, Any]) -> str:
     return f"{entry.get('size') or 0}-{changed.isoformat() if hasattr(changed, 'isoformat') else changed}"
 
 
+def entry_checksum(entry: dict[str, Any]) -> str:
+    """Returns a checksum of an object's bytes in an fsspec listing's entry, empty where there is none.
+
+    Google's store has CRC32C of every object, S3 and its like an MD5 sum as the ETag of those uploaded in one piece.
+    """
+    if entry.get("crc32c"):
+        return f"crc32c {entry['crc32c']}"
+    tag = str(entry.get("ETag") or "").strip('"')
+    return f"md5 {tag}" if MD5.fullmatch(tag) else ""
+
+
 def entry_modified(entry: dict[str, Any]) -> float | None:
     """Returns the modification time in an fsspec listing's entry, in seconds since 1970; None where there is none."""
     names = ("timeCreated", "mtime", "LastModified", "last_modified", "modified", "updated", "created")
@@ -233,7 +252,7 @@ def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
     return [
         entry
         if isinstance(entry, BaseException)
-        else Stat(entry["size"], entry_version(entry), entry_modified(entry))
+        else Stat(entry["size"], entry_version(entry), entry_modified(entry), entry_checksum(entry))
         if entry["type"] == "file"
         else NotAFile(f"{uri} is a folder")
         for uri, entry in zip(group, found, strict=True)

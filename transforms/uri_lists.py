@@ -52,7 +52,7 @@ def _look_up(uris: list[str], allowed: Allowed) -> Iterator[Listing]:
         uri = bare.get(name, name)
         status = found[uri]
         if isinstance(status, Stat):
-            yield Listing(uri, status.size, status.version, modified=status.modified)
+            yield Listing(uri, status.size, status.version, modified=status.modified, checksum=status.checksum)
         else:
             yield Listing(uri, -1, "")
 

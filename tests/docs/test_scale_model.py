@@ -83,6 +83,13 @@ def test_photos_of_one_size(content: dict[str, Any], measured: dict[str, Any]) -
     assert few.same_size == pytest.approx(100 * 100 / 1e9, rel=1e-6)
 
 
+def test_photos_that_may_be_copies(content: dict[str, Any], measured: dict[str, Any]) -> None:
+    without = model_of(content, measured, checksum_bits=0)
+    assert without.alike == without.same_size > 9e6 and without.bytes_read == (1e7 + without.alike) * 3e6
+    told = model_of(content, measured, checksum_bits=8)
+    assert told.alike == pytest.approx(1e7 * (1 - 2.718281828 ** (-1e7 / 4.2e6 / 256)))
+
+
 def test_bytes_are_those_of_elements_or_shared_out(content: dict[str, Any], measured: dict[str, Any]) -> None:
     night = model_of(content, measured, photos=1000)
     night.crossings = [
@@ -140,7 +147,9 @@ def test_limits_are_where_they_are_reached(content: dict[str, Any], measured: di
     rows = {row[0]: row[1:] for row in model_of(content, measured).limit_rows()}
     assert rows["objects of one folder, in memory"] == ("10.0 GB", "16.0 GB", "16 million photos")
     half = model_of(content, measured, photos=1e6, size_width=1e6 / math.log(2))
-    assert {row[0]: row[1] for row in half.limit_rows()}["photos read twice, to find copies"] == "50%"
+    assert {row[0]: row[1] for row in half.limit_rows()}[
+        "photos read twice, where the store tells no checksum"
+    ] == "50%"
 
 
 def test_marks_say_measured_where_all_is() -> None:

@@ -13,6 +13,10 @@ pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "packs" / "pocket"
 PHOTOS = "photos/2026"
+CHECKSUMS = """
+from transforms.read_photos import list_photos
+print("\\n".join(one.checksum for one in list_photos(["gs://photos/twins/**"])))
+"""
 NAMES = ("boats.jpg", "a cat [1] #2.jpg", "weiß/caf\u00e9.jpg")
 
 
@@ -70,3 +74,10 @@ def test_another_style_of_a_bucket_takes_what_was_kept(bucket: Any) -> None:
     same = ("uri", "photo_id", "width", "height", "captions")
     assert [[row[name] for name in same] for row in before] == [[row[name] for name in same] for row in after]
     assert before[0] == before[1] | {"uri": before[0]["uri"]} and before[1]["story"] != before[2]["story"]
+
+
+def test_a_bucket_tells_checksums(bucket: Any) -> None:
+    for name, sample in (("boats", "boats"), ("again", "boats"), ("cat", "cat")):
+        bucket.put(f"twins/{name}.jpg", (ROOT / "samples" / f"{sample}.jpg").read_bytes())
+    again, boats, cat = bucket.python("-c", CHECKSUMS, seconds=60).stdout.splitlines()
+    assert again == boats != cat and again.startswith("crc32c ")

@@ -14,6 +14,7 @@ from pipelines.gallery_page.folder import Folder
 from pipelines.gallery_page.pages import write_page
 from pipelines.main_job import main
 from pipelines.manifests import put_if_absent
+from transforms.read_photos import list_photos
 
 pytestmark = pytest.mark.services
 
@@ -53,6 +54,11 @@ def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
     with bucket.open(f"photos/told/{stories}", "rb") as stream:
         told = pq.read_table(stream).to_pylist()
     assert [row["uri"] for row in told] == [f"s3://photos/{name}" for name in NAMES]
+
+
+def test_a_bucket_tells_checksums(bucket: Any) -> None:
+    boat, below, broken = (one.checksum for one in list_photos(["s3://photos/2026/**"]))
+    assert boat == below != broken and boat.startswith("md5 ")
 
 
 def test_a_page_in_a_bucket_opens_in_a_browser(bucket: Any) -> None:

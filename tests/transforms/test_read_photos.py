@@ -24,7 +24,7 @@ from transforms.read_photos import (
     split_repeated,
 )
 from transforms.records import Listing
-from transforms.storage import Allowed, entry_modified, entry_version, read_all
+from transforms.storage import Allowed, entry_checksum, entry_modified, entry_version, read_all
 from transforms.uri_lists import read_uris
 
 TREE = ["a.jpg", "b.JPG", ".hidden.jpg", "x/c.jpg", "x/y/d.jpg", "x/y/e.txt", "z [1]/f#1.jpg", "ü/写.jpg", "w*/g?.jpg"]
@@ -131,6 +131,20 @@ def test_sizes_and_versions(tree, memory):
 )
 def test_version_prefers_generation_then_etag(entry, version):
     assert entry_version(entry) == version
+
+
+@pytest.mark.parametrize(
+    ("entry", "checksum"),
+    [
+        ({"crc32c": "AAAAAA==", "md5Hash": "m", "etag": "e"}, "crc32c AAAAAA=="),
+        ({"ETag": '"d41d8cd98f00b204e9800998ecf8427e"'}, "md5 d41d8cd98f00b204e9800998ecf8427e"),
+        ({"ETag": '"d41d8cd98f00b204e9800998ecf8427e-3"'}, ""),
+        ({"size": 3, "mtime": 5, "crc32c": "", "ETag": None}, ""),
+    ],
+    ids=["Google's", "S3 in one piece", "S3 in three pieces", "none"],
+)
+def test_checksums_are_of_all_bytes_or_none(entry, checksum):
+    assert entry_checksum(entry) == checksum
 
 
 @pytest.mark.parametrize(

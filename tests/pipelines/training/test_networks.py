@@ -298,6 +298,22 @@ def test_a_second_call_goes_on_where_the_first_was_broken_off(
     assert one.card == two.card
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False], ids=["few words first", "all words at once"])
+def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(
+    data: Path, packed: Path, first: bool, tmp_path: Path
+) -> None:
+    config = CONFIG if first else changed(first_thoughts=None)
+    alone = packed
+    if not first:
+        alone = tmp_path / "alone"
+        assert run(data, "pack", alone, config) == 0
+    assert run(data, "pack", tmp_path / "beside", config, "--set", "pack.at_once=2") == 0
+    for folder, _ in STAGES.values():
+        one, two = (pack.with_name(f"{pack.name}.training") / folder for pack in (alone, tmp_path / "beside"))
+        assert same_weights(one, two), folder
+
+
 def test_a_pack_that_is_there_already_stays(
     data: Path, packed: Path, trainings: dict[str, list[int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
