@@ -15,9 +15,8 @@ from model_handlers.consensus import Consensus
 from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
-from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.search import beam_search
-from model_handlers.nets.steps import search_step
+from model_handlers.nets.steps import SearchSteps
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.precision import lowered
@@ -44,10 +43,10 @@ class CaptionWriter:
     net: StoryDecoder
     vocabulary: Vocabulary
     embedder: CaptionEmbedder
-    step: GraphedStep = field(init=False)
+    steps: SearchSteps = field(init=False)
 
     def __post_init__(self) -> None:
-        self.step = GraphedStep(self.net.step, self.embedder.device)
+        self.steps = SearchSteps(self.net, self.embedder.device)
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int, costs: Costs | None = None) -> list[Matches]:
@@ -59,8 +58,7 @@ class CaptionWriter:
             costs: as `rank` takes them.
         """
         states = self.net.initial_state(photos.float()).float()  # [N, H]
-        with self.step.alone():
-            step = search_step(self.net, self.step)
+        with self.steps.one() as step:
             searches = beam_search(step, states, max(BEAM_WIDTH, count), MOST_WORDS)
         texts = [self._texts(hypotheses) for hypotheses in searches]
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}

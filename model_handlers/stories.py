@@ -11,10 +11,9 @@ from model_handlers.components import build_decoder, decoder_entry
 from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
-from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
-from model_handlers.nets.steps import search_step
+from model_handlers.nets.steps import SearchSteps
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
 from model_handlers.precision import lowered
@@ -57,10 +56,10 @@ class Storyteller:
     net: StoryDecoder
     vocabulary: Vocabulary
     device: torch.device
-    step: GraphedStep = field(init=False)
+    steps: SearchSteps = field(init=False)
 
     def __post_init__(self) -> None:
-        self.step = GraphedStep(self.net.step, self.device)
+        self.steps = SearchSteps(self.net, self.device)
 
     @torch.inference_mode()
     def search(
@@ -83,8 +82,7 @@ class Storyteller:
         states = self._start(contexts)  # [N, H]
         style_states = None if styles is None else self._start(styles)  # [N, H]
         marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
-        with self.step.alone():
-            step = search_step(self.net, self.step)
+        with self.steps.one() as step:
             if rules.neutral:
                 return beam_search(step, states, beam_width, whole=whole)
             return ruled_search(step, states, beam_width, rules, marks, style_states, whole)

@@ -1,9 +1,13 @@
-"""A story decoder's step as a search takes it, with memory of its own."""
+"""A story decoder's step as a search takes it: with memory of its own on a CPU, as CUDA graphs on a GPU."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from model_handlers.nets.beams import Step
+from model_handlers.nets.graphs import GraphedStep
 from model_handlers.nets.story_decoder import StoryDecoder
 
 
@@ -36,7 +40,22 @@ class BufferedStep:
         return torch.addmm(net.logits.bias, seen, net.logits.weight.T, out=logits), states
 
 
-def search_step(net: StoryDecoder, otherwise: Step) -> Step:
-    """Returns the decoder's step for one search: one with its own memory for float32 on a CPU, else the one given."""
-    weight = net.logits.weight  # [V, H or W]
-    return BufferedStep(net) if weight.device.type == "cpu" and weight.dtype == torch.float32 else otherwise
+class SearchSteps:
+    """The steps that searches of one decoder take.
+
+    Args:
+        net: the decoder.
+        device: where it runs.
+    """
+
+    def __init__(self, net: StoryDecoder, device: torch.device) -> None:
+        self._net = net
+        self._graphed = GraphedStep(net.step, device)
+
+    @contextmanager
+    def one(self) -> Iterator[Step]:
+        """Yields the step of one search; where steps share memory, the next search waits until this one is over."""
+        with self._graphed.alone():
+            weight = self._net.logits.weight  # [V, H or W]
+            buffered = weight.device.type == "cpu" and weight.dtype == torch.float32
+            yield BufferedStep(self._net) if buffered else self._graphed
