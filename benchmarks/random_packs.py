@@ -180,10 +180,18 @@ def _sentence_encoder(writer: PackWriter, sizes: Sizes, words: list[str]) -> dic
     }
 
 
-def _decoder(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
-    weights = _weights(StoryDecoder(sizes.sentence, sizes.dim_word, sizes.state, sizes.words, False))
+def random_decoder(sizes: Sizes) -> StoryDecoder:
+    """Returns the story decoder of the random pack."""
+    net = StoryDecoder(sizes.sentence, sizes.dim_word, sizes.state, sizes.words, False)
+    weights = _weights(net)
     weights["logits.weight"] *= SHARPNESS  # [V, H]
     weights["logits.bias"][END] = sizes.end
+    net.load_state_dict(weights)
+    return net.eval()
+
+
+def _decoder(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
+    weights = random_decoder(sizes).state_dict()
     return {
         "family": "gru",
         "dim_context": sizes.sentence,
