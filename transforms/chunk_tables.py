@@ -1,5 +1,6 @@
 """Sentence vectors that a run has written, by caption: each chunk of them is fetched and opened once a process."""
 
+import functools
 import json
 import posixpath
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 from transforms.storage import needing_room
 
 FOLDERS = 2  # whose tables a process keeps; more are of runs that ended elsewhere
+FILES = 400  # of a table that are open at once, each a file descriptor, of which a process often may have 1,024
 
 
 class ChunkTable:
@@ -26,7 +28,8 @@ class ChunkTable:
         self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
         self._lock = threading.Lock()
         self._open: set[str] = set()
-        self._arrays: list[np.ndarray] = []
+        self._paths: list[str] = []
+        self._opened = functools.lru_cache(FILES)(_open)
         self._places: dict[str, tuple[int, int]] = {}
         self.add(uris)
 
@@ -43,14 +46,15 @@ class ChunkTable:
     def _add(self, uri: str) -> None:
         filesystem, path = fsspec.core.url_to_fs(uri)
         texts = json.loads(filesystem.cat_file(f"{path}.json"))
-        vectors = np.load(self._local(filesystem, f"{path}.npy"), mmap_mode="r", allow_pickle=False)  # [n, S]
-        self._arrays.append(vectors)  # first: other threads find an array by its captions
-        self._places.update((text, (len(self._arrays) - 1, row)) for row, text in enumerate(texts))
+        local = self._local(filesystem, f"{path}.npy")
+        self._opened(local)
+        self._paths.append(local)  # first: other threads find a file by its captions
+        self._places.update((text, (len(self._paths) - 1, row)) for row, text in enumerate(texts))
 
     def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
         if "file" in filesystem.protocol:
             return path
-        target = str(Path(self._copies.name) / f"{len(self._arrays):05d}.npy")
+        target = str(Path(self._copies.name) / f"{len(self._paths):05d}.npy")
         with needing_room(target):
             filesystem.get_file(path, target)
         return target
@@ -61,8 +65,15 @@ class ChunkTable:
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         """Returns the captions' sentence vectors `[K, S]` float32."""
-        rows = [self._arrays[array][row] for array, row in (self._places[caption] for caption in captions)]
+        places = [self._places[caption] for caption in captions]
+        rows = [self._opened(self._paths[file])[row] for file, row in places]
         return np.stack(rows)  # [K, S]
+
+
+def _open(path: str) -> np.ndarray:
+    """Returns a chunk's vectors `[n, S]`."""
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # [n, S]
+    return array
 
 
 _TABLES: dict[str, ChunkTable] = {}  # by the folder that the chunks lie in, the one used last at the end

@@ -16,6 +16,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from fsspec.implementations.memory import MemoryFileSystem
 
+from transforms import chunk_tables
 from transforms.chunk_tables import FOLDERS, ChunkTable, forget_chunks, open_chunks
 from transforms.records import CaptionMatch, Matched, Photo
 from transforms.sentences import EncodeSentences, Texts, leave_out_known, write_chunk
@@ -72,9 +73,25 @@ def test_written_chunks_come_back(tmp_path: Path, scheme: str) -> None:
         table.look_up(["a cat", ODD, "a cat"]), [vector("a cat"), vector(ODD), vector("a cat")]
     )
     assert table.holds(ODD) and not table.holds("a bus")
-    assert isinstance(table._arrays[0], np.memmap)
+    assert mapped(tmp_path) == (0 if scheme else 2)
     with pytest.raises(KeyError):
         table.look_up(["a bus"])
+
+
+def mapped(folder: Path) -> int:
+    """Returns how many files of a folder this process has mapped into its memory."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return len({line.split()[-1] for line in lines if f"{folder}/" in line})
+
+
+def test_few_of_many_chunks_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_tables, "FILES", 3)
+    captions = [f"{number} dogs" for number in range(10)]
+    table = ChunkTable([write(str(tmp_path), f"0-{place}", [text]) for place, text in enumerate(captions)])
+    for _ in range(2):
+        for text in captions:
+            np.testing.assert_array_equal(table.look_up([text]), [vector(text)])
+            assert 1 <= mapped(tmp_path) <= 3
 
 
 def test_remote_copies_go_with_the_table(place: str) -> None:
@@ -88,9 +105,9 @@ def test_remote_copies_go_with_the_table(place: str) -> None:
 def test_a_table_grows_by_the_new_chunks_alone(place: str, fetched: Counter[str]) -> None:
     first, second = write(place, "0-0", ["a dog"]), write(place, "0-1", ["a cat"])
     table = open_chunks((first,))
-    places, mapped = table._places, table._arrays[0]
+    places = table._places
     assert open_chunks((first, second)) is table is open_chunks((second,))
-    assert table._places is places and table._arrays[0] is mapped and len(table._arrays) == 2
+    assert table._places is places and len(table._paths) == 2
     np.testing.assert_array_equal(table.look_up(["a cat", "a dog"]), [vector("a cat"), vector("a dog")])
     assert set(fetched.values()) == {1} and len(fetched) == 4
 
