@@ -36,8 +36,8 @@ demo: $(VENV)/.installed ## Tells stories about the photos in samples/, on the s
 	@echo
 	@$(BIN)/python -m pipelines.show demo-output
 
-test: $(VENV)/.installed-dev ## Runs the fast tests, offline
-	$(BIN)/python -m pytest -q -m '$(FAST)'
+test: $(VENV)/.installed-dev ## Runs the fast tests, offline, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m '$(FAST)'
 
 test-slow: $(VENV)/.installed-dev ## Runs the other tests: slow ones, other runners, emulated services
 	$(BIN)/python -m pytest -q -m '$(SLOW)'

