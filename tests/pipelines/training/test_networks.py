@@ -13,8 +13,11 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from model_handlers.handler import Placement
 from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceEncoder
+from model_handlers.stories import Passage, StoryHandler
+from pipelines.preparation.command import main as prepare_texts
 from pipelines.train import main
 from pipelines.training import loop, whole_pack
 from pipelines.training.pack import add_decoder, assemble_base
@@ -393,6 +396,24 @@ def test_a_decoder_learns_on_a_pack_from_novels_alone(data: Path, packed: Path, 
     assert len(stories.captions) and {words.decode(ids) for ids in stories.captions} <= set(bank)
     new = add_decoder(str(packed), tmp_path / "decoder", tmp_path / "new", "mine", {})
     assert new.components["decoders"].keys() == {"romance", "mine"} and new.card["defaults"]["decoder"] == "mine"
+
+
+def test_a_decoder_learns_a_prepared_corpus_on_a_pack(data: Path, packed: Path, tmp_path: Path) -> None:
+    novels = data / "data" / "novels"
+    flags = [f"--books={novels}/*.txt", f"--captions=letters={data}/data/captions/romantic.txt"]
+    flags += [f"--words={packed}", "--held-out=1", f"--output={tmp_path}/corpus"]
+    assert prepare_texts(flags) == 0
+    config = changed(decoder={"network": {"pack": str(packed)}, "shares": {"books": 1.0, "letters": 1.0}})
+    del config["decoder"]["shares"]["photos"]
+    output = tmp_path / "decoder"
+    assert run(data, "decoder", output, config, "--corpus", str(tmp_path / "corpus")) == 0
+    assert not (output / "texts.npz").exists(), "its texts are those of the corpus"
+    figures = json.loads((output / "log.jsonl").read_text().splitlines()[-1])
+    assert figures["dev_books_nll"] > 0
+    new = add_decoder(str(packed), output, tmp_path / "new", "mine", {})
+    handler = StoryHandler(Placement(new.location, new.digest), "mine", 3)
+    (passage,) = handler.run_inference([np.ones(12, np.float32)], handler.load_model())
+    assert isinstance(passage, Passage) and passage.words > 0
 
 
 @pytest.mark.parametrize(
