@@ -3,12 +3,15 @@
 import contextlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from model_handlers.pack_writer import PackWriter
 from pipelines.evaluate import main as evaluate
@@ -154,8 +157,14 @@ def run_stages(settings: Settings, corpus: Corpus, work: Path, at_once: int) -> 
             run_stage(name, settings, corpus, work)
         return
     _ = corpus.all_captions  # prepared once, for all
-    calls = {name: partial(run_stage, name, settings, corpus, work) for name in names}
+    calls = {name: partial(_run_beside, at_once, name, settings, corpus, work) for name in names}
     run_side_by_side(calls, {name: begins_with(name, names) for name in names}, at_once)
+
+
+def _run_beside(others: int, *stage: Any) -> None:
+    """Runs a stage with its share of the cores: threads that wait for cores are slower than none."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // others))
+    run_stage(*stage)
 
 
 def begins_with(name: str, names: Sequence[str]) -> list[str]:
