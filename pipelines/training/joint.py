@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from model_handlers.nets.joint_embedding import JointEmbedding
 from pipelines.training.loop import Loss, Task
+from pipelines.training.recurrence import run_gru
 from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary, padded
 
+LONG = 8  # one caption in so many counts as a long one
 FEW = 0.15  # of the photos, at most, show what a word tells of a scene
 
 
@@ -191,17 +193,33 @@ class JointTask(Task):
         features, captions = self._batch(draw)
         captions = [np.where(draw.random(len(text)) < self.config.word_dropout, UNKNOWN, text) for text in captions]
         ids, lengths = padded(captions)
-        dropout = nn.functional.dropout
-        images = self.model.embed_images(dropout(torch.as_tensor(features), self.config.dropout))  # [N, J]
-        hook = self.model.word_vectors.register_forward_hook(lambda _, __, out: dropout(out, self.config.dropout))
-        sentences = self.model.embed_sentences(torch.as_tensor(ids), torch.as_tensor(lengths))  # [N, J]
-        hook.remove()
+        images = self.model.embed_images(self._dropout(torch.as_tensor(features)))  # [N, J]
+        sentences = self._embed(torch.as_tensor(ids), torch.as_tensor(lengths))  # [N, J]
         similarity = images @ sentences.T  # [N, N]
         if self.config.loss == "softmax":
             value = contrast(similarity / self.config.temperature)
         else:
             value = hinge(similarity, self.config.margin, hardest=self.config.loss == "hardest") / len(captions)
         return Loss(value, int(lengths.sum()))
+
+    def _dropout(self, values: Tensor) -> Tensor:
+        return nn.functional.dropout(values, self.config.dropout)  # as values
+
+    def _embed(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """Returns joint embeddings `[N, J]` of captions `[N, T]`, with the products of `run_gru`.
+
+        The few that are long go by themselves, for all would be padded to the longest.
+        """
+        assert isinstance(self.model.encoder, nn.GRU)
+        order = lengths.argsort(stable=True)  # [N]
+        few = len(order) // LONG
+        parts = []
+        for rows in order.split([len(order) - few, few] if few else [len(order)]):
+            texts = words[rows, : int(lengths[rows[-1]])]  # [n, T]
+            states = run_gru(self.model.encoder, self._dropout(self.model.word_vectors(texts)))  # [n, T, J]
+            parts.append(states[torch.arange(len(rows)), lengths[rows] - 1])  # [n, J]
+        last = torch.cat(parts)[order.argsort()]  # [N, J]
+        return last / last.norm(dim=1, keepdim=True)  # [N, J]
 
     def evaluate(self) -> dict[str, float]:
         """Returns recalls on the held-out photos; the score is their sum."""

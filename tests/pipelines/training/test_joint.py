@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pipelines.training import joint
+from pipelines.training.arithmetic import Arithmetic, computing
 from pipelines.training.joint import JointConfig, JointTask, PhotoSet, Prototypes
-from pipelines.training.texts import Tokens, Vocabulary
+from pipelines.training.texts import Tokens, Vocabulary, padded
 
 CAPTIONS, ROWS = Tokens.of([[2], [3], [2, 3]]), [[0], [1], [2]]
 
@@ -70,3 +71,15 @@ def test_scenes_are_told_by_words_that_few_photos_have() -> None:
     draw = np.random.default_rng(0)
     assert {seen.draw_like(np.asarray([2, 3, 9]), draw) for _ in range(60)} == {0, 1, 2}
     assert max(seen.draw_like(np.asarray([2, 4]), draw) for _ in range(60)) > 20
+
+
+@pytest.mark.parametrize("count", [1, 7, 40], ids=lambda count: f"{count} captions")
+@pytest.mark.parametrize(("low", "near"), [(False, 1e-5), (True, 0.03)], ids=["float32", "bfloat16"])
+def test_captions_learn_by_the_embeddings_of_the_network(count: int, low: bool, near: float) -> None:
+    task = JointTask(JointConfig(dim_word=5, dim=16, dropout=0.0), Vocabulary(list("abcdefgh")), photos(0), photos(0))
+    draw = np.random.default_rng(count)
+    ids, lengths = padded([draw.integers(2, 10, draw.integers(1, 6 if row else 30)) for row in range(count)])
+    words, ends = torch.as_tensor(ids), torch.as_tensor(lengths)  # [N, T], [N]
+    with computing(Arithmetic(torch.device("cpu"), low)):
+        learned = task._embed(words, ends)  # [N, J]
+    torch.testing.assert_close(learned, task.model.embed_sentences(words, ends), atol=near, rtol=0)
