@@ -206,10 +206,13 @@ def pseudo_photos(
 
 
 def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank."""
+    """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank.
+
+    It begins as the decoder that the sentence encoder learned with: in its first training, where there are two.
+    """
     network, loop = section(settings, "network", WriterConfig), section(settings, "training", LoopConfig)
-    joint, *encoders = (output.parent / name for name in ("joint", "first", "thoughts"))
-    thoughts = next((folder for folder in encoders if folder.exists()), encoders[-1])
+    joint, first, last = (output.parent / name for name in ("joint", "first", "thoughts"))
+    start = first if first.exists() else last
     words, embeddings = load_words(joint), joint_embeddings(corpus, joint)
     model, places = load_joint(joint), corpus.photos_of("train", "extra")
     captions = photo_captions(corpus, "train", "extra")[0], other_captions(corpus)
@@ -225,9 +228,7 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
     torch.manual_seed(loop.seed)
     task = WriterTask(network, words.size, texts, own, photos)
     if not (output / CHECKPOINT).exists():
-        task.model.load_state_dict(
-            without_start(grow(best_weights(thoughts), load_words(thoughts), words)), strict=False
-        )
+        task.model.load_state_dict(without_start(grow(best_weights(start), load_words(start), words)), strict=False)
     save_vocabulary(words, output)
     figures = train(task, loop, output)
     task.model.load_state_dict(best_weights(output))

@@ -63,6 +63,9 @@ class PackConfig:
         at_once: networks trained side by side, each in a process of its own; 1 trains one after the other.
         dearest: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
         defaults: what the pack chooses for its stories where the user says nothing.
+
+    Raises:
+        ConfigError: none is to be trained at once.
     """
 
     name: str = "pocket"
@@ -72,6 +75,10 @@ class PackConfig:
     at_once: int = 1
     dearest: float = 1.0
     defaults: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise ConfigError(f"pack.at_once is {self.at_once}; it can be 1 or more")
 
 
 def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any]:
@@ -161,9 +168,9 @@ def run_stages(settings: Settings, corpus: Corpus, work: Path, at_once: int) -> 
     run_side_by_side(calls, {name: begins_with(name, names) for name in names}, at_once)
 
 
-def _run_beside(others: int, *stage: Any) -> None:
+def _run_beside(at_once: int, *stage: Any) -> None:
     """Runs a stage with its share of the cores: threads that wait for cores are slower than none."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // others))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // at_once))
     run_stage(*stage)
 
 

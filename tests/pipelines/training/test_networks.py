@@ -368,8 +368,9 @@ def changed(**sections: Any) -> Config:
         ),
         (
             changed(pack={"colour": "red"}),
-            ["pack.colour is no option; known are name, version, styles, passages, dearest, d"],
+            ["pack.colour is no option; known are name, version, styles, passages, at_once, d"],
         ),
+        (changed(pack={"at_once": 0}), ["pack.at_once is 0; it can be 1 or more"]),
         (changed(pack={"styles": {"tale": "Grimm"}}), ["pack.styles: must hold styles, each with a list"]),
         (
             changed(pack={"styles": {"naturalist": ["Zola"]}}),
