@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_packs import Sizes, random_decoder
+from model_handlers.components import build_decoder
 from model_handlers.nets.beams import Beams
 from model_handlers.nets.front import Choice, Front
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.packs import Pack
-from model_handlers.stories import build_decoder
 
 SEED = 1
 
@@ -56,8 +56,7 @@ class CountedBeams(Beams):
 
     def move(self, front: Front, rows: Tensor, words: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         logits, states = super().move(front, rows, words)  # [R, V], {[R, H]}
-        state = states["states"]  # [R, H]
-        seen = state if self.net.hidden is None else torch.tanh(self.net.hidden(state))  # [R, H or W]
+        seen = self.net.seen(states["states"])  # [R, H or W]
         costs = front.slots["scores"].flatten()[rows]  # [R]
         self.counts["rows"] += len(rows)
         for name, rounded in ROUNDINGS.items():
@@ -118,11 +117,11 @@ def shares(net: StoryDecoder, contexts: Tensor, width: int, words: int) -> dict[
 def of_pack(location: str, count: int) -> tuple[StoryDecoder, Tensor]:
     """Returns a pack's default decoder, and passages `[N, S]` of its default style as contexts."""
     pack = Pack.open(location)
-    passages = np.array(pack.array(pack.components["passages"][pack.card["defaults"]["style"]]), np.float32)  # [P, S]
+    defaults = pack.card["defaults"]
+    net = build_decoder(pack, defaults["decoder"], torch.device("cpu"))
+    passages = np.array(pack.array(pack.components["passages"][defaults["style"]]), np.float32)  # [P, S]
     chosen = np.random.default_rng(SEED).permutation(len(passages))[:count]
-    return build_decoder(pack, pack.card["defaults"]["decoder"], torch.device("cpu")), torch.from_numpy(
-        passages[chosen]
-    )
+    return net, torch.from_numpy(passages[chosen])
 
 
 def of_original_sizes(count: int) -> tuple[StoryDecoder, Tensor]:

@@ -64,13 +64,16 @@ class Model:
 
     @property
     def same_size(self) -> float:
-        """Returns the photos whose size another photo has too: N (1 - exp(-N / width))."""
-        return self["photos"] * -math.expm1(-self["photos"] / self["size_width"])
+        """Returns the photos whose size another photo has too."""
+        return self._twins(self["size_width"])
 
     @property
     def alike(self) -> float:
         """Returns the photos whose size and checksum another photo has too, and which are no copies."""
-        width = self["size_width"] * 2.0 ** self["checksum_bits"]
+        return self._twins(self["size_width"] * 2.0 ** self["checksum_bits"])
+
+    def _twins(self, width: float) -> float:
+        """Returns the photos that share one of `width` values, all as likely, with another: N (1 - exp(-N / width))."""
         return self["photos"] * -math.expm1(-self["photos"] / width)
 
     def elements(self, pack: str) -> dict[str, float]:

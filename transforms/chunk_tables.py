@@ -27,27 +27,27 @@ class ChunkTable:
     def __init__(self, uris: Sequence[str] = ()) -> None:
         self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
         self._lock = threading.Lock()
-        self._open: set[str] = set()
+        self._added: set[str] = set()
         self._paths: list[str] = []
-        self._opened = functools.lru_cache(FILES)(_open)
+        self._vectors = functools.lru_cache(FILES)(_open_chunk)  # of a path
         self._places: dict[str, tuple[int, int]] = {}
         self.add(uris)
 
     def add(self, uris: Sequence[str]) -> None:
         """Opens the chunks that are not open yet."""
-        if self._open.issuperset(uris):
+        if self._added.issuperset(uris):
             return
         with self._lock:
             for uri in uris:
-                if uri not in self._open:
+                if uri not in self._added:
                     self._add(uri)
-                    self._open.add(uri)
+                    self._added.add(uri)
 
     def _add(self, uri: str) -> None:
         filesystem, path = fsspec.core.url_to_fs(uri)
         texts = json.loads(filesystem.cat_file(f"{path}.json"))
         local = self._local(filesystem, f"{path}.npy")
-        self._opened(local)
+        self._vectors(local)
         self._paths.append(local)  # first: other threads find a file by its captions
         self._places.update((text, (len(self._paths) - 1, row)) for row, text in enumerate(texts))
 
@@ -66,11 +66,11 @@ class ChunkTable:
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         """Returns the captions' sentence vectors `[K, S]` float32."""
         places = [self._places[caption] for caption in captions]
-        rows = [self._opened(self._paths[file])[row] for file, row in places]
+        rows = [self._vectors(self._paths[file])[row] for file, row in places]
         return np.stack(rows)  # [K, S]
 
 
-def _open(path: str) -> np.ndarray:
+def _open_chunk(path: str) -> np.ndarray:
     """Returns a chunk's vectors `[n, S]`."""
     array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)  # [n, S]
     return array

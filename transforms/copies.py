@@ -65,7 +65,7 @@ def each_listing(listing: Listing) -> Iterator[Listing]:
 
 def find_copies(listings: Sequence[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> list[Listing]:
     """Returns the listings less copies, which go with the first of them; what FindCopies does, in this process."""
-    groups = _group(key_by_likeness(listing, max_bytes) for listing in listings if may_be_copied(listing, max_bytes))
+    groups = _group(key_by_likeness(listing, max_bytes) for listing in listings)
     alike = [listing for group in groups.values() if len(group) > 1 for listing in group]
     known = [one for batch in batch_listings(alike) for one in identify(batch, max_bytes, allowed)]
     return put_together(listings, known)

@@ -32,7 +32,7 @@ class BufferedStep:
         """
         net = self._net
         states = net.cell(net.embed(words), states)  # [R, H]
-        seen = states if net.hidden is None else torch.tanh(net.hidden(states))  # [R, H or W]
+        seen = net.seen(states)  # [R, H or W]
         count, size = len(words), net.logits.out_features
         if self._memory.numel() < count * size:
             self._memory = seen.new_empty(count * size)  # [R * V]

@@ -31,9 +31,11 @@ class StoryDecoder(nn.Module):
 
     def output(self, state: Tensor) -> Tensor:
         """Returns logits `[..., V]` of the next word from states `[..., H]`."""
-        if self.hidden is not None:
-            state = torch.tanh(self.hidden(state))  # [..., W]
-        return self.logits(state)  # [..., V]
+        return self.logits(self.seen(state))  # [..., V]
+
+    def seen(self, state: Tensor) -> Tensor:
+        """Returns what the logits are a linear map of, `[..., H or W]`, from states `[..., H]`."""
+        return state if self.hidden is None else torch.tanh(self.hidden(state))  # [..., H or W]
 
     def embed(self, words: Tensor) -> Tensor:
         """Returns word vectors `[..., W]` of ids `[...]`; the start, -1, is a vector of zeros."""

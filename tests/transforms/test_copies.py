@@ -38,6 +38,19 @@ def listings(tmp_path: Path) -> list[Listing]:
     return [*found, Listing(str(tmp_path / "gone"), 3, "1", ("romance",)), Listing(str(tmp_path / "j"), -1, "")]
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the names of the files that are read to be compared, as they are read."""
+    found: list[str] = []
+
+    def note(batch: list[Listing], *_: Any) -> Any:
+        found.extend(Path(one.uri).name for one in batch)
+        return load_images.read_batch(batch, *_)
+
+    monkeypatch.setattr(copies, "read_batch", note)
+    return found
+
+
 def names(found: Sequence[Listing]) -> set[str]:
     return {"".join(Path(one.uri).name for one in each_listing(listing)) for listing in found}
 
@@ -61,29 +74,16 @@ def test_what_may_not_be_read_goes_alone(listings: list[Listing], tmp_path: Path
     run(listings, alone, DEFAULT_MAX_BYTES, Allowed(roots=(str(tmp_path / "elsewhere"),)))
 
 
-def test_files_with_different_checksums_are_not_read(listings: list[Listing], monkeypatch: Any) -> None:
+def test_files_with_different_checksums_are_not_read(listings: list[Listing], read: list[str]) -> None:
     sums = dict(zip("abcdefghi", ["1", "2", "1", "3", "other", "4", "0", "0", "1"], strict=True))
     listed = [replace(one, checksum=sums.get(Path(one.uri).name, "")) for one in listings]
     run(listed, {"ac", "b", "d", "e", "f", "g", "h", "i", "gone", "j"}, DEFAULT_MAX_BYTES)  # i has a's, by chance
-    read: list[str] = []
-
-    def note(batch: list[Listing], *_: Any) -> Any:
-        read.extend(Path(one.uri).name for one in batch)
-        return load_images.read_batch(batch, *_)
-
-    monkeypatch.setattr(copies, "read_batch", note)
+    read.clear()
     find_copies(listed, DEFAULT_MAX_BYTES)
     assert sorted(read) == ["a", "c", "i"]
 
 
-def test_the_order_stays_and_only_files_of_one_size_are_read(listings: list[Listing], monkeypatch: Any) -> None:
-    read: list[str] = []
-
-    def note(batch: list[Listing], *_: Any) -> Any:
-        read.extend(Path(one.uri).name for one in batch)
-        return load_images.read_batch(batch, *_)
-
-    monkeypatch.setattr(copies, "read_batch", note)
+def test_the_order_stays_and_only_files_of_one_size_are_read(listings: list[Listing], read: list[str]) -> None:
     found = find_copies(listings[::-1], DEFAULT_MAX_BYTES)
     assert [Path(one.uri).name for one in found] == ["j", "gone", "h", "g", "f", "d", "b", "a"]
     assert sorted(read) == ["a", "b", "c", "e", "gone", "i"]
