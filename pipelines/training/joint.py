@@ -90,11 +90,15 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Classes that photos may show: mean feature vectors `[C, F]`, and rows of captions about each class."""
+    """Classes that photos may show: mean feature vectors `[C, F]`, and rows of captions about each class.
+
+    `weights` `[C]` say how often each class is drawn.
+    """
 
     features: np.ndarray
     captions: Tokens
     rows: Sequence[Sequence[int]]
+    weights: np.ndarray
 
     def draw(
         self, count: int, photos: PhotoSet, draw: np.random.Generator, replace: bool = False
@@ -109,7 +113,8 @@ class Prototypes:
             draw: of all choices.
             replace: a class may come more than once.
         """
-        classes = draw.choice(len(self.rows), count, replace=replace)  # [n]
+        shares = self.weights / self.weights.sum()  # [C]
+        classes = draw.choice(len(self.rows), count, replace=replace, p=shares)  # [n]
         captions = [self.captions[draw.choice(self.rows[place])] for place in classes]
         centre = photos.features.mean(axis=0)  # [F]
         scenes = photos.features[[photos.draw_like(caption, draw) for caption in captions]]  # [n, F]

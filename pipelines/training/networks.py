@@ -73,7 +73,7 @@ def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> d
     pseudo = None
     if network.pseudo_share:
         texts = other_captions(corpus)
-        pseudo = prototypes(lite_backbone()[1].numpy(), train_set.features, texts, vocabulary)
+        pseudo = prototypes(lite_backbone()[1].numpy(), train_set, texts, vocabulary)
     torch.manual_seed(loop.seed)
     words = cut_down(outside_vectors(vocabulary.words), network.dim_word) if network.outside else None
     task = JointTask(network, vocabulary, train_set, dev, pseudo, words)
@@ -200,7 +200,7 @@ def pseudo_photos(
     """
     if not count:
         return np.zeros((0, photos.features.shape[1]), np.float32), []
-    classes = prototypes(lite_backbone()[1].numpy(), photos.features, texts, words)
+    classes = prototypes(lite_backbone()[1].numpy(), photos, texts, words)
     shown, about = classes.draw(count, photos, np.random.default_rng(0), replace=True)  # [M, F]
     return np.maximum(shown, 0).astype(np.float32), about
 

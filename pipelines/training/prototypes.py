@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import timm
 
-from pipelines.training.joint import Prototypes
+from pipelines.training.joint import PhotoSet, Prototypes
 from pipelines.training.lexicon import PLAIN_NAMES
-from pipelines.training.texts import Tokens, Vocabulary
+from pipelines.training.texts import UNKNOWN, Tokens, Vocabulary
+
+NEED = 0.75
+"""Power of how much oftener other captions tell of a class than those of the photos do, which it is drawn by."""
 
 
 def class_nouns() -> list[list[str]]:
@@ -40,26 +43,41 @@ def class_means(classes: np.ndarray, features: np.ndarray, reach: float) -> np.n
 
 
 def prototypes(
-    classes: np.ndarray, features: np.ndarray, texts: Sequence[str], vocabulary: Vocabulary, reach: float = 0.4
+    classes: np.ndarray, photos: PhotoSet, texts: Sequence[str], vocabulary: Vocabulary, reach: float = 0.4
 ) -> Prototypes:
-    """Returns one prototype for each class and name of it that five captions or more use."""
+    """Returns one prototype for each class and name of it that five captions or more use.
+
+    They are drawn the oftener, the more people tell of a class and the fewer of the photos show it: cats and rockets
+    before terriers.
+
+    Args:
+        classes: class vectors of the classifier `[C, F]`.
+        photos: the photos with captions.
+        texts: other captions.
+        vocabulary: of the ids.
+        reach: see `class_means`.
+    """
     padded_texts = [f" {text} " for text in texts]
     words: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         for word in set(text.split()):
             words.setdefault(word, []).append(place)
+    shown = np.bincount(photos.captions.ids, minlength=vocabulary.size)  # [V]
+    shown[UNKNOWN] = 0
     pairs: list[tuple[int, list[int]]] = []
+    needs: list[float] = []
     for place, names in enumerate(class_nouns()):
         plain = [noun for noun, heads in PLAIN_NAMES.items() if heads.intersection(names)]
         for noun in _used_names(names, words, padded_texts) + plain:
             rows = [row for row in words.get(noun.split()[-1], []) if f" {noun} " in padded_texts[row]]
             if len(rows) >= 5:
                 pairs.append((place, rows))
-    centres = class_means(classes, features, reach)[[place for place, _ in pairs]]  # [P, F]
+                needs.append((len(rows) / (1 + shown[vocabulary.encode(noun)[-1]])) ** NEED)
+    centres = class_means(classes, photos.features, reach)[[place for place, _ in pairs]]  # [P, F]
     used = sorted({row for _, rows in pairs for row in rows})
     place_of = {row: place for place, row in enumerate(used)}
     captions = Tokens.of([vocabulary.encode(texts[row]) for row in used])
-    return Prototypes(centres, captions, [[place_of[row] for row in rows] for _, rows in pairs])
+    return Prototypes(centres, captions, [[place_of[row] for row in rows] for _, rows in pairs], np.asarray(needs))
 
 
 def _used_names(names: Sequence[str], words: Mapping[str, Sequence[int]], texts: Sequence[str]) -> list[str]:

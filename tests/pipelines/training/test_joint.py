@@ -50,7 +50,7 @@ def test_pseudo_photos_are_photos_of_the_scene_with_the_class_put_in() -> None:
     scenes = Tokens.of([[5], [6]] * 10)  # where the first number is less, the caption is 5
     seen = PhotoSet(features, scenes, [[row] for row in range(20)])
     captions = Tokens.of([[2, 5], [3, 6], [4]])
-    classes = Prototypes(np.asarray([[10, 20, 10], [10, 10, 20]], np.float32), captions, [[0, 1], [2]])
+    classes = Prototypes(np.asarray([[10, 20, 10], [10, 10, 20]], np.float32), captions, [[0, 1], [2]], np.ones(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joint, "FEW", 0.5)
         shown, about = classes.draw(400, seen, np.random.default_rng(0), replace=True)  # [n, F]
