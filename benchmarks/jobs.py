@@ -21,6 +21,7 @@ from benchmarks.timing import Marginal, Side, Timed, play
 from model_handlers.packs import Pack
 from pipelines import main_job
 from pipelines.show import newest_rows
+from transforms.cores import cores
 
 ROOT = Path(__file__).parents[1]
 STYLE, DECODER, CAPTIONS = "romance", "romance", 100
@@ -137,13 +138,13 @@ def two_processes(bench: Bench) -> Iterator[Result]:
         LeftOut: there are too few photos or threads.
     """
     few, many = bench.scale.run[0], min(bench.scale.run[1], len(bench.photos))
-    cores = os.cpu_count() or 1
-    if many <= few or cores < 2:
+    threads = cores()
+    if many <= few or threads < 2:
         raise LeftOut(f"it needs two cores and more than {few} photos; name a folder of JPEG files by --photos")
     sides: dict[str, Side] = {
-        "product": Marginal(partial(run_apart, bench, cores // 2, TWO_WORKERS), few, many),
-        "one_process_half_the_cores": Marginal(partial(run_apart, bench, cores // 2, []), few, many),
-        "one_process_all_cores": Marginal(partial(run_apart, bench, cores, []), few, many),
+        "product": Marginal(partial(run_apart, bench, threads // 2, TWO_WORKERS), few, many),
+        "one_process_half_the_cores": Marginal(partial(run_apart, bench, threads // 2, []), few, many),
+        "one_process_all_cores": Marginal(partial(run_apart, bench, threads, []), few, many),
     }
     figures, check = play(sides, bench.rounds), Check()
     runs = {name: side for name, side in sides.items() if isinstance(side, Marginal)}
@@ -153,7 +154,7 @@ def two_processes(bench: Bench) -> Iterator[Result]:
         "two_processes", "pocket pack", "photo", figures,
         targets={"one_process_half_the_cores": 1.7, "one_process_all_cores": 0.95},
         amounts={"photos": many, "cores": cores}, starts={name: run.starts for name, run in runs.items()}, check=check,
-        notes=[f"torch threads: {cores // 2} in each of the two processes and in that of half, {cores} in the other"],
+        notes=[f"torch threads: {threads // 2} in each of the two processes and in that of half, {cores} in the other"],
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from benchmarks.jobs import end_to_end, two_processes
 from benchmarks.networks import retrieval, searches, sentences, start
 from benchmarks.photos import decode, features
 from benchmarks.results import Result, markdown
+from transforms.cores import cores
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "apache-beam", "ray", "daft")
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--scale", choices=SCALES, default="original", help="tiny: seconds, to see that all runs")
     options.add_argument("--full", action="store_true", help="the original's start embeds all captions, no sample")
     options.add_argument("--rounds", metavar="N", type=int, default=5)
-    options.add_argument("--threads", metavar="N", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    options.add_argument("--threads", metavar="N", type=int, default=cores(), help="default: one a core")
     options.add_argument(
         "--photos", metavar="DIR", type=Path, default=ROOT / "samples", help="JPEG files, all different"
     )
@@ -83,7 +84,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
 
 def machine(threads: int) -> dict[str, Any]:
     """Returns what the figures depend on: processor, cores, threads, load and versions."""
-    facts: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "threads": threads}
+    facts: dict[str, Any] = {"processor": processor(), "cores": cores(), "threads": threads}
     facts |= {"load before": round(os.getloadavg()[0], 2), "python": platform.python_version()}
     for package in PACKAGES:
         try:

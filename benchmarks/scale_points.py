@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.memory import Used, run_measured
 from benchmarks.scale_captions import write_index
 from model_handlers.packs import Pack
+from transforms.cores import cores
 from transforms.read_photos import classify, list_photos
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +69,7 @@ class Setting:
             "pack_digest": Pack.open(self.pack).digest,
             "beam_width": self.beam_width,
             "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
             "threads": os.environ.get("OMP_NUM_THREADS", "one a core"),
             "python": platform.python_version(),
             "versions": {name: version(name) for name in ("apache-beam", "torch", "numpy")},

@@ -1,7 +1,6 @@
 """Runs on this machine: wave after wave of a pipeline each, with progress between, and one commit at the end."""
 
 import json
-import os
 import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from pipelines.sources import Task, count_photos, feature_photo
 from pipelines.workers import in_processes, run_watched
 from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
+from transforms.cores import cores
 from transforms.records import Outcome
 from transforms.storage import is_local, write_whole
 from transforms.write import FileRecord
@@ -30,10 +30,10 @@ from transforms.write import FileRecord
 
 def worker_threads(options: PipelineOptions) -> int | None:
     """Returns the torch threads of each worker process: the cores shared out, or torch's own choice for one."""
-    workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    workers = options.view_as(DirectOptions).direct_num_workers or cores()
     if workers == 1 or not in_processes(options):
         return None
-    return max(1, (os.cpu_count() or 1) // workers)
+    return max(1, cores() // workers)
 
 
 def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:

@@ -7,7 +7,6 @@ that are decoded at once, and as many as were allowed at most, whatever steps an
 import contextlib
 import functools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transforms.cores import cores
 from transforms.decoder_process import receive, send
 from transforms.decoding import PhotoError
 from transforms.metrics import count
@@ -90,7 +90,7 @@ class Decoders:
     def __init__(self, settings: str) -> None:
         told = json.loads(settings)
         self.recipe: Recipe = told["recipe"]
-        self.most: int = told["processes"] or os.cpu_count() or 1
+        self.most: int = told["processes"] or cores()
         self.threads = ThreadPoolExecutor(self.most, "decode")
         self._settings = settings
         self._idle: list[_Process] = []

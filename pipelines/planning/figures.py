@@ -1,7 +1,6 @@
 """All figures of a plan in one report."""
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -14,6 +13,7 @@ from pipelines.planning.report import Report
 from pipelines.planning.sample import Measured
 from pipelines.remote import SHARDS
 from pipelines.settings import Settings
+from transforms.cores import cores
 
 WORKERS = 10  # where nobody says how many
 FEW = 20  # photos; fewer say little of a bucket
@@ -78,11 +78,6 @@ def pace_of(prices: Prices | None) -> float:
     if prices is None:
         return 1.0
     return prices.worker_pace or prices.worker_cores / cores()
-
-
-def cores() -> int:
-    """Returns the cores of this machine that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: str, local: bool) -> Report:

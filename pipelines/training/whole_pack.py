@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from pipelines.training.story_material import StoriesConfig
 from pipelines.training.thoughts import ThoughtsConfig
 from pipelines.training.told_passages import keep_told
 from pipelines.training.writer import BankConfig, WriterConfig
+from transforms.cores import cores
 
 Settings = Mapping[str, Any]
 
@@ -170,7 +170,7 @@ def run_stages(settings: Settings, corpus: Corpus, work: Path, at_once: int) -> 
 
 def _run_beside(at_once: int, *stage: Any) -> None:
     """Runs a stage with its share of the cores: threads that wait for cores are slower than none."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // at_once))
+    torch.set_num_threads(max(1, cores() // at_once))
     run_stage(*stage)
 
 

@@ -205,7 +205,7 @@ def test_processes_and_threads_are_shared_out(bench: Bench, monkeypatch: pytest.
         return {photo.name: row for photo in bench.photos[:count]}
 
     monkeypatch.setattr(jobs, "run_apart", tell)
-    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(jobs, "cores", lambda: 4)
     (result,) = jobs.two_processes(bench)
     few, many = TINY.run
     warm_up = [(2, True, few), (2, False, few), (4, False, few)]

@@ -1,6 +1,5 @@
 """Waves: cut evenly, reported through files, cleaned up after."""
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,5 +127,5 @@ def test_waves_share_a_folder_of_this_machine(
 def test_worker_processes_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, flags: list[str], threads: int | None
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(waves, "cores", lambda: cores)
     assert worker_threads(PipelineOptions(flags)) == threads
