@@ -21,7 +21,8 @@ class PackWriter:
 
     Args:
         output: a local folder that does not exist yet.
-        base: a pack whose card and files the new one starts from; unchanged files are hard-linked where possible.
+        base: a pack whose card and files the new one starts from, and which its card then names; unchanged files are
+            hard-linked where possible.
 
     Raises:
         PackError: the output exists already, or is not local.
@@ -36,9 +37,11 @@ class PackWriter:
         self.output.parent.mkdir(parents=True, exist_ok=True)
         self.root = Path(tempfile.mkdtemp(prefix=f".{self.output.name}.", dir=self.output.parent))
         self._facts: dict[str, dict[str, Any]] = {}
-        self.card: dict[str, Any] = {"format": FORMAT, "name": self.output.name, "version": "1", "components": {}}
+        own = {"format": FORMAT, "name": self.output.name, "version": "1"}
+        self.card: dict[str, Any] = own | {"components": {}}
         if base is not None:
-            self.card = json.loads(json.dumps(base.card))
+            older = {"name": base.name, "version": base.card.get("version", "-"), "digest": base.digest}
+            self.card = json.loads(json.dumps(base.card)) | own | {"made_from": older}
             self._facts = dict(self.card.pop("files"))
             for file in self._facts:
                 _link(base.path(file), self._new(file))

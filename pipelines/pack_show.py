@@ -16,7 +16,8 @@ GROUPS = {
     "spreads": "spread",
     "passages": "passages of",
 }  # components of several members, and what one is called
-SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data"}
+MADE_FROM = "made_from"  # which a pack that was made from nothing has not
+SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data", MADE_FROM: "Made from"}
 
 
 def find_packs(place: str) -> list[str]:
@@ -93,7 +94,8 @@ def card_text(facts: Facts) -> str:
     for line in columns(rows):
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
     for key, title in SAID.items():
-        lines += ["", title, *_said(facts.get(key))]
+        if key in facts or key != MADE_FROM:
+            lines += ["", title, *_said(facts.get(key))]
     for key, title in (("defaults", "Defaults"), ("quality", "Quality")):
         rows = [[f"  {name}", str(value)] for name, value in flatten(facts.get(key) or {})]
         lines += ["", title, *(columns(rows) or ["  not stated"])]

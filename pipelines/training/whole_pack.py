@@ -101,8 +101,6 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     add_styles(base, config.styles, config.passages, corpus, styled)
     run_stage("decoder", settings, corpus, work)
     card = {
-        "name": config.name,
-        "version": config.version,
         "licence": LICENCE,
         "provenance": PROVENANCE,
         "training_data": TRAINING_DATA,
@@ -116,7 +114,8 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     )
     writer = PackWriter(str(output), made)
     try:
-        writer.card["quality"] = measure(unmeasured, corpus)
+        writer.card |= {"name": config.name, "version": config.version, "quality": measure(unmeasured, corpus)}
+        del writer.card["made_from"]  # which is no pack of its own
         return dict(writer.finish().card["quality"])
     finally:
         writer.discard()
