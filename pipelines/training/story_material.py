@@ -27,13 +27,13 @@ class StoriesConfig:
     """How stories are put together.
 
     Args:
-        captions: captions without photos that get a story, the pack's own where there are no others.
+        captions: captions of the data without photos that get a story, at most.
         nearest: captions whose mean vector can be a context, as in the main job.
         usual: captions whose mean vector chooses an opening's nearest passages.
         passages: passages of a style, the nearest, that a story may go on with.
     """
 
-    captions: int = 24000
+    captions: int = 12000
     nearest: int = 100
     usual: int = 6
     passages: int = 4
@@ -125,14 +125,15 @@ def _near_passages(config: StoriesConfig, around: Surroundings, apart: np.ndarra
 
 
 def _told(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Told:
-    """Returns the training photos' captions, the romantic captions, and a choice of the others, those that can be told.
+    """Returns the captions that can be told: of training photos, romantic ones, some others, and the pack's bank.
 
-    A photo's captions have the photo's embedding, the others their own.
+    The bank is broad: of what the data's captions hardly name, as cats and rockets, the decoder hears there. A photo's
+    captions have the photo's embedding, the others their own.
     """
     draw = np.random.default_rng(0)
-    other = corpus.captions("flickr30k_train") + corpus.captions("coco_sample") or around.bank
+    other = corpus.captions("flickr30k_train") + corpus.captions("coco_sample")
     chosen = draw.choice(len(other), min(config.captions, len(other)), replace=False)
-    texts = corpus.captions("romantic") + [other[place] for place in chosen]
+    texts = [*corpus.captions("romantic"), *(other[place] for place in chosen), *around.bank]
     embeddings = around.embed(texts)  # [N, J]
     captions = texts
     if places := corpus.photos_of("train", "extra"):
