@@ -105,14 +105,21 @@ def _see(network: Network, batches: Sequence[np.ndarray]) -> None:
 
 
 def decode(bench: Bench) -> Iterator[Result]:
-    """Yields the figures of decoding large photos, by the process that decodes.
+    """Yields the figures of decoding large photos, by the process that decodes; progressive ones, all of whose scans
+    must be read before there is a pixel, by themselves.
 
     Raises:
         LeftOut: there is no photo of so many pixels.
     """
-    contents = large_photos(bench.photos, bench.scale.large)
-    if not contents:
+    found = [large_photos(bench.photos, bench.scale.large, progressive) for progressive in (False, True)]
+    if not any(found):
         raise LeftOut(f"no photo has {bench.scale.large:,} pixels; name a folder of such JPEG files by --photos")
+    for stage, contents in zip(("decode", "decode_progressive"), found, strict=True):
+        if contents:
+            yield _decode(bench, stage, contents)
+
+
+def _decode(bench: Bench, stage: str, contents: list[bytes]) -> Result:
     pack = bench.pocket_pack
     recipe = pack.component("features")["preprocessing"]
     ways = {"product": LoadImages(recipe, preprocessing="fast"), "full": LoadImages(recipe)}
@@ -124,8 +131,8 @@ def decode(bench: Bench) -> Iterator[Result]:
         one.close()
     fast, full = (embed(bench, pack, side.output) for side in timed.values())  # [N, J] each
     cosine = float((fast * full).sum(dim=1).min())
-    yield Result(
-        "decode", f"photos of {bench.scale.large:,} pixels and more", "photo", figures, targets={"full": 3},
+    return Result(
+        stage, f"photos of {bench.scale.large:,} pixels and more", "photo", figures, targets={"full": 3},
         amounts={"photos": len(contents), "bytes": sum(map(len, contents)), "least cosine": cosine},
         notes=[
             "product is the preprocessing `fast`, full the pocket pack's own, limit Pillow's full decoding and no more",
@@ -141,12 +148,12 @@ def embed(bench: Bench, pack: Pack, pixels: list[np.ndarray]) -> torch.Tensor:
     return CaptionEmbedder(pack, torch.device("cpu")).embed_photos(torch.cat(features))  # [N, J]
 
 
-def large_photos(paths: Sequence[Path], least: int) -> list[bytes]:
-    """Returns the first files that have at least so many pixels."""
+def large_photos(paths: Sequence[Path], least: int, progressive: bool) -> list[bytes]:
+    """Returns the first files that have at least so many pixels, and are progressive JPEGs or are not."""
     found: list[bytes] = []
     for path in paths:
         with Image.open(path) as image:
-            if image.width * image.height >= least:
+            if image.width * image.height >= least and bool(image.info.get("progressive")) == progressive:
                 found.append(path.read_bytes())
         if len(found) == LARGE:
             break

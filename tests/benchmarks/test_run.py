@@ -172,18 +172,22 @@ def test_frameworks_that_see_something_else_are_told(
 
 
 def test_large_photos(tmp_path: Path) -> None:
-    found = photos.large_photos(SAMPLES, 300_000)
+    found = photos.large_photos(SAMPLES, 300_000, progressive=False)
     assert 0 < len(found) < len(SAMPLES)
-    assert photos.large_photos(SAMPLES, 10**9) == []
+    assert photos.large_photos(SAMPLES, 10**9, progressive=False) == []
+    assert photos.large_photos(SAMPLES, 300_000, progressive=True) == []
 
 
 def test_decoding(bench: Bench, tmp_path: Path) -> None:
     with Image.open(SAMPLES[0]) as image:
-        image.resize((2400, 1600)).save(tmp_path / "large.jpg")
-    bench.photos = [tmp_path / "large.jpg"]
-    (result,) = photos.decode(bench)
-    assert result.figures.keys() == {"product", "full", "limit"} and result.amounts["photos"] == 1
-    assert photos.COSINE < result.amounts["least cosine"] < 1
+        for name, progressive in (("large.jpg", False), ("progressive.jpg", True)):
+            image.resize((2400, 1600)).save(tmp_path / name, progressive=progressive)
+    bench.photos = [tmp_path / "large.jpg", tmp_path / "progressive.jpg"]
+    results = list(photos.decode(bench))
+    assert [result.stage for result in results] == ["decode", "decode_progressive"]
+    for result in results:
+        assert result.figures.keys() == {"product", "full", "limit"} and result.amounts["photos"] == 1
+        assert photos.COSINE < result.amounts["least cosine"] < 1
     bench.scale = run.SCALES["original"]
     with pytest.raises(LeftOut, match="8,000,000 pixels"):
         next(photos.decode(bench))

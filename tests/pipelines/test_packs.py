@@ -112,8 +112,9 @@ def test_the_card_for_people_says_everything(call: Call, pack: Pack, tmp_path: P
     code, printed, _ = call("show", edited(pack, tmp_path / "new", edit).location)
     assert code == 0
     for part in (
-        "new, version 1", f"name: {pack.name}", f"digest: {pack.digest}", "decoder romance", "style swift", "joint_embedding", "CC0 for all of it",
-        "found in a drawer", "none at all", "dim_image 4096", "decoder.perplexity  54.5",
+        "new, version 1", f"name: {pack.name}", f"digest: {pack.digest}", "decoder romance", "style swift",
+        "joint_embedding", "CC0 for all of it", "found in a drawer", "none at all", "dim_image 4096",
+        "decoder.perplexity  54.5",
     ):  # fmt: skip
         assert part in printed, part
     style = pack.card["files"][pack.components["styles"]["swift"]]["bytes"]
