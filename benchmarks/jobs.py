@@ -153,8 +153,9 @@ def two_processes(bench: Bench) -> Iterator[Result]:
     yield Result(
         "two_processes", "pocket pack", "photo", figures,
         targets={"one_process_half_the_cores": 1.7, "one_process_all_cores": 0.95},
-        amounts={"photos": many, "cores": cores}, starts={name: run.starts for name, run in runs.items()}, check=check,
-        notes=[f"torch threads: {threads // 2} in each of the two processes and in that of half, {cores} in the other"],
+        amounts={"photos": many, "cores": threads}, check=check,
+        starts={name: run.starts for name, run in runs.items()},
+        notes=[f"torch threads: {threads // 2} in each of two processes and in that of half, {threads} in the other"],
     )  # fmt: skip
 
 

@@ -217,6 +217,7 @@ def test_processes_and_threads_are_shared_out(bench: Bench, monkeypatch: pytest.
         (4, False, few), (4, False, many),
     ]  # fmt: skip
     assert result.figures.keys() == {"product", "one_process_half_the_cores", "one_process_all_cores"}
+    assert result.amounts["cores"] == 4 and result.notes[0].endswith("that of half, 4 in the other")
     assert len(result.check.different) == many
 
 
