@@ -23,9 +23,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "services")]
 from conftest import BUCKET, Cloud, DataflowRecord, metadata, storage  # noqa: E402  (tests/services, on the path now)
 from gcp_storage_emulator import server  # noqa: E402
 
+from transforms.cores import cores  # noqa: E402
+
 PHOTOS, OUTPUT, PAGE = f"gs://{BUCKET}/photos", f"gs://{BUCKET}/stories", f"gs://{BUCKET}/page"
 JOB = [f"--input={PHOTOS}/**", f"--output={OUTPUT}", "--pack=packs/pocket", "--beam-width=5"]
-WORKERS = ["--direct_running_mode=multi_processing", f"--direct_num_workers={os.cpu_count()}"]
+WORKERS = ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores()}"]
 RUN = ["run", *JOB, "--deadline=5h", "--log-format=json", *WORKERS]
 KINDS = {"GET": "look", "DELETE": "delete"}
 
@@ -139,7 +141,7 @@ def tell(nights: Nights, photos: list[bytes], count: int) -> None:
     new, changed, broken = (max(1, count // part) for part in (20, 100, 200))
     first = {f"{number:05d}.jpg": content for number, content in enumerate(islice(rest, count))}
     nights.put(first | {"README.txt": b"Photos of the year."})
-    nights.command("plan", "plan", *JOB, f"--workers={os.cpu_count()}", "--within=5h", "--prices=configs/prices.yaml")
+    nights.command("plan", "plan", *JOB, f"--workers={cores()}", "--within=5h", "--prices=configs/prices.yaml")
     nights.night("night 1", "romance", count)
     nights.night("night 2", "romance", 0)
     nights.put({f"new-{number:05d}.jpg": content for number, content in enumerate(islice(rest, new))})

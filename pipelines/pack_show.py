@@ -16,8 +16,7 @@ GROUPS = {
     "spreads": "spread",
     "passages": "passages of",
 }  # components of several members, and what one is called
-MADE_FROM = "made_from"  # which a pack that was made from nothing has not
-SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data", MADE_FROM: "Made from"}
+SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data"}
 
 
 def find_packs(place: str) -> list[str]:
@@ -94,8 +93,9 @@ def card_text(facts: Facts) -> str:
     for line in columns(rows):
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)
     for key, title in SAID.items():
-        if key in facts or key != MADE_FROM:
-            lines += ["", title, *_said(facts.get(key))]
+        lines += ["", title, *_said(facts.get(key))]
+    if "made_from" in facts:
+        lines += ["", "Made from", *_said(facts["made_from"])]
     for key, title in (("defaults", "Defaults"), ("quality", "Quality")):
         rows = [[f"  {name}", str(value)] for name, value in flatten(facts.get(key) or {})]
         lines += ["", title, *(columns(rows) or ["  not stated"])]

@@ -64,20 +64,19 @@ def prototypes(
             words.setdefault(word, []).append(place)
     shown = np.bincount(photos.captions.ids, minlength=vocabulary.size)  # [V]
     shown[UNKNOWN] = 0
-    pairs: list[tuple[int, list[int]]] = []
-    needs: list[float] = []
+    found: list[tuple[int, list[int], float]] = []
     for place, names in enumerate(class_nouns()):
         plain = [noun for noun, heads in PLAIN_NAMES.items() if heads.intersection(names)]
         for noun in _used_names(names, words, padded_texts) + plain:
             rows = [row for row in words.get(noun.split()[-1], []) if f" {noun} " in padded_texts[row]]
             if len(rows) >= 5:
-                pairs.append((place, rows))
-                needs.append((len(rows) / (1 + shown[vocabulary.encode(noun)[-1]])) ** NEED)
-    centres = class_means(classes, photos.features, reach)[[place for place, _ in pairs]]  # [P, F]
-    used = sorted({row for _, rows in pairs for row in rows})
+                found.append((place, rows, (len(rows) / (1 + shown[vocabulary.encode(noun)[-1]])) ** NEED))
+    centres = class_means(classes, photos.features, reach)[[place for place, _, _ in found]]  # [P, F]
+    used = sorted({row for _, rows, _ in found for row in rows})
     place_of = {row: place for place, row in enumerate(used)}
     captions = Tokens.of([vocabulary.encode(texts[row]) for row in used])
-    return Prototypes(centres, captions, [[place_of[row] for row in rows] for _, rows in pairs], np.asarray(needs))
+    own = [[place_of[row] for row in rows] for _, rows, _ in found]
+    return Prototypes(centres, captions, own, np.asarray([need for _, _, need in found]))
 
 
 def _used_names(names: Sequence[str], words: Mapping[str, Sequence[int]], texts: Sequence[str]) -> list[str]:
