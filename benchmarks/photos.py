@@ -144,8 +144,8 @@ def _decode(bench: Bench, stage: str, contents: list[bytes]) -> Result:
 def embed(bench: Bench, pack: Pack, pixels: list[np.ndarray]) -> torch.Tensor:
     """Returns the joint embeddings `[N, J]` of photos."""
     backbone = FeatureHandler(bench.place(pack)).load_model().get()
-    features = [backbone.see(torch.from_numpy(one[None])) for one in pixels]  # each [1, F]
-    return CaptionEmbedder(pack, torch.device("cpu")).embed_photos(torch.cat(features))  # [N, J]
+    features = backbone.see(torch.from_numpy(np.stack(pixels)))  # [N, F]
+    return CaptionEmbedder(pack, torch.device("cpu")).embed_photos(features)  # [N, J]
 
 
 def large_photos(paths: Sequence[Path], least: int, progressive: bool) -> list[bytes]:
@@ -161,5 +161,5 @@ def large_photos(paths: Sequence[Path], least: int, progressive: bool) -> list[b
 
 
 def decode_each(decoders: Decoders, contents: Sequence[bytes]) -> list[np.ndarray]:
-    """Returns the pixels `[3, crop, crop]` of files, decoded one after the other."""
+    """Returns the pixels of files (see `cut`), decoded one after the other."""
     return [decoders.decode(data)[0] for data in contents]

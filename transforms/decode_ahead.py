@@ -27,7 +27,7 @@ class Decoded:
     Attributes:
         photo_id: sha256 of its bytes.
         size: their number.
-        found: pixels `[3, crop, crop]` ready for the feature network, width and height; or what is wrong with the file.
+        found: pixels as the feature handler takes them, width and height; or what is wrong with the file.
         msecs: that its decoding took.
         counted: names of what is to be counted.
     """

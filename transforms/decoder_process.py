@@ -21,7 +21,7 @@ from PIL import AvifImagePlugin
 
 from transforms import lifeline
 from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_fast, decode_original, decode_strict
-from transforms.preprocessing import Recipe, least_side, preprocess, whole
+from transforms.preprocessing import Recipe, cut, least_side, whole
 
 DECODERS = {"strict": decode_strict, "original": decode_original}
 BASE_BYTES = 64 << 20  # of the process at work, beyond what is mapped at its start, file and pixels
@@ -49,7 +49,7 @@ def receive(stream: IO[bytes]) -> bytearray | None:
 def answer(
     data: bytes, recipe: Recipe, decoding: str, max_pixels: int, preprocessing: str = "pack"
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Returns a photo's sides and its pixels `[3, crop, crop]`, or what is wrong and no pixels.
+    """Returns a photo's sides and its pixels (see `cut`), or what is wrong and no pixels.
 
     An error that is no photo's fault is told under `bug`.
     """
@@ -60,7 +60,7 @@ def answer(
         else:
             raster = DECODERS[decoding](data, max_pixels)  # [height, width, 3] or [height, width]
             frame = whole(raster)
-        return {"width": frame.width, "height": frame.height}, preprocess(raster, recipe, frame)
+        return {"width": frame.width, "height": frame.height}, cut(raster, recipe, frame)
     except PhotoError as error:
         return {"error": type(error).__name__, "message": str(error)}, nothing
     except MemoryError:
@@ -79,7 +79,7 @@ def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> 
         head, pixels = answer(bytes(data), *how)
         signal.setitimer(signal.ITIMER_REAL, 0)
         lifeline.untie(requests.fileno())
-        send(answers, json.dumps(head | {"shape": pixels.shape}).encode())
+        send(answers, json.dumps(head | {"shape": pixels.shape, "dtype": str(pixels.dtype)}).encode())
         send(answers, pixels.data.cast("B"))
 
 

@@ -97,7 +97,7 @@ class Decoders:
         self._slots = threading.BoundedSemaphore(self.most)
 
     def decode(self, data: bytes, note: Callable[[str], None] = count) -> tuple[np.ndarray, int, int]:
-        """Returns a file's pixels `[3, crop, crop]`, ready for the feature network, and the photo's width and height.
+        """Returns a file's pixels as the feature handler takes them (see `cut`), and the photo's width and height.
 
         Args:
             data: the file's bytes.
@@ -140,7 +140,7 @@ def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
         raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{told['bug']}")
     if "error" in told:
         raise {kind.__name__: kind for kind in PhotoError.__subclasses__()}[told["error"]](told["message"])
-    values = np.frombuffer(pixels, np.float32).reshape(told["shape"])  # [3, crop, crop]
+    values = np.frombuffer(pixels, told["dtype"]).reshape(told["shape"])  # [crop, crop, 3] or [3, crop, crop]
     return values, told["width"], told["height"]
 
 

@@ -89,7 +89,7 @@ def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadErr
 def load_photos(
     contents: Iterable[tuple[Listing, bytes | ReadError]], settings: str
 ) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
-    """Yields photos and their pixels `[3, 224, 224]` ready for the feature network, or dead letters.
+    """Yields photos and their pixels as the feature handler takes them, or dead letters.
 
     Args:
         contents: listings with their files' bytes, or why there are none.
@@ -101,7 +101,7 @@ def load_photos(
 
 
 def as_photo(listing: Listing, decoded: Decoded | ReadError) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns a photo and its pixels `[3, 224, 224]`, or its dead letter, and counts it."""
+    """Returns a photo and its pixels as the feature handler takes them, or its dead letter, and counts it."""
     if isinstance(decoded, ReadError):
         return _letter(listing, None, "read", decoded, decoded.retryable)
     for name in decoded.counted:
@@ -135,7 +135,7 @@ def part_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing
 
 
 def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
-    """Yields (Photo, pixels `[3, 224, 224]`) of each listing, or dead letters, its own and those of its copies, under
+    """Yields (Photo, pixels as in LoadImages) of each listing, or dead letters, its own and those of its copies, under
     the tag DEAD_LETTERS."""
     count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
@@ -176,10 +176,11 @@ class BatchListings(beam.DoFn):
 class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     """Pixels of listed files.
 
-    Input: Listing, with its photo id where it has copies, in the global window. Output: `results` (Photo, pixels
-    `[3, 224, 224]` float32) and `dead_letters` DeadLetter: stage `read` for files that are missing, too large,
-    unreadable or of another size than listed, stage `decode` for empty files, whatever is no good image, and what
-    crashes or hangs the process that decodes. Nothing is shuffled.
+    Input: Listing, with its photo id where it has copies, in the global window. Output: `results` (Photo, pixels) and
+    `dead_letters` DeadLetter. Pixels are grey levels `[crop, crop, 3]` uint8, which the feature handler scales, or its
+    network's input `[3, crop, crop]` float32 (see `cut`). Dead letters are of stage `read` for files that are missing,
+    too large, unreadable or of another size than listed, and of stage `decode` for empty files, whatever is no good
+    image, and what crashes or hangs the process that decodes. Nothing is shuffled.
 
     Attributes:
         recipe: the model pack's preprocessing.
@@ -228,7 +229,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
 
 
 def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns one photo and its pixels `[3, 224, 224]`, or its dead letter, by the steps that the pipeline takes."""
+    """Returns one photo and its pixels (see LoadImages), or its dead letter, by the steps of the pipeline."""
     uri = absolute(bare_uri(uri))
     (status,) = stat_all([uri], load.allowed)
     listing = Listing(uri, -1, "", styles)

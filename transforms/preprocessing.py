@@ -55,7 +55,16 @@ class RecipeError(ValueError):
 
 
 def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
-    """Returns the network's input `[3, crop, crop]`, float32.
+    """Returns the network's input `[3, crop, crop]`, float32; see `cut`."""
+    found = cut(pixels, recipe, frame)
+    return found if found.dtype == np.float32 else _scaled(found, recipe)
+
+
+def cut(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
+    """Returns the resized crop: grey levels `[crop, crop, 3]` uint8, still to be scaled as the recipe says, where they
+    are whole and lose nothing; else the network's input itself, `[3, crop, crop]` float32.
+
+    Levels are a quarter of the input's bytes, and the network's device scales them best.
 
     Args:
         pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is taken three times; of any numeric
@@ -73,7 +82,16 @@ def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -
     if pixels.size == 0 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
         raise ValueError(f"pixels must be [height, width, 3] or [height, width], not {list(pixels.shape)}")
     frame = frame or whole(pixels)
-    return _original(pixels, frame) if recipe["name"] == "original" else _resized(pixels, recipe, frame)
+    if recipe["name"] == "original":
+        return _original(pixels, frame)
+    small = _resized(pixels, recipe, frame)  # [crop, crop, 3]
+    return small if small.dtype == np.uint8 else _scaled(small, recipe)
+
+
+def _scaled(levels: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Returns the network's input `[3, crop, crop]` of grey levels `[crop, crop, 3]`."""
+    mean, scale = np.float32(recipe["mean"]), np.float32(recipe["scale"])  # [3], [3]
+    return np.ascontiguousarray(((levels - mean) / scale).transpose(2, 0, 1), np.float32)  # [3, crop, crop]
 
 
 def crop_side(recipe: Recipe) -> int:
@@ -171,7 +189,7 @@ def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
 
 
 def _resized(pixels: np.ndarray, recipe: Recipe, frame: Frame) -> np.ndarray:
-    """Returns `[3, crop, crop]`: short side to `resize`, centre crop, (value - mean) / scale."""
+    """Returns `[crop, crop, 3]`, uint8 where the pixels are, else float32: short side to `resize`, centre crop."""
     crop, box = recipe["crop"], crop_box(frame, recipe["resize"], recipe["crop"])
     filters = FILTERS[recipe.get("interpolation", "bicubic")]
     if pixels.dtype == np.uint8 and pixels.ndim == 3:
@@ -182,8 +200,7 @@ def _resized(pixels: np.ndarray, recipe: Recipe, frame: Frame) -> np.ndarray:
         small = np.stack(resized * (3 // len(resized)), axis=2)  # [crop, crop, 3]
     if recipe["channels"] == "BGR":
         small = small[:, :, ::-1]  # [crop, crop, 3]
-    mean, scale = np.float32(recipe["mean"]), np.float32(recipe["scale"])  # [3], [3]
-    return np.ascontiguousarray(((small - mean) / scale).transpose(2, 0, 1), np.float32)  # [3, crop, crop]
+    return np.ascontiguousarray(small)
 
 
 def crop_box(frame: Frame, short: int, crop: int) -> tuple[float, float, float, float]:

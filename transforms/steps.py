@@ -19,7 +19,7 @@ from transforms.records import CaptionMatch, Matched, Photo, Seen, StyleVectors,
 class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
     """Feature vectors of photos.
 
-    Input: (Photo, pixels `[3, 224, 224]`). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
+    Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
     is a dead letter of stage `features`.
     """
 

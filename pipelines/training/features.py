@@ -87,7 +87,7 @@ def extract_features(paths: Sequence[Path], output: Path, view: int = 0, batch_s
         if len(stored) == len(paths):
             return stored
     net: Any = lite_backbone()[0]
-    backbone = Backbone.ready(net, SIDE, net.num_features, torch.device("cpu"))
+    backbone = Backbone.ready(net, PREPROCESSING, net.num_features, torch.device("cpu"))
     rows = []
     for first in tqdm(range(0, len(paths), batch_size), desc=f"features, view {view}", unit="batch"):
         part = enumerate(paths[first : first + batch_size], first)

@@ -38,6 +38,28 @@ def test_a_batch_equals_its_photos_one_by_one(tiny_pack: Callable[..., Pack], pl
     np.testing.assert_allclose(np.stack(together), np.stack(alone), rtol=1e-5)
 
 
+def scaled_pack(tiny_pack: Callable[..., Pack]) -> Pack:
+    """Returns a pack whose recipe is one of grey levels."""
+
+    def edit(writer: PackWriter) -> None:
+        recipe = {"name": "resize", "resize": 256, "crop": 224, "channels": "RGB", "mean": [127.0, 100.0, 90.0]}
+        writer.components["features"] |= {"preprocessing": recipe | {"scale": [128.0, 63.0, 31.0]}}
+
+    return tiny_pack("scaled", edit)
+
+
+def test_grey_levels_are_scaled_as_the_card_says(tiny_pack: Callable[..., Pack], place: Place) -> None:
+    levels = list(np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8))
+    scale = np.float32([128, 63, 31])
+    ready = [np.ascontiguousarray(((one - np.float32([127, 100, 90])) / scale).transpose(2, 0, 1)) for one in levels]
+    handler = FeatureHandler(place(scaled_pack(tiny_pack)))
+    model = handler.load_model()
+    expected = np.stack(handler.run_inference(ready, model))
+    assert np.stack(handler.run_inference(levels, model)).tobytes() == expected.tobytes()
+    mixed = handler.run_inference([levels[0], ready[1], levels[2]], model)
+    assert np.stack(mixed).tobytes() == expected.tobytes()
+
+
 def test_a_width_that_is_not_the_cards_is_no_story(tiny_pack: Callable[..., Pack], place: Place) -> None:
     def edit(writer: PackWriter) -> None:
         writer.components["features"] = {

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from transforms.decoding import decode_original, decode_strict
-from transforms.preprocessing import RecipeError, check_recipe, preprocess
+from transforms.preprocessing import RecipeError, check_recipe, cut, preprocess
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOOD = [note["file"] for note in json.loads((GOLDEN / "preproc.json").read_text()) if note["ok"]]
@@ -89,6 +89,22 @@ def test_bgr_turns_the_channels_before_mean_and_scale():
     pixels = np.zeros((10, 10, 3), np.uint8) + np.uint8([10, 20, 30])
     result = preprocess(pixels, RESIZE | {"channels": "BGR", "mean": [1, 2, 3], "scale": [1, 2, 3]})
     np.testing.assert_allclose(result[:, 0, 0], [29, 9, 7 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_whole_grey_levels_are_cut_and_not_yet_scaled(channels):
+    pixels, recipe = np.random.default_rng(3).integers(0, 256, (300, 280, 3), np.uint8), RESIZE | {"channels": channels}
+    levels = cut(pixels, recipe)
+    assert levels.dtype == np.uint8 and levels.shape == (224, 224, 3) and levels.flags.c_contiguous
+    scaled = (levels - np.float32(recipe["mean"])) / np.float32(recipe["scale"])
+    assert preprocess(pixels, recipe).tobytes() == np.ascontiguousarray(scaled.transpose(2, 0, 1)).tobytes()
+
+
+def test_what_is_no_whole_grey_level_is_cut_ready():
+    pixels = np.random.default_rng(3).integers(0, 256, (300, 280, 3), np.uint8)
+    for values, recipe in ((pixels, ORIGINAL), (pixels / 3, RESIZE), (pixels[:, :, 0], RESIZE)):
+        ready = cut(values, recipe)
+        assert ready.dtype == np.float32 and ready.tobytes() == preprocess(values, recipe).tobytes()
 
 
 def test_resize_takes_what_original_decoding_leaves():
