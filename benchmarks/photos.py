@@ -111,12 +111,12 @@ def decode(bench: Bench) -> Iterator[Result]:
     Raises:
         LeftOut: there is no photo of so many pixels.
     """
-    found = [large_photos(bench.photos, bench.scale.large, progressive) for progressive in (False, True)]
-    if not any(found):
+    found = large_photos(bench.photos, bench.scale.large)
+    if not found:
         raise LeftOut(f"no photo has {bench.scale.large:,} pixels; name a folder of such JPEG files by --photos")
-    for stage, contents in zip(("decode", "decode_progressive"), found, strict=True):
-        if contents:
-            yield _decode(bench, stage, contents)
+    for stage in ("decode", "decode_progressive"):
+        if stage in found:
+            yield _decode(bench, stage, found[stage])
 
 
 def _decode(bench: Bench, stage: str, contents: list[bytes]) -> Result:
@@ -148,15 +148,16 @@ def embed(bench: Bench, pack: Pack, pixels: list[np.ndarray]) -> torch.Tensor:
     return CaptionEmbedder(pack, torch.device("cpu")).embed_photos(features)  # [N, J]
 
 
-def large_photos(paths: Sequence[Path], least: int, progressive: bool) -> list[bytes]:
-    """Returns the first files that have at least so many pixels, and are progressive JPEGs or are not."""
-    found: list[bytes] = []
+def large_photos(paths: Sequence[Path], least: int) -> dict[str, list[bytes]]:
+    """Returns by stage the first files of at least so many pixels; progressive JPEGs are a stage of their own."""
+    found: dict[str, list[bytes]] = {}
     for path in paths:
         with Image.open(path) as image:
-            if image.width * image.height >= least and bool(image.info.get("progressive")) == progressive:
-                found.append(path.read_bytes())
-        if len(found) == LARGE:
-            break
+            enough, stage = image.width * image.height >= least, "decode"
+            if image.info.get("progressive"):
+                stage = "decode_progressive"
+        if enough and len(found.setdefault(stage, [])) < LARGE:
+            found[stage].append(path.read_bytes())
     return found
 
 

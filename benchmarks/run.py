@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.bench import SCALES, Bench, LeftOut, find_photos
 from benchmarks.jobs import end_to_end, two_processes
+from benchmarks.limits import processor
 from benchmarks.networks import retrieval, searches, sentences, start
 from benchmarks.photos import decode, features
 from benchmarks.results import Result, markdown
@@ -92,12 +93,6 @@ def machine(threads: int) -> dict[str, Any]:
         except PackageNotFoundError:
             facts[package] = "not installed"
     return facts
-
-
-def processor() -> str:
-    """Returns the processor's name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def measure(bench: Bench, names: Sequence[str]) -> tuple[list[Result], dict[str, str], bool]:

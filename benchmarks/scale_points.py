@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.limits import processor
 from benchmarks.memory import Used, run_measured
 from benchmarks.scale_captions import write_index
 from model_handlers.packs import Pack
@@ -68,18 +69,12 @@ class Setting:
             "photos": str(self.photos.resolve()) if self.photos else None,
             "pack_digest": Pack.open(self.pack).digest,
             "beam_width": self.beam_width,
-            "processor": _processor(),
+            "processor": processor(),
             "cores": cores(),
             "threads": os.environ.get("OMP_NUM_THREADS", "one a core"),
             "python": platform.python_version(),
             "versions": {name: version(name) for name in ("apache-beam", "torch", "numpy")},
         }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def points(photos: Sequence[int], captions: Sequence[int]) -> list[Point]:
