@@ -169,7 +169,8 @@ class Model:
         slow = self["pocket_seconds"] * 2 / self["cores"] + fast["cores"]
         rates = [f"{1000 * value:.1f} ms" for value in (fast["gpu"], fast["cores"], fast["reading"], slow)]
         yield "networks on the GPU, a photo", rates[0], "", self.mark("gpu_tflops", "gpu_share")
-        yield f"decoding and Beam, a photo, on {self['cores']:.0f} cores", rates[1], rates[1], self.mark("decode_rate")
+        mark = self.mark("decode_rate", "beam_ms")
+        yield f"decoding and Beam, a photo, on {self['cores']:.0f} cores", rates[1], rates[1], mark
         yield "reading, a photo and worker", rates[2], rates[2], self.mark("read_rate")
         yield f"networks too, a photo, on {self['cores']:.0f} cores", "", rates[3], self.mark("pocket_seconds", "cores")
         slowest = max(fast, key=fast.__getitem__)

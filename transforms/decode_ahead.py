@@ -15,7 +15,7 @@ from transforms.decoding import PhotoError
 from transforms.preprocessing import crop_side
 from transforms.read_errors import ReadError
 
-AHEAD_PIXELS = 4_000_000  # of the network's input that wait for it, some 50 MB; a photo for each process may anyway
+AHEAD_PIXELS = 4_000_000  # that wait for the network, 12 MB as grey levels; a photo for each process may anyway
 
 Key = TypeVar("Key")
 
