@@ -114,9 +114,8 @@ def decode(bench: Bench) -> Iterator[Result]:
     found = large_photos(bench.photos, bench.scale.large)
     if not found:
         raise LeftOut(f"no photo has {bench.scale.large:,} pixels; name a folder of such JPEG files by --photos")
-    for stage in ("decode", "decode_progressive"):
-        if stage in found:
-            yield _decode(bench, stage, found[stage])
+    for stage in sorted(found):
+        yield _decode(bench, stage, found[stage])
 
 
 def _decode(bench: Bench, stage: str, contents: list[bytes]) -> Result:
@@ -153,9 +152,8 @@ def large_photos(paths: Sequence[Path], least: int) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     for path in paths:
         with Image.open(path) as image:
-            enough, stage = image.width * image.height >= least, "decode"
-            if image.info.get("progressive"):
-                stage = "decode_progressive"
+            enough = image.width * image.height >= least
+            stage = "decode_progressive" if image.info.get("progressive") else "decode"
         if enough and len(found.setdefault(stage, [])) < LARGE:
             found[stage].append(path.read_bytes())
     return found
