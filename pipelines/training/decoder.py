@@ -19,6 +19,9 @@ from pipelines.training.thoughts import Batches, TextLengths, decoder_states, dr
 DRAWN = 4
 """Stories drawn for one that is learned, so that those of a batch are of nearly one length."""
 
+SELDOM = 20
+"""Openings with a word from which on it is no longer drawn more often for being seldom."""
+
 
 @dataclass(frozen=True)
 class DecoderConfig(TextLengths):
@@ -30,6 +33,9 @@ class DecoderConfig(TextLengths):
         stories: share of batches that are stories, with shifted mean vectors as contexts.
         near: share of the stories whose passage is one of those nearest to the opening, as in use; each passage of a
             style comes as often, or a few that are near to much would be learned and the others not.
+        seldom: how much more often openings with seldom words are drawn: their chance is the number of openings that
+            have their most seldom word, to the power -seldom. By 0 most are about dogs and men, and so are stories of
+            cats and rockets.
         vague: share of the stories whose context has the style's mean vector instead of the passage's own; what is left
             of the stories have any passage of the books.
         plain: share of batches that are captions, with mean vectors as they are.
@@ -44,6 +50,7 @@ class DecoderConfig(TextLengths):
     negatives: int = 0
     stories: float = 0.55
     near: float = 0.5
+    seldom: float = 0.5
     vague: float = 0.15
     plain: float = 0.1
     own: float = 0.35
@@ -83,7 +90,9 @@ class DecoderTask(Task):
         queries = np.random.default_rng(0).permutation(len(stories.openings))
         held = max(1, len(queries) // 50)
         self.dev, self.train = queries[:held], queries[held:]
-        self.likely = [passage_shares(rows[self.train]) for rows in stories.rows]  # of each style [train x passages]
+        weights = seldom_weights(stories.openings, config.seldom)[self.train]  # [train]
+        self.chances = weights / weights.sum()  # [train]
+        self.likely = [passage_shares(rows[self.train], weights) for rows in stories.rows]  # [train x passages] each
 
     def _draw(self, draw: np.random.Generator) -> tuple[str, list[np.ndarray], Tensor]:
         """Returns a batch's kind, its texts, and its contexts `[N, S]`."""
@@ -94,7 +103,7 @@ class DecoderTask(Task):
             name, places = self.batches.draw(draw)
             texts = [self.sources[name].texts[place] for place in places]
             return name, texts, self.own_vectors(texts)
-        drawn = draw.choice(self.train, DRAWN * config.tokens // 16)
+        drawn = draw.choice(self.train, DRAWN * config.tokens // 16, p=self.chances)  # [M]
         if kind == "plain":
             texts = [self.stories.captions[query] for query in drawn]
             rows = self._of_one_length(texts, draw)
@@ -180,11 +189,26 @@ class DecoderTask(Task):
         return float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))
 
 
-def passage_shares(rows: np.ndarray) -> np.ndarray:
-    """Returns rising sums `[Q x passages]`, up to 1, of pairs' chances, by which each passage comes as often.
+def passage_shares(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns rising sums `[Q x passages]`, up to 1, of the chances of pairs of an opening and one of its passages.
+
+    By these each passage comes as often, and with those openings more often that weigh more.
 
     Args:
         rows: the passages of each opening `[Q, passages]`.
+        weights: of the openings `[Q]`.
     """
-    _, which, counts = np.unique(rows, return_inverse=True, return_counts=True)
-    return np.cumsum(1 / counts[which.reshape(-1)]) / len(counts)
+    _, which = np.unique(rows, return_inverse=True)
+    which, weigh = which.reshape(-1), np.repeat(weights, rows.shape[1])  # [Q x passages] both
+    shares = weigh / np.bincount(which, weigh)[which]  # [Q x passages]
+    return np.cumsum(shares) / (which.max() + 1)
+
+
+def seldom_weights(texts: Tokens, power: float) -> np.ndarray:
+    """Returns a weight of each text `[N]`: the number of texts that have its most seldom word, to the power `-power`.
+
+    A word that fewer than SELDOM texts have counts as if these had it.
+    """
+    words = [np.unique(texts[place]) for place in range(len(texts))]
+    times = np.bincount(np.concatenate(words))  # [vocabulary]
+    return np.asarray([max(SELDOM, times[own].min()) for own in words]) ** -power
