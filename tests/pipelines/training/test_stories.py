@@ -1,5 +1,6 @@
 """Stories to learn from: openings with passages that suit them, and contexts as the main job makes them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model_handlers.nets.story_decoder import StoryDecoder
-from pipelines.training.decoder import DecoderConfig, DecoderTask
+from pipelines.training.decoder import DecoderConfig, DecoderTask, passage_shares, seldom_weights
 from pipelines.training.passages import Source
 from pipelines.training.stories import HERO_ID, StorySet
 from pipelines.training.texts import Tokens
@@ -138,6 +139,31 @@ def test_some_stories_have_the_style_alone_and_some_any_passage(many: StorySet) 
     far = [(ends, context) for ends, context in drawn(task) if ends[1] == 14]  # near to no opening
     assert {ends[0] for ends, _ in far} == {5, 7}
     assert all((np.asarray(c) - PASSAGES[3] + CAPTION_STYLE).tolist() in MEANS[ends[0]] for ends, c in far)
+
+
+def test_each_passage_comes_as_often_and_with_openings_by_their_weights() -> None:
+    rows, weights = np.asarray([[0, 1], [0, 2], [1, 0]]), np.asarray([1.0, 3.0, 1.0])
+    chances = np.diff(passage_shares(rows, weights), prepend=0).reshape(rows.shape)  # [Q, passages]
+    expected = np.asarray([[0.2, 0.5], [0.6, 1.0], [0.5, 0.2]]) / 3
+    assert np.allclose(chances, expected)
+
+
+def test_a_text_weighs_by_its_most_seldom_word() -> None:
+    texts = [[5]] * 56 + [[5, 6, 6]] * 40 + [[6, 5, 7]] * 4  # 5 is in 100 texts, 6 in 44, and 7 in 4, which are as 20
+    weights = seldom_weights(Tokens.of(texts), 0.5)
+    assert np.allclose(weights, [100**-0.5] * 56 + [44**-0.5] * 40 + [20**-0.5] * 4)
+    assert seldom_weights(Tokens.of(texts), 0).tolist() == [1] * 100
+
+
+@pytest.mark.parametrize("near", [0.0, 1.0])
+def test_openings_with_seldom_words_are_told_more_often(many: StorySet, near: float) -> None:
+    openings = Tokens.of([[5], [5, 6], [7], [5, 6]][row % 4] for row in range(120))  # 5 in 90 of them, 7 in 30
+    seldom = replace(many, openings=openings)
+    told = {}
+    for power in (0.0, 2.0):
+        task = make_task(seldom, stories=1.0, plain=0.0, own=0.0, near=near, vague=0.0, seldom=power)
+        told[power] = np.mean([ends[0] == 7 for ends, _ in drawn(task)])
+    assert 1.5 * told[0.0] < told[2.0] < 1
 
 
 def test_the_shift_lies_around_its_full_strength(many: StorySet) -> None:
