@@ -57,6 +57,8 @@ def run(flags: Namespace) -> Figures:
     `novel`: the probe calls the story novel and not caption (see `probe_texts`);
     `about_photo`: it has a content word of the photo's first five captions, or its WordNet kin (see `WordNet.kin`);
     `about_another`: the same with the captions of the next photo: as much of it is chance;
+    `rarest_word`: it has the rarest content word on which these captions agree, of photos where there is one (see
+    `Subjects.rarest`): a cat's story has a cat, and not only something that it does;
     `same_story`: another photo has the same story, letter by letter;
     `repeats`: it has the same four words in a row three times or more;
     `verbatim`: it has a sentence of six words or more that the books have too.
@@ -94,6 +96,7 @@ def measure(rows: Sequence[Row], subjects: Subjects, probe: NgramProbe | None) -
         "novel": percent(probe(texts)) if probe else None,
         "about_photo": percent([subjects.share(*pair) for pair in zip(stories, captions, strict=True)]),
         "about_another": percent([subjects.share(*pair) for pair in zip(stories, others, strict=True)]),
+        "rarest_word": percent(subjects.rarest(stories, captions)),
         "same_story": percent(told_twice(stories)),
         "repeats": percent([repeats(one) for one in words]),
         "words": float(np.mean([len(one) for one in words])) if words else None,

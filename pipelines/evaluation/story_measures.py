@@ -8,6 +8,7 @@ from pipelines.evaluation.wordnet import WordNet
 from pipelines.evaluation.words import content_words
 
 NGRAM, TIMES = 4, 3
+MOST = 0.5  # of a photo's captions; a word that more of them have is one on which they agree
 
 
 def percent(flags: Sequence[bool]) -> float | None:
@@ -24,10 +25,36 @@ class Subjects:
 
     def share(self, story: str, captions: Sequence[str]) -> bool:
         """Returns whether the story has a content word of the captions, or its kin (see `WordNet.kin`)."""
-        told: set[str] = set()
-        for word in content_words(tokenise(story)):
-            told |= self._wordnet.bases(word)
+        told = self._bases(story)
         return any(told & self._kin_of(word) for caption in captions for word in content_words(tokenise(caption)))
+
+    def rarest(self, stories: Sequence[str], captions: Sequence[Sequence[str]]) -> list[bool]:
+        """Returns for each photo whose captions agree on a content word whether its story has the rarest of these.
+
+        Rarest is the word that the captions of the fewest photos have; forms of a word are one word, its kin are others.
+
+        Args:
+            stories: one a photo.
+            captions: of each photo.
+        """
+        bases = [[self._bases(caption) for caption in texts] for texts in captions]
+        photos = Counter(word for texts in bases for word in set().union(*texts))
+        found = []
+        for story, texts in zip(stories, bases, strict=True):
+            times = Counter(word for text in texts for word in text)
+            agreed = {word for word, count in times.items() if count > MOST * len(texts)}
+            forms = [self._wordnet.bases(word) & agreed for word in agreed]
+            counts = [max(photos[word] for word in same) for same in forms]
+            told = self._bases(story)
+            if forms:
+                rarest = [same for same, count in zip(forms, counts, strict=True) if count == min(counts)]
+                found.append(any(same & told for same in rarest))
+        return found
+
+    def _bases(self, text: str) -> set[str]:
+        """Returns the base forms of a text's content words."""
+        words: set[str] = set()
+        return words.union(*(self._wordnet.bases(word) for word in content_words(tokenise(text))))
 
     def _kin_of(self, word: str) -> set[str]:
         if word not in self._kin:

@@ -25,14 +25,15 @@ def test_figures_of_a_style_by_hand() -> None:
         row("The dog ran .", "a dog", "b", "c", "d", "e"),  # about its photo
         row("I thought of her , thought of her .", "a", "b", "c", "d", "e", "thought"),  # the sixth does not count
         row("The dog ran .", "two cats"),
-        row("dog dog dog dog dog dog", "a horse"),
+        row("dog dog dog dog dog dog", "a horse", "her dog", "the dogs", "sixty dogs"),
     ]
     probe = fit_probe(["i thought of her"] * 3, ["the dog ran"] * 3)
     figures = measure(rows, Subjects(open_wordnet(find_wordnet())), probe)
     assert figures == {
         "novel": 25,
-        "about_photo": 25,
-        "about_another": 25,  # the last story, of the first photo's dog
+        "about_photo": 50,
+        "about_another": 50,  # the third story, of the last photo's dogs, and the last one, of the first photo's dog
+        "rarest_word": 50,  # the captions of the last photo and of that of the cats agree
         "same_story": 50,
         "repeats": 25,
         "words": (3 + 7 + 3 + 6) / 4,

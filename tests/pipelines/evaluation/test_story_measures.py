@@ -34,6 +34,26 @@ def test_nothing_is_shared_with_captions_without_content(subjects: Subjects) -> 
 
 
 @pytest.mark.parametrize(
+    ("story", "has"),
+    [
+        ("The rockets flew.", True),
+        ("A man was in the sky.", False),  # two photos have a man, and the sky is in one caption of three
+        ("The missile flew.", False),  # kin is another word
+        ("", False),
+    ],
+)
+def test_a_story_with_the_rarest_word_on_which_captions_agree(subjects: Subjects, story: str, has: bool) -> None:
+    captions = [["a man and a rocket", "a rocket , a man", "the man in the sky"], ["a man", "two men", "the dog"]]
+    assert subjects.rarest([story, "The man ran."], captions) == [has, True]
+
+
+def test_photos_whose_captions_do_not_agree_are_not_counted(subjects: Subjects) -> None:
+    captions = [["a dog", "a cat"], ["dogs bark", "a dog"], []]
+    assert subjects.rarest(["The dog.", "A dog.", "A dog."], captions) == [True]
+    assert subjects.rarest([], []) == []
+
+
+@pytest.mark.parametrize(
     ("text", "repeated"),
     [
         ("a b c d a b c d a b c d", True),
