@@ -61,7 +61,7 @@ ABLATION = {
     "captions retrieved": ["captions=retrieved"],
     "captions written": ["captions=written"],
 }
-MEASURED = ("novel", "about_photo", "about_another", "same_story", "repeats", "words", "distinct_2")
+MEASURED = ("novel", "about_photo", "about_another", "rarest_word", "same_story", "repeats", "words", "distinct_2")
 
 
 def wanted(path: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class Subjects:
     def rarest(self, stories: Sequence[str], captions: Sequence[Sequence[str]]) -> list[bool]:
         """Returns for each photo whose captions agree on a content word whether its story has the rarest of these.
 
-        Rarest is the word that the captions of the fewest photos have. Forms of a word are one word, its kin are others.
+        Rarest is the word that the captions of fewest photos have. Forms of a word are one word, its kin are others.
 
         Args:
             stories: one a photo.
