@@ -36,7 +36,7 @@ RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" . && pip check \
 
 # The pocket pack, put where workers keep their copies of remote packs: a gs:// copy of it need not be fetched by them.
 COPY packs/pocket packs/pocket
-RUN python -c "import shutil; from model_handlers.packs import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
+RUN python -c "import shutil; from model_handlers.pack import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
 shutil.copytree(pack.root, cache_folder() / 'packs' / pack.digest)"
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam

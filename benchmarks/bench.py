@@ -10,7 +10,7 @@ import torch
 from benchmarks.limits import MEMORY_BYTES, SHAPES, memory_rate, multiply_rate
 from benchmarks.random_packs import Sizes, random_pack
 from model_handlers.handler import Placement
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 
 SUFFIXES = (".jpg", ".jpeg")
 

@@ -17,8 +17,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from transforms.decoder_process import answer  # noqa: E402  (the repository's root must be on the path first)
-from transforms.decoders import Decoders, decoder_settings  # noqa: E402
+from transforms.photo_decoder_process import answer  # noqa: E402  (the repository's root must be on the path first)
+from transforms.photo_decoders import Decoders, decoder_settings  # noqa: E402
 
 LIMITS = (100_000_000, 64_000_000)  # pixels, bytes
 ROUNDS = 3
@@ -81,7 +81,7 @@ def embed(photos: list[bytes], preprocessing: str) -> np.ndarray:
     from model_handlers.captions import CaptionEmbedder
     from model_handlers.features import FeatureHandler
     from model_handlers.handler import Placement
-    from model_handlers.packs import Pack
+    from model_handlers.pack import Pack
 
     pack = Pack.open(str(POCKET))
     handler = FeatureHandler(Placement(pack.location, pack.digest, "cpu"))

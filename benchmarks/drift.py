@@ -13,7 +13,7 @@ from configs.schema import ConfigError
 from model_handlers.captions import CaptionEmbedder
 from model_handlers.handler import resolve_device
 from model_handlers.precision import PRECISIONS
-from pipelines.story import Models, load_all, run_handler, tell_batch
+from pipelines.telling.one_photo import Models, load_all, run_handler, tell_batch
 from transforms.load_images import load_photo
 from transforms.records import DeadLetter, Photo
 from transforms.rows import Row

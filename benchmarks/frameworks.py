@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from transforms.preprocessing import Recipe, crop_side, preprocess
 
 ENVIRONMENT = {

@@ -12,7 +12,7 @@ import torch  # noqa: E402
 from model_handlers.captions import CaptionHandler  # noqa: E402
 from model_handlers.features import FeatureHandler  # noqa: E402
 from model_handlers.handler import Placement  # noqa: E402
-from model_handlers.packs import Pack  # noqa: E402
+from model_handlers.pack import Pack  # noqa: E402
 from model_handlers.sentences import SentenceHandler  # noqa: E402
 from model_handlers.stories import StoryHandler  # noqa: E402
 

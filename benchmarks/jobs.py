@@ -18,8 +18,8 @@ from benchmarks.bench import Bench, LeftOut
 from benchmarks.checks import Check, Story
 from benchmarks.results import Result
 from benchmarks.timing import Marginal, Side, Timed, play
-from model_handlers.packs import Pack
-from pipelines import main_job
+from model_handlers.pack import Pack
+from pipelines.nightly import main_job
 from pipelines.show import newest_rows
 from transforms.cores import cores
 

@@ -24,11 +24,11 @@ from benchmarks.timing import Reckoned, Side, Timed, play
 from model_handlers import stories
 from model_handlers.captions import CaptionEmbedder, CaptionHandler, ReadyVectors
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
-from pipelines.options import beam_options
+from pipelines.cli.options import beam_options
+from transforms.encode_sentences import EncodeSentences
 from transforms.records import CaptionMatch, Matched, Photo
-from transforms.sentences import EncodeSentences
 
 ROOT = Path(__file__).parents[1]
 

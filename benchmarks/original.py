@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from benchmarks.original_words import tokens
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 
 Sequences = list[tuple[list[int], float]]
 """Word ids with their summed negative log likelihood."""

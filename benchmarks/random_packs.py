@@ -15,8 +15,8 @@ from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.story_decoder import END, StoryDecoder
 from model_handlers.nets.vgg import VGG19, WIDTHS
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 DECODER = "random"
 RECIPE = 1  # to be raised where the same sizes are to give other packs

@@ -14,8 +14,8 @@ import numpy as np
 from model_handlers.captions import CaptionHandler
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 FEATURE, JOINT = 4096, 1024
 BATCH, CAPTIONS, ROUNDS = 64, 100, 7  # photos at once, captions of each, batches that are timed

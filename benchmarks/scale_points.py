@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.limits import processor
 from benchmarks.memory import Used, run_measured
 from benchmarks.scale_captions import write_index
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from transforms.cores import cores
 from transforms.read_photos import classify, list_photos
 

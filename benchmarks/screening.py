@@ -19,7 +19,7 @@ from model_handlers.components import build_decoder
 from model_handlers.nets.beams import Beams
 from model_handlers.nets.front import Choice, Front
 from model_handlers.nets.story_decoder import StoryDecoder
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 
 SEED = 1
 

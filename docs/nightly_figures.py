@@ -121,7 +121,7 @@ class Nights:
         """Sees that each listed object has one outcome a style, and writes down what each night left."""
         os.environ.update(self.environment)
         from pipelines.catalog import open_stories
-        from pipelines.manifests import read_manifests, read_rows
+        from pipelines.tables.manifests import read_manifests, read_rows
 
         nights: list[dict[str, Any]] = []
         for manifest, listed in zip(read_manifests(OUTPUT), self.listed, strict=True):

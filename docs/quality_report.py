@@ -15,12 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from model_handlers.packs import Pack  # noqa: E402  (the repository's root must be on the path first)
+from model_handlers.pack import Pack  # noqa: E402  (the repository's root must be on the path first)
 from pipelines.evaluation.photos import find_files, read_table, select  # noqa: E402
-from pipelines.evaluation.stories import TASK, tell_all  # noqa: E402
+from pipelines.evaluation.stories_task import TASK, tell_all  # noqa: E402
 from pipelines.evaluation.table import flatten  # noqa: E402
-from pipelines.settings import SAMPLES  # noqa: E402
-from pipelines.story import load_all  # noqa: E402
+from pipelines.telling.one_photo import load_all  # noqa: E402
+from pipelines.telling.settings import SAMPLES  # noqa: E402
 from transforms.rows import Row  # noqa: E402
 
 PAGE = ROOT / "docs" / "quality.md"

@@ -1,8 +1,8 @@
 """Measures what crosses from stage to stage of the real pipeline: `python docs/scale_crossings.py [--check]`.
 
-The one pipeline of big runs (pipelines/remote.py) goes over a handful of photos, with its GPU hints, and with networks
-of no work whose results are as large as the real ones'. Each element that leaves a stage is encoded by Beam's own
-coders, as it would be for a shuffle. docs/scale_bytes.json gets the bytes of an element by step.
+The one pipeline of big runs (pipelines/nightly/remote.py) goes over a handful of photos, with its GPU hints, and with
+networks of no work whose results are as large as the real ones'. Each element that leaves a stage is encoded by Beam's
+own coders, as it would be for a shuffle. docs/scale_bytes.json gets the bytes of an element by step.
 """
 
 import io
@@ -37,10 +37,10 @@ from PIL import Image  # noqa: E402
 from configs.schema import RunConfig, check_config  # noqa: E402
 from model_handlers.captions import Matches  # noqa: E402
 from model_handlers.stories import Passage  # noqa: E402
-from pipelines.job import make_parts  # noqa: E402
-from pipelines.main_job import new_run  # noqa: E402
-from pipelines.remote import build_single  # noqa: E402
-from pipelines.settings import POCKET, Settings, resolve  # noqa: E402
+from pipelines.nightly.graph import make_parts  # noqa: E402
+from pipelines.nightly.main_job import new_run  # noqa: E402
+from pipelines.nightly.remote import build_single  # noqa: E402
+from pipelines.telling.settings import POCKET, Settings, resolve  # noqa: E402
 from transforms.kept import feature_rows  # noqa: E402
 from transforms.records import Networks, Photo, Seen, StyleVectors  # noqa: E402
 

@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from configs.prices import Prices, load_prices  # noqa: E402  (the repository's root must be on the path first)
+from pipelines.nightly.remote import SHARDS  # noqa: E402
 from pipelines.planning.estimate import HOUR, Spread, Work, cost_of  # noqa: E402
-from pipelines.planning.report import duration, size  # noqa: E402
-from pipelines.remote import SHARDS  # noqa: E402
-from transforms.sentences import CHUNK  # noqa: E402
+from pipelines.planning.plan_report import duration, size  # noqa: E402
+from transforms.encode_sentences import CHUNK  # noqa: E402
 
 PAGE = ROOT / "docs" / "scale.md"
 FIGURES = ROOT / "docs" / "scale_model.yaml"

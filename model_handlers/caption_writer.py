@@ -16,9 +16,9 @@ from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search
-from model_handlers.nets.steps import SearchSteps
+from model_handlers.nets.search_steps import SearchSteps
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 

@@ -15,8 +15,8 @@ from model_handlers.handler import LazyModel, PackHandler, Placement, check_vect
 from model_handlers.memory import Limit
 from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
+from model_handlers.pack import Pack, open_once
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack, open_once
 from model_handlers.precision import computing, exactly
 from model_handlers.words import Vocabulary
 

@@ -10,8 +10,8 @@ from model_handlers.nets.backbones import build_backbone
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
 
 Entry = Mapping[str, Any]
 

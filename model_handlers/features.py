@@ -11,7 +11,7 @@ from torch import nn
 from model_handlers.components import build_features
 from model_handlers.handler import PackHandler, on_device
 from model_handlers.nets.folding import fold_batch_norms
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 
 SIDE = 224  # of the pixels that VGG-19 takes
 AT_ONCE = 8  # photos that a network sees at once on a CPU: their maps fit its cache, and memory is used again

@@ -13,7 +13,7 @@ import torch
 from apache_beam.ml.inference.base import ModelHandler
 
 from model_handlers.memory import Limit, machine_stamp, no_memory, ran_out_of_memory
-from model_handlers.packs import Pack, open_once
+from model_handlers.pack import Pack, open_once
 from model_handlers.precision import PRECISIONS, computing
 
 Item = TypeVar("Item")

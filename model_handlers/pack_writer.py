@@ -12,8 +12,8 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor, float16, float32
 
+from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, FORMAT, PackError, cast_floats, component_files, file_facts
-from model_handlers.packs import Pack
 
 
 class PackWriter:

@@ -11,8 +11,8 @@ from model_handlers.handler import PackHandler, Placement, on_device
 from model_handlers.memory import Limit
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.tokeniser import tokenise
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
 
 UNKNOWN_WORD, END_WORD = "UNK", "<eos>"
 

@@ -13,9 +13,9 @@ from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
 from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
-from model_handlers.nets.steps import SearchSteps
+from model_handlers.nets.search_steps import SearchSteps
 from model_handlers.nets.story_decoder import StoryDecoder
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.precision import lowered
 from model_handlers.words import Vocabulary
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from pipelines.decoders import main
-from pipelines.ending import end_process
+from pipelines.cli.ending import end_process
+from pipelines.training.packing.trained_decoder import main
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from configs.schema import ConfigError
-from pipelines.ending import end_process
-from pipelines.manifests import Manifest, read_batches, read_manifests, refresh_after_commit
-from pipelines.options import StrictParser
-from pipelines.output_tools import check_output, run_command
-from pipelines.rewrites import FULL, compact, forget, row_groups
+from pipelines.cli.commands import check_output, run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.options import StrictParser
+from pipelines.tables.manifests import Manifest, read_batches, read_manifests, refresh_after_commit
+from pipelines.tables.rewrites import FULL, compact, forget, row_groups
 from transforms.rows import STORIES
 from transforms.storage import write_whole
 

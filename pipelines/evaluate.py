@@ -7,12 +7,12 @@ import sys
 
 from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
-from pipelines.ending import end_process
+from pipelines.cli.ending import end_process
+from pipelines.cli.logs import log_without_secrets, say_problems
+from pipelines.cli.options import StrictParser
 from pipelines.evaluation.table import make_table
 from pipelines.evaluation.task import EvaluationTask, add_common_options
 from pipelines.evaluation.tasks import TASKS
-from pipelines.logs import log_without_secrets, say_problems
-from pipelines.options import StrictParser
 
 DESCRIPTION = "Measures a model pack, and prints the figures beside published ones."
 

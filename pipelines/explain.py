@@ -4,12 +4,12 @@ import json
 import sys
 
 from model_handlers.handler import DEVICES
-from pipelines.ending import end_process
-from pipelines.explanation.report import as_text, make_report
+from pipelines.cli.commands import check_output, output_parser, run_command
+from pipelines.cli.ending import end_process
+from pipelines.explanation.explain_report import as_text, make_report
 from pipelines.explanation.retelling import read_again, tell_again
 from pipelines.explanation.stored import find_story, open_models
-from pipelines.output_tools import check_output, output_parser, run_command
-from pipelines.story import StoryError
+from pipelines.telling.one_photo import StoryError
 
 DESCRIPTION = (
     "Tells a stored story again from its photo, with the pack and the settings of its run; says whether it comes out "

@@ -5,12 +5,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from configs.schema import ConfigError
-from pipelines.ending import end_process
+from pipelines.cli.commands import run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.options import StrictParser
 from pipelines.gallery_page.differences import compare_runs
-from pipelines.gallery_page.figures import figures
-from pipelines.gallery_page.folder import Folder
-from pipelines.gallery_page.pages import PAGE, is_free, table_index, write_page
-from pipelines.gallery_page.records import (
+from pipelines.gallery_page.page_figures import figures
+from pipelines.gallery_page.page_folder import Folder
+from pipelines.gallery_page.page_records import (
     Manifest,
     find_run,
     letter_records,
@@ -18,10 +19,9 @@ from pipelines.gallery_page.records import (
     photo_records,
     run_records,
 )
+from pipelines.gallery_page.pages import PAGE, is_free, table_index, write_page
 from pipelines.gallery_page.thumbnails import Limits, thumbnail_name, update_thumbnails
-from pipelines.manifests import read_manifests
-from pipelines.options import StrictParser
-from pipelines.output_tools import run_command
+from pipelines.tables.manifests import read_manifests
 from transforms.decoding import DEFAULT_MAX_PIXELS
 from transforms.load_images import DEFAULT_MAX_BYTES
 from transforms.rows import Row

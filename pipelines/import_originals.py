@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
-from pipelines.originals.folder import Folder
-from pipelines.originals.report import Report
+from pipelines.originals.import_report import Report
+from pipelines.originals.originals_folder import Folder
 
 LICENCE = (
     "The code of skip-thoughts and visual-semantic-embedding is Apache-2.0; neural-storyteller names no licence, and "

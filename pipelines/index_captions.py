@@ -2,8 +2,8 @@
 
 import sys
 
-from pipelines.ending import end_process
-from pipelines.indexing import main
+from pipelines.cli.ending import end_process
+from pipelines.pack_tools.indexing import main
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

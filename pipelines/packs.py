@@ -7,15 +7,15 @@ from pathlib import Path
 
 from model_handlers.cache import cache_folder
 from model_handlers.pack_card import PackError
-from pipelines.ending import end_process
-from pipelines.logs import say, say_problems
-from pipelines.options import StrictParser
-from pipelines.output_tools import run_command
-from pipelines.pack_diff import differences
-from pipelines.pack_push import push
-from pipelines.pack_show import card_facts, card_text, columns, find_packs, listing
-from pipelines.pack_verify import verify
-from pipelines.settings import POCKET
+from pipelines.cli.commands import run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.logs import say, say_problems
+from pipelines.cli.options import StrictParser
+from pipelines.pack_tools.pack_diff import differences
+from pipelines.pack_tools.pack_push import push
+from pipelines.pack_tools.pack_show import card_facts, card_text, columns, find_packs, listing
+from pipelines.pack_tools.pack_verify import verify
+from pipelines.telling.settings import POCKET
 
 DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."

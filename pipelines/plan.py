@@ -8,18 +8,18 @@ import time
 from configs.prices import load_prices
 from configs.schema import ConfigError
 from model_handlers.handler import DeviceError, check_precision, resolve_device
-from pipelines.ending import end_process
-from pipelines.job import make_parts
-from pipelines.main_job import check, new_run
-from pipelines.options import StrictParser, flag_parser, parse
-from pipelines.output_tools import duration, run_command
+from pipelines.cli.commands import duration, run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.options import StrictParser, flag_parser, parse
+from pipelines.cli.runners import is_local
+from pipelines.nightly.graph import make_parts
+from pipelines.nightly.main_job import check, new_run
 from pipelines.planning.estimate import estimate
-from pipelines.planning.figures import Night, Wanted, bank_size, make_report
 from pipelines.planning.listing import look
-from pipelines.planning.report import as_text
+from pipelines.planning.plan_figures import Night, Wanted, bank_size, make_report
+from pipelines.planning.plan_report import as_text
 from pipelines.planning.sample import draw, measure
-from pipelines.runners import is_local
-from pipelines.story import Models
+from pipelines.telling.one_photo import Models
 
 PROG = "python -m pipelines.plan"
 DESCRIPTION = (

@@ -2,8 +2,8 @@
 
 import sys
 
-from pipelines.ending import end_process
-from pipelines.main_job import main
+from pipelines.cli.ending import end_process
+from pipelines.nightly.main_job import main
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

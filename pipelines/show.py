@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from pipelines.catalog import open_stories
-from pipelines.ending import end_process
+from pipelines.cli.ending import end_process
 
 SHOWN = 3  # captions of a photo
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import fsspec
 
-from pipelines.ending import end_process
-from pipelines.leases import has_ended, read_leases
-from pipelines.manifests import read_if_there, read_manifests
-from pipelines.output_tools import check_output, duration, output_parser, run_command
-from pipelines.progress import describe_counts
+from pipelines.cli.commands import check_output, duration, output_parser, run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.progress import describe_counts
+from pipelines.tables.leases import has_ended, read_leases
+from pipelines.tables.manifests import read_if_there, read_manifests
 
 DESCRIPTION = "Says what the last runs did and how old the newest commit is."
 EPILOG = (

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_handlers.pack_card import PackError
-from pipelines.training.corpus import Corpus
-from pipelines.training.networks import NETWORKS
-from pipelines.training.original_networks import PACK, choose_network
-from pipelines.training.settings import ConfigError, read_settings
+from pipelines.training.data.corpus import Corpus
+from pipelines.training.engine.training_settings import ConfigError, read_settings
+from pipelines.training.recipe_2015.networks_2015 import PACK, choose_network
+from pipelines.training.recipes.networks import NETWORKS
 
 ENCODER = "skip_thoughts"
 READ_CORPORA = (ENCODER, "decoder")

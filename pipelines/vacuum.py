@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import fsspec
 
-from pipelines.ending import end_process
-from pipelines.leases import read_leases
-from pipelines.manifests import as_they_stand, is_rewrite, list_files, read_all_manifests, refresh_current
-from pipelines.output_tools import check_output, duration, output_parser, run_command
+from pipelines.cli.commands import check_output, duration, output_parser, run_command
+from pipelines.cli.ending import end_process
+from pipelines.tables.leases import read_leases
+from pipelines.tables.manifests import as_they_stand, is_rewrite, list_files, read_all_manifests, refresh_current
 
 DESCRIPTION = (
     "Removes leftovers of runs that were never committed, and files that were replaced; never what a manifest names."

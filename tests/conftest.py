@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from transforms import decoders
-from transforms.decoders import shared_decoders
+from transforms import photo_decoders as decoders
+from transforms.photo_decoders import shared_decoders
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

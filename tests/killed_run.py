@@ -35,7 +35,7 @@ def set_trap(module: str, name: str, when: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    from pipelines.main_job import main
+    from pipelines.nightly.main_job import main
 
     set_trap(*sys.argv[1:4], int(sys.argv[4]))  # type: ignore[arg-type]
     sys.exit(main(sys.argv[5:]))

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from transforms import decoder_process  # noqa: E402  (the repository's root must be on the path first)
+from transforms import photo_decoder_process as decoder_process  # noqa: E402  (the repository's root must be on the path first)
 
 decode = decoder_process.DECODERS["strict"]
 poisoned = False

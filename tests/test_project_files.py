@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.anti_join import key_plainly
+from transforms.encode_sentences import caption_key
 from transforms.metrics import count
 from transforms.read_errors import ReadError, call_again
 from transforms.records import Kept, Listing, Networks, Photo, Seen
 from transforms.rows import FEATURES, Row, plain_text
-from transforms.sentences import caption_key
 from transforms.storage import EVERYTHING, Allowed, check_uri
 
 KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"

@@ -12,11 +12,11 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.decode_ahead import Decoded, decode_ahead
-from transforms.decoder_process import DECODERS
-from transforms.decoders import SECONDS, decoder_settings
 from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.metrics import count, measure
+from transforms.photo_decoder_process import DECODERS
+from transforms.photo_decoders import SECONDS, decoder_settings
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo

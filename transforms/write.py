@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
+from transforms.encode_sentences import shard_of
 from transforms.metrics import measure
 from transforms.rows import SCHEMAS, Row
-from transforms.sentences import shard_of
 from transforms.storage import write_whole
 
 GROUP_ROWS = 1024  # read at once

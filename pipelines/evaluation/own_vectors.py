@@ -8,8 +8,8 @@ from configs.schema import ConfigError
 from model_handlers.components import decoder_entry
 from model_handlers.handler import Placement
 from model_handlers.nets.tokeniser import tokenise
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceEncoder, SentenceHandler
 from pipelines.evaluation.task import open_for
 

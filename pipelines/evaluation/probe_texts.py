@@ -9,7 +9,7 @@ from configs.schema import ConfigError
 from pipelines.evaluation.ngram_probe import NgramProbe, fit_probe
 from pipelines.evaluation.scores import plain
 from pipelines.evaluation.task import Figures
-from transforms.texts import read_passages
+from transforms.average_texts import read_passages
 
 MOST = 2000  # texts of each kind
 FEWEST = 10

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from model_handlers.nets.tokeniser import tokenise
+from pipelines.evaluation.content_words import content_words
 from pipelines.evaluation.wordnet import WordNet
-from pipelines.evaluation.words import content_words
 
 NGRAM, TIMES = 4, 3
 MOST = 0.5  # of a photo's captions; a word that more of them have is one on which they agree

@@ -9,9 +9,9 @@ from typing import Any
 
 from configs.schema import ConfigError
 from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
-from pipelines.settings import POCKET
+from pipelines.telling.settings import POCKET
 
 Figures = dict[str, Any]
 

@@ -1,6 +1,11 @@
 """The tasks of `pipelines.evaluate` by name; a new one is one more entry."""
 
-from pipelines.evaluation import captions, perplexity, reconstruction, retrieval, sentences, stories
+from pipelines.evaluation import captions_task as captions
+from pipelines.evaluation import decoder_task as perplexity
+from pipelines.evaluation import reconstruction_task as reconstruction
+from pipelines.evaluation import retrieval_task as retrieval
+from pipelines.evaluation import sentences_task as sentences
+from pipelines.evaluation import stories_task as stories
 from pipelines.evaluation.task import EvaluationTask
 
 TASKS: dict[str, EvaluationTask] = {

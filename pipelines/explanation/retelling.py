@@ -8,13 +8,13 @@ import numpy as np
 from configs.schema import ConfigError
 from model_handlers.captions import caption_texts
 from model_handlers.stories import Passage, StoryHandler
-from pipelines.sources import feature_photo, feature_tasks
-from pipelines.story import Models, StoryError, run_handler, vectors_of
+from pipelines.nightly.selection import feature_photo, feature_tasks
+from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors_of
+from transforms.encode_sentences import mean_vector
 from transforms.load_images import load_photo
 from transforms.records import DeadLetter, Matched, Photo
 from transforms.rows import Row, story_row
-from transforms.sentences import mean_vector
-from transforms.steps import match_captions, pick_of, shift_each_style
+from transforms.shift_style import match_captions, pick_of, shift_each_style
 
 ENCODED, LOOKED_UP = 1_000, 50_000
 """Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.schema import ConfigError, RunConfig, check_config
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
-from pipelines.job import make_parts
-from pipelines.manifests import Manifest, read_batches, read_manifests
-from pipelines.settings import resolve
-from pipelines.story import Models
+from pipelines.nightly.graph import make_parts
+from pipelines.tables.manifests import Manifest, read_batches, read_manifests
+from pipelines.telling.one_photo import Models
+from pipelines.telling.settings import resolve
 from transforms.redaction import bare_uri
 from transforms.rows import Row, plain_text
 from transforms.storage import absolute

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipelines.gallery_page.records import PHOTO, Key, Manifest, newest_stories
-from pipelines.manifests import read_rows
+from pipelines.gallery_page.page_records import PHOTO, Key, Manifest, newest_stories
+from pipelines.tables.manifests import read_rows
 from transforms.rows import Row
 
 KINDS = ("changed", "new", "gone")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from transforms.rows import Row
 
 PER_FILE = 200  # records of one data file

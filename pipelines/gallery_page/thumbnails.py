@@ -11,7 +11,7 @@ from itertools import islice
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from transforms.decoding import PhotoError, decode_strict
 from transforms.load_images import batch_listings, read_batch
 from transforms.records import Listing

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.originals.damage import AGAIN, Damage
-from pipelines.originals.words import mapped
+from pipelines.originals.dictionaries import mapped
 
 _OLD_LAYERS, _LAYERS = 2, 100
 _OLD_NAME, _NAME = 4, 1

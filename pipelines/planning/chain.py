@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 
-from pipelines.sources import Task, allowed, feature_photo
-from pipelines.story import Models, StoryError, run_handler, vectors_of
+from pipelines.nightly.selection import Task, allowed, feature_photo
+from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors_of
+from transforms.encode_sentences import VectorTable, look_up_in, mean_vector
 from transforms.load_images import load_photos, read_batch
 from transforms.records import DeadLetter, Listing, Matched, Photo, Telling
 from transforms.rows import Row, story_row
-from transforms.sentences import VectorTable, look_up_in, mean_vector
-from transforms.steps import match_captions, shift_each_style
+from transforms.shift_style import match_captions, shift_each_style
 
 
 @dataclass

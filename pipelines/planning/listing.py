@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.commits import Run, comparable
-from pipelines.manifests import read_manifests, read_rows
-from pipelines.settings import Settings
-from pipelines.sources import Task, collect
+from pipelines.nightly.selection import Task, collect
+from pipelines.tables.commits import Run, comparable
+from pipelines.tables.manifests import read_manifests, read_rows
+from pipelines.telling.settings import Settings
 from transforms.copies import each_listing
 from transforms.records import Listing, Outcome
 from transforms.rows import plain_text

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from pipelines.nightly.selection import Task
 from pipelines.planning.chain import Chain, Group
-from pipelines.sources import Task
-from pipelines.story import Models
+from pipelines.telling.one_photo import Models
 from transforms.rows import STORIES, Row
 
 GROUPS = 3  # at least, where there are photos enough: so many times are compared

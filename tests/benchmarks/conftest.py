@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.bench import TINY
 from benchmarks.random_packs import random_pack
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from benchmarks.random_packs import DECODER, random_captions, random_pack
 from model_handlers.captions import CaptionEmbedder, CaptionHandler
 from model_handlers.handler import Placement
 from model_handlers.nets.search import beam_search
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines.import_originals import import_originals

@@ -18,8 +18,8 @@ from benchmarks.results import Result
 from benchmarks.timing import Timed
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from model_handlers.stories import Storyteller
 from transforms.load_images import LoadImages
 

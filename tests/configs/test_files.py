@@ -6,9 +6,9 @@ from pathlib import Path
 from apache_beam.options.pipeline_options import GoogleCloudOptions, WorkerOptions
 
 from configs.schema import RunConfig, check_config, load_yaml
-from pipelines.options import parse
-from pipelines.runners import container_problems, gpu_hints, runner_problems
-from pipelines.sources import source_problems
+from pipelines.cli.options import parse
+from pipelines.cli.runners import container_problems, gpu_hints, runner_problems
+from pipelines.nightly.selection import source_problems
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLACEHOLDERS = {"BUCKET": "photos", "PROJECT": "demo", "REGISTRY": "registry.example", "ACCOUNT": "nightly"}

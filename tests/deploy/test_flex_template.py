@@ -12,7 +12,7 @@ import pytest
 from google.cloud.dataflow_v1beta3 import ParameterType, TemplateMetadata
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.options import parse, unknown_to_beam
+from pipelines.cli.options import parse, unknown_to_beam
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/flex_template"

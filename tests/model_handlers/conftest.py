@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from model_handlers import handler, packs
+from model_handlers import handler
+from model_handlers import pack as packs
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.nets.vgg import VGG19
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 CAPTIONS = ["a dog .", "", "two cats", "a dog .", "  ", "A dog .", "caf\u00e9"]
 JOINT_WORDS = [["a", 2], ["dog", 3], [".", 4], ["two", 5], ["cats", 6], ["ritz", 7]]

@@ -16,9 +16,9 @@ from model_handlers.consensus import Consensus
 from model_handlers.handler import Placement
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from model_handlers.words import Vocabulary
 
 CPU = torch.device("cpu")

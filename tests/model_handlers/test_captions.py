@@ -18,9 +18,9 @@ from model_handlers.captions import (
 )
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
+from model_handlers.pack import Pack, cache_folder
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack, cache_folder
 from model_handlers.precision import computing
 
 CPU = torch.device("cpu")

@@ -16,9 +16,9 @@ from model_handlers.components import (
     decoder_entry,
 )
 from model_handlers.nets.backbones import FEATURES
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 CPU = torch.device("cpu")
 BUILDERS = {

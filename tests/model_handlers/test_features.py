@@ -9,8 +9,8 @@ import torch
 from model_handlers.components import build_features
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 
 Place = Callable[..., Placement]
 

@@ -27,8 +27,8 @@ from model_handlers.handler import (
     resolve_device,
 )
 from model_handlers.memory import OutOfMemory
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 

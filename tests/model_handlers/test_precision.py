@@ -12,7 +12,7 @@ from torch import nn
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.precision import PRECISIONS, _switches, computing, exactly, lowered
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import Passage, StoryHandler

@@ -9,9 +9,9 @@ import torch
 
 from model_handlers.handler import Placement
 from model_handlers.nets.skip_thoughts import SkipThoughts
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceEncoder, SentenceHandler
 
 CPU = torch.device("cpu")

@@ -13,9 +13,9 @@ from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search, best_hypothesis
 from model_handlers.nets.search_rules import Marks, SearchRules, ruled_search
+from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from model_handlers.stories import Passage, StoryHandler, lyric_lines
 
 CPU = torch.device("cpu")

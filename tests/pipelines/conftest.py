@@ -19,12 +19,12 @@ import torch
 from PIL import Image
 
 from model_handlers.nets.vgg import VGG19
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
-from pipelines import commits
-from pipelines.commits import Run
 from pipelines.import_originals import import_originals
-from pipelines.main_job import main
+from pipelines.nightly.main_job import main
+from pipelines.tables import commits
+from pipelines.tables.commits import Run
 from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, Telling
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.write import FileRecord, write_shard

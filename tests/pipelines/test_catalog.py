@@ -71,7 +71,7 @@ def test_nothing_is_published(place: str) -> None:
 def test_a_crashed_run_is_invisible(three_nights: str, publish: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = told(three_nights)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipelines.commits.put_manifest", _crash)
+        patch.setattr("pipelines.tables.commits.put_manifest", _crash)
         publish(three_nights, "crashed", {"a": "Never.", "z": "Never."})
     assert told(three_nights) == before
 

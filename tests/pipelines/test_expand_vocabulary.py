@@ -10,16 +10,17 @@ import torch
 from safetensors.torch import save_file
 
 from configs.schema import ConfigError
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from model_handlers.sentences import SentenceEncoder
-from pipelines import new_words, packs
-from pipelines.new_words import foretold_share, main, read_lines, rows_to_fit
-from pipelines.training import growing
-from pipelines.training.growing import decoder_of, grow, pack_encoder, read_start
-from pipelines.training.pack import _add_sentence_encoder, add_decoder
-from pipelines.training.texts import Vocabulary
-from pipelines.training.thoughts import Autoencoder, ThoughtsConfig
+from pipelines import packs
+from pipelines.corpora.texts import Vocabulary
+from pipelines.pack_tools import vocabulary as new_words
+from pipelines.pack_tools.vocabulary import foretold_share, main, read_lines, rows_to_fit
+from pipelines.training.packing.assembly import _add_sentence_encoder, add_decoder
+from pipelines.training.recipes import transfer as growing
+from pipelines.training.recipes.thoughts import Autoencoder, ThoughtsConfig
+from pipelines.training.recipes.transfer import decoder_of, grow, pack_encoder, read_start
 
 CPU = torch.device("cpu")
 VOWELS = "aeiou"

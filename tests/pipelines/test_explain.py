@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from pipelines.explain import main
-from pipelines.explanation import report, stored
-from pipelines.explanation.report import differences
+from pipelines.explanation import explain_report as report
+from pipelines.explanation import stored
+from pipelines.explanation.explain_report import differences
 from pipelines.explanation.retelling import compared_sentences
 from pipelines.explanation.stored import nearest_names
-from pipelines.indexing import index_captions
-from pipelines.story import load_all
+from pipelines.pack_tools.indexing import index_captions
+from pipelines.telling.one_photo import load_all
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FLAGS = ("--captions-per-photo=5", "--beam-width=6", "--device=cpu")

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from model_handlers.pack import Pack, cache_folder
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack, cache_folder
-from pipelines import pack_push, packs
+from pipelines import packs
+from pipelines.pack_tools import pack_push
 from pipelines.packs import main
 
 Call = Callable[..., tuple[int, str, str]]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.plan import main
 from transforms import load_images

@@ -13,10 +13,12 @@ import fsspec
 import numpy as np
 import pytest
 
-from model_handlers.packs import Pack
-from pipelines.preparation import command, files, pieces
-from pipelines.preparation.command import main
-from pipelines.training.prepared import read_prepared
+from model_handlers.pack import Pack
+from pipelines.corpora.preparation import pieces
+from pipelines.corpora.preparation import prepare_command as command
+from pipelines.corpora.preparation import text_files as files
+from pipelines.corpora.preparation.prepare_command import main
+from pipelines.training.data.prepared import read_prepared
 
 ROOT = Path(__file__).parents[2]
 SEA = "The old man looked at the sea for a very long time."
@@ -384,7 +386,7 @@ def test_a_pipeline_that_fails_leaves_nothing(
 
 
 def test_workers_import_no_torch() -> None:
-    program = "import sys, pipelines.preparation.job; assert not {'torch', 'timm'} & set(sys.modules)"
+    program = "import sys, pipelines.corpora.preparation.corpus_graph; assert not {'torch', 'timm'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.commits import Run, start
-from pipelines.leases import release, take
 from pipelines.status import FAILED, FRESH, STALE, look, main
+from pipelines.tables.commits import Run, start
+from pipelines.tables.leases import release, take
 
 LIMIT = timedelta(hours=26)
 MOMENT = datetime(2026, 1, 10, 8, tzinfo=UTC)

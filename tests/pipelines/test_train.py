@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import yaml
 
-from pipelines.preparation.command import main as prepare_texts
+from pipelines.corpora.preparation.prepare_command import main as prepare_texts
 from pipelines.train import main
-from pipelines.training.decoder import DecoderConfig
-from pipelines.training.loop import LoopConfig
-from pipelines.training.networks import KINDS
-from pipelines.training.settings import read_settings, section
-from pipelines.training.story_material import StoriesConfig
-from pipelines.training.tables import load_words
+from pipelines.training.engine.loop import LoopConfig
+from pipelines.training.engine.training_settings import read_settings, section
+from pipelines.training.recipes.decoder import DecoderConfig
+from pipelines.training.recipes.networks import KINDS
+from pipelines.training.recipes.story_material import StoriesConfig
+from pipelines.training.recipes.text_vectors import load_words
 
 CONFIG = Path(__file__).parents[2] / "configs" / "training" / "pocket.yaml"
 LOOP = {"steps": 4, "warmup": 2, "evaluate_every": 2, "checkpoint_every": 2}

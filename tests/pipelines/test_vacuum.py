@@ -11,9 +11,9 @@ import fsspec
 import pytest
 
 from pipelines import vacuum
-from pipelines.commits import Run, start
-from pipelines.leases import release, take
-from pipelines.manifests import put_if_absent
+from pipelines.tables.commits import Run, start
+from pipelines.tables.leases import release, take
+from pipelines.tables.manifests import put_if_absent
 from pipelines.vacuum import find_leftovers, main
 
 DAY = 24 * 3600

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKE = """
 import sys
 from datetime import timedelta
-from pipelines.leases import LeaseHeldError, take
+from pipelines.tables.leases import LeaseHeldError, take
 try:
     take("gs://photos/stories", sys.argv[1], ["gs://photos/**"], timedelta(hours=1))
 except LeaseHeldError as error:
@@ -26,8 +26,8 @@ from datetime import timedelta
 import fsspec
 from pipelines import catalog, status, vacuum
 from pipelines.catalog import open_stories
-from pipelines.commits import Run, commit, now, start
-from pipelines.leases import read_leases, renew, take
+from pipelines.tables.commits import Run, commit, now, start
+from pipelines.tables.leases import read_leases, renew, take
 from transforms.records import Outcome
 from transforms.rows import STORIES, ledger_row
 from transforms.write import write_shard

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = """
 import sys
-from pipelines.manifests import put_if_absent
+from pipelines.tables.manifests import put_if_absent
 try:
     put_if_absent("gs://photos/stories/manifests/00000001.json", sys.argv[1].encode())
 except FileExistsError:

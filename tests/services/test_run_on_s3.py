@@ -10,10 +10,10 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from pipelines.gallery_page.pages import write_page
-from pipelines.main_job import main
-from pipelines.manifests import put_if_absent
+from pipelines.nightly.main_job import main
+from pipelines.tables.manifests import put_if_absent
 from transforms.read_photos import list_photos
 
 pytestmark = pytest.mark.services

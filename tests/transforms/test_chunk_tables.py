@@ -18,8 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from transforms import chunk_tables
 from transforms.chunk_tables import FOLDERS, ChunkTable, forget_chunks, open_chunks
+from transforms.encode_sentences import EncodeSentences, Texts, leave_out_known, write_chunk
 from transforms.records import CaptionMatch, Matched, Photo
-from transforms.sentences import EncodeSentences, Texts, leave_out_known, write_chunk
 
 MAPS = Path("/proc/self/maps")
 needs_maps = pytest.mark.skipif(not MAPS.exists(), reason="only Linux tells what is mapped")

@@ -14,9 +14,9 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from transforms import copies, load_images
 from transforms.copies import FindCopies, each_listing, find_copies, join_copies, tell_copies
-from transforms.decoders import decoder_settings
 from transforms.infer import DEAD_LETTERS, part_failure
 from transforms.load_images import DEFAULT_MAX_BYTES, load_batch
+from transforms.photo_decoders import decoder_settings
 from transforms.records import DeadLetter, Listing, Photo, Telling
 from transforms.storage import Allowed
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transforms.decoder_process import answer
-from transforms.decoders import Decoders
 from transforms.decoding import TooManyPixels, decode_fast, decode_strict
 from transforms.load_images import LoadImages, load_photo
+from transforms.photo_decoder_process import answer
+from transforms.photo_decoders import Decoders
 from transforms.preprocessing import MARGIN, Frame, RecipeError, crop_box, least_side, preprocess, whole
 
 LIMIT = 10_000_000

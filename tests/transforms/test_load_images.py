@@ -14,9 +14,9 @@ from apache_beam.testing.util import assert_that
 from PIL import Image
 
 from transforms import load_images, read_errors
-from transforms.decoders import shared_decoders
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.load_images import LoadImages, batch_listings, load_batch, load_photo, read_batch
+from transforms.photo_decoders import shared_decoders
 from transforms.preprocessing import RecipeError, preprocess
 from transforms.records import DeadLetter, Listing, Photo
 

@@ -19,7 +19,7 @@ from transforms.load_images import LoadImages
 from transforms.metrics import NAMESPACE, count, measure
 from transforms.records import CaptionMatch, DeadLetter, Listing, Outcome, Photo, Telling
 from transforms.rows import dead_letter_row, ledger_row, story_row
-from transforms.steps import match_captions
+from transforms.shift_style import match_captions
 from transforms.write import WriteTable
 
 Found = tuple[dict[str, int], dict[str, tuple[int, int, int, int]]]

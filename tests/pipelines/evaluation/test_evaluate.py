@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from configs.schema import ConfigError
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from pipelines import evaluate
 from pipelines.evaluation.table import make_table
 from pipelines.evaluation.task import EvaluationTask, at_least_one, check_extra, gather, open_for

@@ -10,7 +10,7 @@ import pytest
 from configs.schema import ConfigError
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from pipelines.evaluation import photos as module
 from pipelines.evaluation.photos import CaptionedPhoto, extract, find_files, open_photos, read_table, select
 from transforms.load_images import LoadImages, load_photo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.evaluation.copies import find_copies, words_of
+from pipelines.evaluation.quotations import find_copies, words_of
 from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
 

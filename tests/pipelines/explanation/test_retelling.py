@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from model_handlers.captions import caption_texts
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.packs import Pack
 from pipelines.explanation import retelling
 from pipelines.explanation.retelling import compared_sentences, nearest_sentences, tell_again
-from pipelines.story import Models, load_all, tell_batch, vectors_of
+from pipelines.telling.one_photo import Models, load_all, tell_batch, vectors_of
 from transforms.records import Photo
 
 FEATURE = np.random.RandomState(3).rand(4096).astype("f4")

@@ -12,9 +12,9 @@ import fsspec
 import pytest
 from PIL import Image
 
-from pipelines.commits import Run, commit
 from pipelines.gallery import main
-from pipelines.manifests import read_manifests
+from pipelines.tables.commits import Run, commit
+from pipelines.tables.manifests import read_manifests
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import write_shard

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from pipelines.gallery_page.pages import table_index, write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.gallery import main
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 
 
 @pytest.fixture

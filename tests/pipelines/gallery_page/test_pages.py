@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from pipelines.gallery_page.pages import ASSETS, PAGE, PER_FILE, is_free, script, table_files, table_index, write_page
 
 HOSTILE = "</script><script>alert(1)</script> & \u2028\u2029 \ud800 \"quoted\" 'single' \\ \0 é"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.gallery_page import thumbnails
-from pipelines.gallery_page.folder import Folder
+from pipelines.gallery_page.page_folder import Folder
 from pipelines.gallery_page.thumbnails import CHANGED, SIDE, Limits, make_thumbnail, update_thumbnails
 from transforms.storage import ReadError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from pipelines.import_originals import import_originals
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -14,7 +14,7 @@ import torch
 
 from model_handlers.captions import CaptionEmbedder
 from model_handlers.components import build_decoder, build_features
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceEncoder
 from pipelines.import_originals import main
 from pipelines.originals import published

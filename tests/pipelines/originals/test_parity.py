@@ -12,7 +12,7 @@ from model_handlers.captions import CaptionEmbedder
 from model_handlers.components import build_decoder
 from model_handlers.nets.search import beam_search, best_hypothesis, greedy_search
 from model_handlers.nets.story_decoder import StoryDecoder
-from model_handlers.packs import Pack
+from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceEncoder
 from model_handlers.words import Vocabulary
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.originals.arrays import Npz, read_npy
 from pipelines.originals.damage import Damage
-from pipelines.originals.tables import convert_table
+from pipelines.originals.word_tables import convert_table
 
 Notes = list[str]
 
@@ -173,7 +173,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from pipelines.originals.tables import convert_table
+from pipelines.originals.word_tables import convert_table
 source, target = map(Path, sys.argv[1:3])
 reserve = lambda shape: np.lib.format.open_memmap(target, mode="w+", dtype="<f4", shape=shape)
 print(convert_table(source, None, None, reserve, print), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

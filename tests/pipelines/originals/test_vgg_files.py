@@ -10,7 +10,7 @@ import torch
 
 from model_handlers.nets.vgg import VGG19
 from pipelines.originals.damage import Damage
-from pipelines.originals.vgg import LAYERS, TORCHVISION, Vgg, read_vgg
+from pipelines.originals.vgg_files import LAYERS, TORCHVISION, Vgg, read_vgg
 
 
 def varint(value: int) -> bytes:

@@ -9,7 +9,7 @@ from configs.prices import Prices
 from pipelines.planning.chain import Group
 from pipelines.planning.estimate import Spread, cost_of, estimate
 from pipelines.planning.listing import Listed
-from pipelines.planning.report import duration, money, size, table
+from pipelines.planning.plan_report import duration, money, size, table
 from pipelines.planning.sample import Measured, cut, draw
 from transforms.records import Listing
 

@@ -1,0 +1,88 @@
+"""Which runners may run the main job, and what each needs."""
+
+import re
+
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    PortableOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+
+from configs.schema import RunConfig
+from pipelines.nightly.selection import photo_patterns
+from pipelines.telling.settings import POCKET
+
+LOCAL = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "PrismRunner")
+SINGLE = ("PortableRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
+REFUSED = {
+    "DaskRunner": "it drops branches and the last batch of a bundle, so photos would be lost in a job that says DONE",
+    "BundleBasedDirectRunner": "it cannot run this pipeline's steps",
+    "RayRunner": "its runner for Beam is broken",
+    "InteractiveRunner": "it caches every step's elements; use pipelines.telling.one_photo in notebooks",
+}
+
+
+def runner_name(options: PipelineOptions) -> str:
+    """Returns the runner's class name."""
+    return str(options.view_as(StandardOptions).runner or "FnApiRunner").rsplit(".", 1)[-1]
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Tells whether the driver runs wave after wave itself."""
+    return runner_name(options) in LOCAL
+
+
+def sees_local_files(options: PipelineOptions) -> bool:
+    """Tells whether the workers share this machine's disk."""
+    if is_local(options):
+        return True
+    portable = options.view_as(PortableOptions)
+    if runner_name(options) != "PortableRunner":
+        return False
+    if portable.environment_type == "EXTERNAL":
+        return bool(re.match(r"(localhost|127\.|\[::1\])", portable.environment_config or ""))
+    return portable.environment_type == "LOOPBACK"
+
+
+def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
+    """Returns what speaks against this runner, and each local path that its workers could not see."""
+    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
+    named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
+    return place_problems(options, named)
+
+
+def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> list[str]:
+    """Returns what speaks against this runner, and each local path among (flag, path) that its workers cannot see."""
+    name = runner_name(options)
+    if name in REFUSED:
+        return [f"--runner={name} is refused: {REFUSED[name]}. Use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
+    if name not in LOCAL + SINGLE:
+        return [f"--runner={name} is not one that is known to lose nothing; use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
+    if sees_local_files(options):
+        return []
+    return [
+        f"{flag} {path}: a local path, which the workers of {name} cannot see; copy it to gs:// or another store"
+        for flag, path in named
+        if path and ("://" not in path or path.startswith("file://"))
+    ]
+
+
+def gpu_hints(options: PipelineOptions, config: RunConfig) -> dict[str, str]:
+    """Returns the resource hints of the GPU steps: none on this machine, or where the device is the CPU."""
+    if config.device == "cpu" or sees_local_files(options):
+        return {}
+    return {"accelerator": config.accelerator}
+
+
+def container_problems(options: PipelineOptions) -> list[str]:
+    """Returns what a Dataflow job lacks to find this project's code on its workers."""
+    if runner_name(options) != "DataflowRunner":
+        return []
+    if options.view_as(WorkerOptions).sdk_container_image:
+        return []
+    setup = options.view_as(SetupOptions)
+    if setup.setup_file or setup.extra_packages:
+        return []
+    return ["--sdk_container_image or --setup_file is needed, so that Dataflow workers have this project's code"]

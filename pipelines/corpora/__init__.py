@@ -1,0 +1,1 @@
+"""Texts to learn from: books and captions, tokenised and cut."""

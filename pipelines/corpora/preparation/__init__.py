@@ -1,0 +1,1 @@
+"""The Beam pipeline that prepares corpora of any size."""

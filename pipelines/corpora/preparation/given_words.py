@@ -1,0 +1,51 @@
+"""Words that a corpus is to have, in place of those that are counted in its texts."""
+
+import json
+from typing import Any
+
+import fsspec
+
+from configs.schema import ConfigError
+from model_handlers.pack import Pack
+from model_handlers.pack_card import PackError
+from transforms.storage import absolute
+
+NO_WORDS = 2  # ids that stand for no words: the end of a text and the unknown word
+
+
+def read_words(place: str) -> list[str]:
+    """Returns the words of a model pack's sentence encoder, or of a JSON list, in the order of their ids.
+
+    Args:
+        place: folder or URI of a pack; or of a file that ends in .json, such as the words.json that a training leaves
+            or the vocabulary.json of another corpus.
+
+    Raises:
+        ConfigError: there is no such pack or file, or it holds no list of words.
+    """
+    if not place.endswith(".json"):
+        return _words_of_pack(place)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(absolute(place))
+        words = json.loads(filesystem.cat_file(path))
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError([f"--words {place}: cannot be read ({error})"]) from error
+    if not _is_list_of_words(words):
+        raise ConfigError([f"--words {place}: is no JSON list of words, each once"])
+    return list(words)
+
+
+def _words_of_pack(place: str) -> list[str]:
+    try:
+        pack = Pack.open(place)
+        words: list[str] = pack.json(pack.component("sentence_encoder")["words"])[NO_WORDS:]
+    except PackError as error:
+        raise ConfigError([f"--words {problem}" for problem in error.problems]) from error
+    return words
+
+
+def _is_list_of_words(words: Any) -> bool:
+    """Tells whether JSON is a list of words, at least one and each once."""
+    if not isinstance(words, list) or not words:
+        return False
+    return all(isinstance(word, str) and word for word in words) and len(set(words)) == len(words)

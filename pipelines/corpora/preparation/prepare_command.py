@@ -1,0 +1,226 @@
+"""What `pipelines.prepare_texts` does: look for everything that can be wrong, run the pipeline, say what it left."""
+
+import argparse
+import json
+import posixpath
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from configs.schema import ConfigError
+from pipelines.cli.options import StrictParser, parse_with_beam
+from pipelines.cli.pack_commands import run_command
+from pipelines.cli.runners import container_problems, is_local, place_problems
+from pipelines.corpora.preparation.corpus_graph import Target, build
+from pipelines.corpora.preparation.corpus_records import DEV, MANIFEST, Rules
+from pipelines.corpora.preparation.corpus_report import describe, describe_refused
+from pipelines.corpora.preparation.given_words import NO_WORDS, read_words
+from transforms.folders import ListingError, expand
+from transforms.storage import absolute, check_uri, write_whole
+
+DESCRIPTION = (
+    "Turns books and captions into corpora to train on: texts cut, filtered, each kept once, as memory-mapped ids. "
+    "PLACE is a folder, a file, a glob or a URI; a name before it (romantic=PLACE) makes a kind of its own."
+)
+RULES = ("vocabulary", "words", "caption_weight", "least", "most", "unknown", "held_out", "unit", "lower")
+NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code of `pipelines.prepare_texts`: 0, 2 where options or inputs are wrong, 1 where the pipeline
+    failed."""
+    return run_command(prepare_texts, argv, "corpus")
+
+
+def make_parser() -> StrictParser:
+    """Returns the parser of the command's own flags."""
+    parser = StrictParser(prog="python -m pipelines.prepare_texts", description=DESCRIPTION, allow_abbrev=False)
+    flag = parser.add_argument
+    flag("--books", action="append", default=[], metavar="[NAME=]PLACE", help=".txt or .txt.gz in UTF-8; repeatable")
+    flag(
+        "--captions",
+        action="append",
+        default=[],
+        metavar="[NAME=]PLACE",
+        help="text with one caption a line, or tab-separated with a column caption, and image and split where there "
+        "are such (dev is held out, test left out); .txt, .tsv, or either with .gz; repeatable",
+    )
+    flag("--output", required=True, help="new folder or URI for the corpora")
+    flag("--vocabulary", type=int, default=28000, metavar="N", help="ids of the vocabulary, two of them no words")
+    flag(
+        "--words",
+        default="",
+        metavar="PLACE",
+        help="words of the corpus, in place of the most frequent ones: those of a model pack's sentence encoder, which "
+        "a story decoder needs, or a JSON list such as a training's words.json",
+    )
+    flag("--caption-weight", type=float, default=2.0, metavar="X", help="a caption's word against a book's, in counts")
+    flag("--least", type=int, default=5, metavar="N", help="least words of a passage")
+    flag("--most", type=int, default=64, metavar="N", help="most words of a passage or caption")
+    flag("--unknown", type=float, default=0.1, metavar="X", help="largest share of unknown words in a text")
+    flag(
+        "--held-out",
+        type=number,
+        default=0.05,
+        metavar="N",
+        help="books to keep apart whole (kind dev_books), as a number or, with a point, as a share; their bytes decide",
+    )
+    flag("--unit", choices=("passage", "sentence"), default="passage", help="what books are cut into")
+    flag("--lower", action=argparse.BooleanOptionalAction, default=True, help="lower case")
+    flag("--shard-words", type=int, default=1 << 24, metavar="N", help="words of a file, about")
+    for action in parser._actions:
+        if action.default not in (None, "", [], argparse.SUPPRESS):
+            action.help = f"{action.help} (default: {action.default})"
+    return parser
+
+
+def number(text: str) -> int | float:
+    """Returns a number or, where the text has a point, a share."""
+    return float(text) if "." in text else int(text)
+
+
+def prepare_texts(argv: list[str]) -> str:
+    """Returns what was made, in words.
+
+    Raises:
+        ConfigError: options or inputs are wrong, or hold no text.
+    """
+    flags, options = parse_with_beam(make_parser(), argv)
+    files, rules, words = check(flags, options)
+    output = absolute(flags.output).rstrip("/")
+    print(f"Preparing texts of {len(files):,} files", file=sys.stderr)
+    manifest = run(files, rules, Target(output, f"{output}/scratch", flags.shard_words), options, words)
+    held_out = sum(entry["kind"].startswith(DEV) for entry in manifest["inputs"])
+    if rules.books and held_out < (rules.held_out if isinstance(rules.held_out, int) else bool(rules.held_out)):
+        print(f"--held-out {rules.held_out}: {held_out} books are held out; there are too few", file=sys.stderr)
+    return describe(manifest, flags.output)
+
+
+def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str, str], Rules, list[str]]:
+    """Returns the kind of each file, by URI, the rules, and the words that are given, none where they are counted.
+
+    Raises:
+        ConfigError: lists all that is wrong.
+    """
+    problems: list[str] = []
+    files: dict[str, str] = {}
+    kinds: dict[str, tuple[str, ...]] = {}
+    places = [("--output", flags.output)]
+    for flag, patterns in (("--books", flags.books), ("--captions", flags.captions)):
+        named = [_named(pattern, flag.removeprefix("--")) for pattern in patterns]
+        kinds[flag] = tuple(dict.fromkeys(kind for kind, _ in named))
+        for kind, place in named:
+            places.append((flag, place))
+            problems += _add_files(files, flag, kind, place)
+            if kind.startswith(DEV):
+                problems.append(f"{flag} {kind}=...: names that begin with {DEV} are those of held-out texts")
+    problems += [f"{kind}: names books and captions" for kind in set(kinds["--books"]) & set(kinds["--captions"])]
+    rules = Rules(kinds["--books"], kinds["--captions"], **{name: getattr(flags, name) for name in RULES})
+    words, wrong = _given_words(flags.words)
+    if words:
+        rules = replace(rules, vocabulary=len(words) + NO_WORDS)
+    problems += wrong + ([] if flags.books or flags.captions else ["--books or --captions is needed"])
+    problems += _rule_problems(rules, sum(rules.is_book(kind) for kind in files.values()))
+    problems += [] if flags.shard_words > 0 else ["--shard-words: must be at least 1"]
+    problems += place_problems(options, places) + container_problems(options) + _output_problems(flags.output)
+    if problems:
+        raise ConfigError(problems)
+    return files, rules, words
+
+
+def _given_words(place: str) -> tuple[list[str], list[str]]:
+    """Returns the words at a place, none where there is no place, and what is wrong with it."""
+    try:
+        return (read_words(place) if place else []), []
+    except ConfigError as error:
+        return [], error.problems
+
+
+def _named(pattern: str, kind: str) -> tuple[str, str]:
+    """Returns the kind and the place that a flag's value names."""
+    found = NAMED.fullmatch(pattern)
+    return (found[1], found[2]) if found else (kind, pattern)
+
+
+def _add_files(files: dict[str, str], flag: str, kind: str, place: str) -> list[str]:
+    """Adds the files of a place to `files`; returns what is wrong with it."""
+    problem = check_uri(place)
+    if problem:
+        return [f"{flag} {problem}"]
+    try:
+        found = [listing.uri for listing in expand(place)]
+    except ListingError as error:
+        return [f"{flag} {error}"]
+    twice = [uri for uri in found if files.setdefault(uri, kind) != kind]
+    problems = [] if found else [f"{flag} {place}: no file matches"]
+    return problems + [f"{flag} {uri}: is among the {files[uri]} already" for uri in twice]
+
+
+def _rule_problems(rules: Rules, books: int) -> list[str]:
+    held_out, share = rules.held_out, isinstance(rules.held_out, float)
+    wrong = {
+        "--vocabulary: must be at least 3": rules.vocabulary < 3,
+        "--caption-weight: must be 0 or more": not rules.caption_weight >= 0,
+        "--least: must be at least 1": rules.least < 1,
+        f"--most {rules.most}: is below --least {rules.least}": rules.most < rules.least,
+        "--unknown: is a share, from 0 to 1": not 0 <= rules.unknown <= 1,
+        f"--held-out {held_out}: must be 0 or more": held_out < 0,
+        f"--held-out {held_out}: a share must be below 1": share and held_out >= 1,
+        f"--held-out {held_out}: leaves none of {books} books": not share and books > 0 and held_out >= books,
+    }
+    return [problem for problem, is_so in wrong.items() if is_so]
+
+
+def _output_problems(output: str) -> list[str]:
+    problem = check_uri(output)
+    if problem:
+        return [f"--output {problem}"]
+    filesystem, path = fsspec.core.url_to_fs(absolute(output))
+    try:
+        left = filesystem.ls(path, detail=False)
+    except FileNotFoundError:
+        return []
+    if any(posixpath.basename(name) == MANIFEST for name in left):
+        return [f"--output {output}: exists already"]
+    return [f"--output {output}: is not empty; a run that was stopped may have left it"] if left else []
+
+
+def run(
+    files: dict[str, str], rules: Rules, target: Target, options: PipelineOptions, words: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns the manifest of the corpus that the pipeline made; one that fails leaves nothing.
+
+    Args:
+        files: the kind of each file, by URI.
+        rules: what can change the corpus.
+        target: where it is written.
+        options: Beam's.
+        words: of the corpus; without any the most frequent ones.
+
+    Raises:
+        ConfigError: there was no text to learn from.
+    """
+    filesystem, path = fsspec.core.url_to_fs(target.output)
+    listing, given = f"{target.scratch}/files.json", f"{target.scratch}/words.json" if words else ""
+    try:
+        write_whole(listing, json.dumps(sorted(files.items())).encode())
+        if given:
+            write_whole(given, json.dumps(words).encode())
+        with beam.Pipeline(options=options) as root:
+            build(root, listing, rules, target, given)
+        manifest: dict[str, Any] = json.loads(filesystem.cat_file(f"{path}/{MANIFEST}"))
+        if not sum(entry["texts"] for kind, entry in manifest["kinds"].items() if not kind.startswith(DEV)):
+            reasons = [line.strip() for line in describe_refused(manifest)]
+            raise ConfigError(["--books, --captions: hold no text to learn from", *reasons])
+    except BaseException as error:  # a job elsewhere goes on when this process is interrupted
+        if filesystem.exists(path) and (is_local(options) or isinstance(error, Exception)):
+            filesystem.rm(path, recursive=True)
+        raise
+    filesystem.rm(fsspec.core.url_to_fs(target.scratch)[1], recursive=True)
+    return manifest

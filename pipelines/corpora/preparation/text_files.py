@@ -1,0 +1,144 @@
+"""Input files: read through once to see whether they are text, then part by part."""
+
+import codecs
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+
+from pipelines.corpora.preparation.corpus_records import Part, Refusal, Rules, TextFile
+from transforms.read_errors import read_error
+
+BLOCK = 1 << 20  # bytes read at once
+PART = 32 << 20  # bytes of a part, at least
+LONGEST_LINE = 16 << 20  # bytes
+BREAKS = (b"\n\n", b"\n\r\n", b"\n")  # where a part may begin: after a blank line, else after a line
+
+
+@contextmanager
+def open_bytes(uri: str) -> Iterator[Any]:
+    """Opens a file for reading; one that ends in .gz is unpacked on the way."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    with filesystem.open(path, "rb") as stream:
+        if uri.endswith(".gz"):
+            with gzip.open(stream, "rb") as unpacked:
+                yield unpacked
+        else:
+            yield stream
+
+
+def inspect(file: TextFile, rules: Rules) -> TextFile | Refusal:
+    """Returns the file with its digest, size, cuts and columns, or why it cannot be used."""
+    is_book = rules.is_book(file.kind)
+    endings = (".txt", ".txt.gz") if is_book else (".txt", ".txt.gz", ".tsv", ".tsv.gz")
+    if not file.uri.endswith(endings):
+        return Refusal(file.uri, f"does not end in {' or '.join(endings)}")
+    try:
+        with open_bytes(file.uri) as stream:
+            digest, size, cuts = _read_through(stream)
+        columns = () if is_book else _columns(file.uri)
+    except NotText as error:
+        return Refusal(file.uri, str(error))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        return Refusal(file.uri, f"is no whole gzip file ({error})")
+    except Exception as error:  # read_error raises it again where it is a bug
+        return Refusal(file.uri, str(read_error(file.uri, error)).removeprefix(f"{file.uri} "))
+    return TextFile(file.uri, file.kind, digest, size, cuts, columns)
+
+
+class NotText(Exception):
+    """A file is not the text that it should be."""
+
+
+def _read_through(stream: Any) -> tuple[str, int, tuple[int, ...]]:
+    """Returns sha256, size and cuts.
+
+    Raises:
+        NotText: it is not UTF-8, or has no lines.
+    """
+    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
+    size = line = 0  # where the last line began
+    cuts: list[int] = []
+    while block := stream.read(BLOCK):
+        _check(block, decoder, size)
+        digest.update(block)
+        if size + len(block) >= (cuts[-1] if cuts else 0) + PART and (place := _break(block)):
+            cuts.append(size + place)
+        line = size + place if (place := block.rfind(b"\n") + 1) else line
+        size += len(block)
+        if size - line > LONGEST_LINE:
+            raise NotText(f"has a line of more than {LONGEST_LINE >> 20} MiB")
+    _check(b"", decoder, size)
+    return digest.hexdigest(), size, tuple(cut for cut in cuts if cut < size)
+
+
+def _check(block: bytes, decoder: codecs.IncrementalDecoder, place: int) -> None:
+    if b"\0" in block:
+        raise NotText(f"is no text: byte {place + block.index(0):,} is zero")
+    try:
+        decoder.decode(block, final=not block)
+    except UnicodeDecodeError as error:
+        raise NotText(f"is not UTF-8: {error.reason} near byte {place + error.start:,}") from error
+
+
+def _break(block: bytes) -> int:
+    """Returns the place after the first blank line, else after the first line; 0 where the block has none."""
+    for mark in BREAKS:
+        if (place := block.find(mark)) >= 0:
+            return place + len(mark)
+    return 0
+
+
+def _columns(uri: str) -> tuple[str, ...]:
+    """Returns the columns of a caption file that is a table.
+
+    Raises:
+        NotText: it should be one, but has no captions.
+    """
+    with open_bytes(uri) as stream:
+        first = stream.readline(BLOCK).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+    if "caption" in first and len(first) > 1:
+        return tuple(first)
+    if uri.endswith((".tsv", ".tsv.gz")):
+        if first == ["caption"]:
+            return ("caption",)
+        raise NotText(f"has no column 'caption'; its first line has {', '.join(map(repr, first))}"[:200])
+    return ()
+
+
+def parts_of(file: TextFile) -> Iterator[Part]:
+    """Yields the parts that can be read apart."""
+    for number, (start, stop) in enumerate(zip((0, *file.cuts), (*file.cuts, file.size), strict=True)):
+        yield Part(file, number, start, stop)
+
+
+def read_lines(part: Part) -> Iterator[str]:
+    """Yields the lines of a part; a table's first, which names its columns, is left out."""
+    with open_bytes(part.file.uri) as stream:
+        stream.seek(part.start)
+        section = io.BufferedReader(_Section(stream, part.stop - part.start), BLOCK)
+        lines = io.TextIOWrapper(section, "utf-8-sig")
+        if part.file.columns and part.number == 0:
+            next(lines, None)
+        yield from lines
+
+
+class _Section(io.RawIOBase):
+    """The next `length` bytes of a stream."""
+
+    def __init__(self, stream: Any, length: int) -> None:
+        self._stream, self._left = stream, length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)

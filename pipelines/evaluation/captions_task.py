@@ -1,0 +1,62 @@
+"""How like people's captions a pack's first caption of a photo is."""
+
+from argparse import Namespace
+
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
+
+from model_handlers.caption_writer import WriterHandler
+from model_handlers.captions import CaptionHandler
+from model_handlers.features import FeatureHandler
+from pipelines.evaluation.photos import add_photo_options, extract, open_photos
+from pipelines.evaluation.scores import bleu, cider
+from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
+from pipelines.telling.settings import pack_choices
+from transforms.load_images import LoadImages
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns CIDEr-D (1 is what others print as 100 too) and BLEU-1 to BLEU-4 (0 to 1) of each photo's first caption.
+
+    The first figures are those of the captions that the pack chooses; then come those of every way that it has. Both
+    sides are in lower case, without punctuation marks, in the words of the project's own tokeniser.
+
+    Raises:
+        ConfigError: lists all that is wrong with pack, table and photos.
+    """
+    (pack, placement), (table, listings), _ = gather(
+        lambda: open_for(flags, ("features", "joint_embedding", "captions")),
+        lambda: open_photos(flags),
+        lambda: check_extra("pycocoevalcap"),
+    )
+    choices = pack_choices(pack)
+    handlers: dict[str, ModelHandler] = {"retrieved": CaptionHandler(placement, 1)}
+    if "caption_writer" in pack.components:
+        for name in ("written", "both"):
+            handlers[name] = WriterHandler(placement, 1, choices.written_captions, name == "both")
+    load = LoadImages(pack.component("features")["preprocessing"])
+    pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size), flags.batch_size)
+    features, references = [feature for _, feature in pairs], [photo.captions for photo in table]
+    figures = {}
+    for name, handler in handlers.items():
+        firsts = first_captions(features, handler, flags.batch_size)
+        figures[name] = {"CIDEr": cider(firsts, references), **bleu(firsts, references)}
+    return {**figures[choices.captions], "captions": choices.captions, **figures, "photos": len(table)}
+
+
+def first_captions(features: list[np.ndarray], handler: ModelHandler, batch_size: int) -> list[str]:
+    """Returns the best caption of each photo, from feature vectors `[F]`.
+
+    Raises:
+        RuntimeError: the handler failed on a photo.
+    """
+    captions = []
+    for start in range(0, len(features), batch_size):
+        for matches in handler.run_inference(features[start : start + batch_size], handler.load_model()):
+            if isinstance(matches, Exception):
+                raise RuntimeError(f"a photo found no caption: {matches}") from matches
+            captions.append(matches[0][0])
+    return captions
+
+
+TASK = EvaluationTask("CIDEr and BLEU of a photo's first caption against people's captions", add_photo_options, run)

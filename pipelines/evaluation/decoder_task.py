@@ -1,0 +1,120 @@
+"""How well a decoder foretells unseen books' passages from their own vectors, and how much it minds a wrong vector."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from configs.schema import ConfigError
+from model_handlers.nets.story_decoder import UNKNOWN, StoryDecoder
+from model_handlers.stories import StoryHandler
+from model_handlers.words import Vocabulary
+from pipelines.corpora.texts import padded
+from pipelines.evaluation.book_texts import Book, add_book_options, read_books
+from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
+from pipelines.evaluation.task import EvaluationTask, Figures, gather
+
+_CELLS = 1024  # words of a piece, padding included: their logits over 28,000 words take 115 MB
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Adds the task's options."""
+    add_book_options(parser, 200_000, "tokens")
+    add_decoder_option(parser)
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns the perplexity a token with passages' own vectors and with wrong ones, and what it was measured on.
+
+    A token is one of the tokeniser's (SPEC section 7) or a passage's end; words that the decoder does not know are one
+    class. `unk_rate` is their share among the tokens, ends not counted. `left_out` is the share of the books' tokens in
+    sentences too long for a passage.
+
+    Raises:
+        ConfigError: pack, decoder or texts are wrong.
+    """
+    decoding, books = gather(lambda: open_decoding(flags), lambda: read_books(flags))
+    passages = draw_passages(books, flags.limit)
+    if len(passages) < 2:
+        raise ConfigError(["--texts: less than two passages; nothing to take a wrong vector from"])
+    storyteller = StoryHandler(decoding.placement, decoding.decoder, 1).load_model().get()
+    ids = [encode(storyteller.vocabulary, decoding, passage) for passage in passages]
+    vectors = decoding.encoder().encode(passages, batch_size=flags.batch_size)  # [N, S]
+    wrong = vectors[other_places(len(vectors))]  # [N, S]
+    tokens = sum(map(len, ids))
+    own_cost, wrong_cost = (text_costs(storyteller.net, part, ids).sum() for part in (vectors, wrong))
+    return {
+        "perplexity": float(np.exp(own_cost / tokens)),
+        "perplexity_wrong_vector": float(np.exp(wrong_cost / tokens)),
+        "unk_rate": sum(text.count(UNKNOWN) for text in ids) / (tokens - len(ids)),
+        "case": decoding.case,
+        "decoder": decoding.decoder,
+        "tokens": tokens,
+        "passages": len(passages),
+        "books": len(books),
+        "left_out": left_out(books),
+    }
+
+
+def draw_passages(books: Sequence[Book], limit: int) -> list[str]:
+    """Returns passages drawn evenly from all books until they hold `limit` tokens, ends included."""
+    passages = [passage for book in books for passage in book.passages()]
+    order = np.random.default_rng(0).permutation(len(passages))
+    sizes = np.cumsum([len(passages[place]) + 1 for place in order])
+    return [" ".join(passages[place]) for place in order[: int(np.searchsorted(sizes, limit)) + 1]]
+
+
+def left_out(books: Sequence[Book]) -> float:
+    """Returns the share of the books' tokens that no passage holds."""
+    whole = sum(len(words) for book in books for part in book.paragraphs for words in part)
+    return 1 - sum(len(passage) for book in books for passage in book.passages()) / whole
+
+
+def encode(vocabulary: Vocabulary, decoding: Decoding, passage: str) -> list[int]:
+    """Returns the ids of a passage's tokens, closed by the end."""
+    return vocabulary.encode(" ".join(decoding.tokens(passage)))
+
+
+def other_places(count: int) -> np.ndarray:
+    """Returns for each of `count` places another one, drawn at random, each once: never its own."""
+    order = np.random.default_rng(1).permutation(count)
+    others = np.empty(count, np.int64)
+    others[order] = np.roll(order, 1)
+    return others
+
+
+@torch.inference_mode()
+def text_costs(net: StoryDecoder, vectors: np.ndarray, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    """Returns each text's summed negative log likelihood `[N]` from its vector.
+
+    Args:
+        net: the decoder.
+        vectors: `[N, S]`.
+        texts: ids of each, its end included.
+    """
+    device = net.logits.weight.device
+    costs = np.zeros(len(texts))  # [N]
+    pieces = list(pieces_by_length([len(text) for text in texts]))
+    for places in tqdm(pieces, desc="passages", unit="piece", leave=False):
+        words, lengths = padded([np.asarray(texts[place]) for place in places], closing=False)  # [n, T], [n]
+        ids = torch.from_numpy(words).to(device)  # [n, T]
+        logits = net(torch.from_numpy(vectors[places]).to(device), ids)  # [n, T, V]
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="none")  # [nT]
+        inside = np.arange(words.shape[1]) < lengths[:, None]  # [n, T]
+        costs[places] = (losses.view_as(ids).double().cpu().numpy() * inside).sum(axis=1)  # [n]
+    return costs
+
+
+def pieces_by_length(lengths: Sequence[int], cells: int = _CELLS) -> Iterator[np.ndarray]:
+    """Yields the places of texts of like length, as many at a time as `cells` words hold, padding included."""
+    order = np.argsort(lengths, kind="stable")[::-1]  # [N]
+    first = 0
+    while first < len(order):
+        wide = max(1, cells // lengths[order[first]])
+        yield order[first : first + wide]
+        first += wide
+
+
+TASK = EvaluationTask("perplexity of unseen books' passages from their own vectors", add_options, run)

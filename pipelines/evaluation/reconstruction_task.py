@@ -1,0 +1,114 @@
+"""Whether a decoder says again what a sentence says, from the sentence's own vector without a shift."""
+
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from configs.schema import ConfigError, check_config
+from model_handlers.stories import Passage, StoryHandler
+from pipelines.evaluation.book_texts import Book, add_book_options, read_books, some
+from pipelines.evaluation.content_words import shared_content
+from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
+from pipelines.evaluation.photos import add_caption_options, read_table, select
+from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, gather
+from pipelines.telling.settings import choose
+
+LEAST, MOST = 5, 15  # words of a book's sentence
+_GRAMS = 4
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Adds the task's options."""
+    add_book_options(parser, 1000, "sentences of the books, and captions")
+    add_caption_options(parser, required=False)
+    add_decoder_option(parser)
+    parser.add_argument(
+        "--beam-width", type=at_least_one, metavar="N", help="hypotheses of a sentence (default: the pack's, or 50)"
+    )
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns BLEU-4 and the share of content words that come back, in percent, of books' sentences and of captions.
+
+    Texts are in the tokeniser's words (SPEC section 7), with punctuation marks and in the decoder's case; a word that
+    the decoder does not know counts as lost. The search is the main job's without its rules for stories.
+
+    Raises:
+        ConfigError: pack, decoder, texts or captions are wrong.
+    """
+    decoding, books, photos = gather(
+        lambda: open_decoding(flags),
+        lambda: read_books(flags),
+        lambda: select(read_table(flags.captions), flags) if flags.captions else [],
+    )
+    beam_width = choose(decoding.pack, check_config({"beam_width": flags.beam_width})).beam_width
+    texts = {"books": book_sentences(books, flags.limit)}
+    if photos:
+        texts["captions"] = some([caption for photo in photos for caption in photo.captions], flags.limit)
+    handler = StoryHandler(decoding.placement, decoding.decoder, beam_width, batch_size=flags.batch_size)
+    figures: Figures = {name: judge(part, decoding, handler) for name, part in texts.items()}
+    counts = {f"{name}_texts": len(part) for name, part in texts.items()}
+    return figures | {"case": decoding.case, "decoder": decoding.decoder, "beam_width": beam_width} | counts
+
+
+def book_sentences(books: Sequence[Book], count: int) -> list[str]:
+    """Returns sentences of the books, drawn evenly from all of them.
+
+    Raises:
+        ConfigError: there is none of the right length.
+    """
+    sentences = [" ".join(words) for book in books for words in book.sentences(LEAST, MOST)]
+    if not sentences:
+        raise ConfigError([f"--texts: no sentence of {LEAST} to {MOST} words in {len(books)} books"])
+    return some(sentences, count)
+
+
+def judge(texts: Sequence[str], decoding: Decoding, handler: StoryHandler) -> dict[str, float]:
+    """Returns BLEU-4 and the share of content words of texts decoded from their own vectors, in percent."""
+    vectors = decoding.encoder().encode(texts, batch_size=handler.batch_size)  # [N, S]
+    wanted = [decoding.tokens(text) for text in texts]
+    found = decode(vectors, [len(words) for words in wanted], handler)
+    hits, content = np.sum([shared_content(*both) for both in zip(wanted, found, strict=True)], axis=0)
+    return {"bleu": bleu(wanted, found), "content": float(100 * hits / max(1, content))}
+
+
+def decode(vectors: np.ndarray, lengths: Sequence[int], handler: StoryHandler) -> list[list[str]]:
+    """Returns the words that the decoder writes from each vector `[N, S]`; none where its search leaves nothing.
+
+    Args:
+        vectors: of texts.
+        lengths: words of the texts, so that like ones are searched together.
+        handler: of the decoder.
+    """
+    found: list[list[str]] = [[] for _ in lengths]
+    order = np.argsort(lengths, kind="stable")
+    for first in tqdm(range(0, len(order), handler.batch_size), desc="texts", unit="batch", leave=False):
+        places = order[first : first + handler.batch_size]
+        passages = handler.run_inference(list(vectors[places]), handler.load_model())
+        for place, passage in zip(places, passages, strict=True):
+            found[place] = passage.passage.split() if isinstance(passage, Passage) else []
+    return found
+
+
+def bleu(wanted: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
+    """Returns BLEU-4 of a corpus with one reference a text, in percent, not smoothed (Papineni et al. 2002)."""
+    hits, grams = np.zeros(_GRAMS), np.zeros(_GRAMS)  # [4], [4]
+    for reference, text in zip(wanted, found, strict=True):
+        for size in range(1, _GRAMS + 1):
+            there = _grams(text, size)
+            hits[size - 1] += (there & _grams(reference, size)).total()
+            grams[size - 1] += there.total()
+    if not hits.all():
+        return 0.0
+    brevity = min(0.0, 1 - sum(map(len, wanted)) / sum(map(len, found)))
+    return float(100 * np.exp(brevity + np.log(hits / grams).mean()))
+
+
+def _grams(words: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(words[first : first + size]) for first in range(len(words) - size + 1))
+
+
+TASK = EvaluationTask("whether sentences and captions come back from their own vectors", add_options, run)

@@ -1,0 +1,85 @@
+"""What sentence vectors tell: the next sentence of a book, a sentence's length, a question, another caption of a photo.
+
+The first three are linear readings, fitted on one half of the books and judged on the other half. Each figure stands
+beside the same one for the mean of the encoder's own word vectors.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from model_handlers.pack import Pack
+from model_handlers.sentences import SentenceEncoder, SentenceHandler
+from pipelines.evaluation.book_texts import add_book_options, read_books
+from pipelines.evaluation.linear import Labelled, probe
+from pipelines.evaluation.photos import CaptionedPhoto, add_caption_options, read_table, select
+from pipelines.evaluation.readings import draw_pairs, draw_questions, halves, length_labels, next_sentence, same_photo
+from pipelines.evaluation.task import EvaluationTask, Figures, gather, open_for
+
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""Returns vectors `[N, S]` of texts."""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Adds the task's options."""
+    add_book_options(parser, 20_000, "sentences of a reading")
+    add_caption_options(parser, required=False)
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns accuracies in percent, each beside `mean_of_words`, and where captions are given their recall.
+
+    Raises:
+        ConfigError: pack, captions or texts are wrong, or the texts are too few.
+    """
+    opened, books, photos = gather(
+        lambda: open_for(flags, ["sentence_encoder"]),
+        lambda: read_books(flags),
+        lambda: select(read_table(flags.captions), flags) if flags.captions else [],
+    )
+    encoder: SentenceEncoder = SentenceHandler(opened[1]).load_model().get()
+    readers: dict[str, Encode] = {
+        "accuracy": partial(encoder.encode, batch_size=flags.batch_size),
+        "mean_of_words": WordMeans(opened[0], encoder),
+    }
+    pairs = [draw_pairs(half, flags.limit // 2) for half in halves(books)]
+    marked = [draw_questions(half, flags.limit // 2) for half in halves(books)]
+    lengths = length_labels(pairs)
+    figures: Figures = {"next_sentence": {}, "length": {}, "question": {}}
+    for name, encode in readers.items():
+        vectors = [encode(half.texts) for half in pairs]  # each [U, S]
+        figures["next_sentence"][name] = next_sentence(pairs, vectors)
+        figures["next_sentence"][f"{name}_canonical"] = next_sentence(pairs, vectors, canonical=True)
+        figures["length"][name] = probe(*map(Labelled, vectors, lengths))
+        figures["question"][name] = probe(*(Labelled(encode(half.texts), half.labels) for half in marked))
+    if photos:
+        figures["same_photo"] = _same_photo(photos, readers["accuracy"])
+        of_words = _same_photo(photos, readers["mean_of_words"])
+        figures["same_photo"] |= {f"mean_of_words_{name}": value for name, value in of_words.items()}
+    return figures
+
+
+def _same_photo(photos: Sequence[CaptionedPhoto], encode: Encode) -> dict[str, float]:
+    groups = np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos])  # [K]
+    return same_photo(groups, encode([caption for photo in photos for caption in photo.captions]))
+
+
+class WordMeans:
+    """Means of the encoder's own word vectors, in place of its sentence vectors."""
+
+    def __init__(self, pack: Pack, encoder: SentenceEncoder) -> None:
+        entry = pack.component("sentence_encoder")
+        files = dict.fromkeys(entry[f"{part}_table"] for part in ("uni", "bi") if entry[part])
+        self._tables = [pack.array(file) for file in files]
+        self._encoder = encoder
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns vectors `[N, W]` of texts, or `[N, 2W]` where the encoder has two tables."""
+        rows = [self._encoder.rows(text) for text in texts]
+        means = [[table[row].mean(axis=0, dtype=np.float32) for row in rows] for table in self._tables]
+        return np.concatenate([np.stack(part) for part in means], axis=1)  # [N, W or 2W]
+
+
+TASK = EvaluationTask("what sentence vectors tell, beside the mean of the encoder's word vectors", add_options, run)

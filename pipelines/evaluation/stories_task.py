@@ -1,0 +1,165 @@
+"""What a pack's stories are like: novel or caption, about the photo or not, alike, repetitive, copied."""
+
+import logging
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from configs.schema import ConfigError
+from pipelines.cli.options import parse_assignments
+from pipelines.evaluation.ngram_probe import NgramProbe
+from pipelines.evaluation.photos import add_photo_options, extract, find_files, read_table, select
+from pipelines.evaluation.probe_texts import learn
+from pipelines.evaluation.quotations import find_copies
+from pipelines.evaluation.scores import plain
+from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
+from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, gather, open_for
+from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
+from pipelines.pack_tools.indexing import read_captions
+from pipelines.pack_tools.styles import expand_texts
+from pipelines.telling.one_photo import Models, StoryError, load_all, tell_batch
+from transforms.average_texts import read_passages
+from transforms.records import Listing
+from transforms.rows import Row
+
+OWN_FLAGS = ("pack", "style", "device", "batch_size")
+SUBJECT_CAPTIONS = 5  # the photo's first captions, which say what it is about
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Adds the task's options."""
+    add_photo_options(parser)
+    parser.add_argument(
+        "--limit", type=at_least_one, default=200, metavar="N", help="first photos by file name (default: 200)"
+    )
+    parser.add_argument("--style", metavar="NAME", help="as of the main job (default: each style of the pack)")
+    parser.add_argument(
+        "--texts", action="append", default=[], metavar="GLOB", help="books for novel and verbatim; repeatable"
+    )
+    parser.add_argument(
+        "--probe-captions",
+        metavar="FILE",
+        help="captions that the probe learns from, one a line (default: those of the table's other photos)",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the main job; repeatable"
+    )
+
+
+def run(flags: Namespace) -> Figures:
+    """Returns the figures of each style, and how well the probe tells novels from captions that it has not seen.
+
+    Of each style's stories, in percent:
+    `novel`: the probe calls the story novel and not caption (see `probe_texts`);
+    `about_photo`: it has a content word of the photo's first five captions, or its WordNet kin (see `WordNet.kin`);
+    `about_another`: the same with the captions of the next photo: as much of it is chance;
+    `rarest_word`: it has the rarest content word on which these captions agree, of photos where there is one (see
+    `Subjects.rarest`): a cat's story has a cat, and not only something that it does;
+    `same_story`: another photo has the same story, letter by letter;
+    `repeats`: it has the same four words in a row three times or more;
+    `verbatim`: it has a sentence of six words or more that the books have too.
+    `words` is the mean number of words, marks not counted; `distinct_2` the share of different pairs of words among all
+    pairs, from 0 to 1. What needs books is null without `--texts`. `untold` counts stories that did not come about.
+
+    Raises:
+        ConfigError: lists all that is wrong with pack, table, photos, books and options.
+    """
+    models, (listings, captions), books, folder = gather(
+        lambda: _open_models(flags), lambda: _open_table(flags), lambda: _find_books(flags.texts), find_wordnet
+    )
+    probe, learned = learn(captions, books) if books else (None, {"accuracy": None})
+    rows = tell_all(models, listings)
+    subjects = Subjects(open_wordnet(folder))
+    texts = (" ".join(read_passages(book, 0)) for book in tqdm(books, desc="books", unit="book"))
+    copied = find_copies([row["story"] for row in rows], texts)
+    styles = {}
+    for style in models.parts.styles:
+        places = [place for place, row in enumerate(rows) if row["style"] == style]
+        verbatim = percent([copied[place] for place in places]) if books else None
+        styles[style] = measure([rows[place] for place in places], subjects, probe) | {"verbatim": verbatim}
+    untold = len(listings) * len(styles) - len(rows)
+    return {"photos": len(listings), "untold": untold, "styles": styles, "probe": learned}
+
+
+def measure(rows: Sequence[Row], subjects: Subjects, probe: NgramProbe | None) -> Figures:
+    """Returns the figures of one style's rows, one a photo; see `run`."""
+    stories = [row["story"] for row in rows]
+    captions = [[match["caption"] for match in row["captions"][:SUBJECT_CAPTIONS]] for row in rows]
+    others = [*captions[1:], *captions[:1]]
+    texts = [plain(story) for story in stories]
+    words = [text.split() for text in texts]
+    return {
+        "novel": percent(probe(texts)) if probe else None,
+        "about_photo": percent([subjects.share(*pair) for pair in zip(stories, captions, strict=True)]),
+        "about_another": percent([subjects.share(*pair) for pair in zip(stories, others, strict=True)]),
+        "rarest_word": percent(subjects.rarest(stories, captions)),
+        "same_story": percent(told_twice(stories)),
+        "repeats": percent([repeats(one) for one in words]),
+        "words": float(np.mean([len(one) for one in words])) if words else None,
+        "distinct_2": distinct_pairs(words),
+    }
+
+
+def tell_all(models: Models, listings: Sequence[Listing]) -> list[Row]:
+    """Returns the rows of listed photos, one a style; a story that does not come about is warned of and left out."""
+    parts, styles = models.parts, tuple(models.parts.styles)
+    assert parts.load is not None and parts.features is not None
+    batch_size = models.settings.config.batch_size
+    wanted = [replace(listing, styles=styles) for listing in listings]
+    pairs = extract(wanted, parts.load, parts.features, batch_size)
+    at_once = max(1, batch_size // len(styles))
+    rows = []
+    with tqdm(total=len(pairs), desc="stories", unit="photo") as line:
+        for start in range(0, len(pairs), at_once):
+            for told in tell_batch(models, pairs[start : start + at_once]):
+                if isinstance(told, StoryError):
+                    logging.warning("%s", told)
+                else:
+                    rows.append(told)
+            line.update(min(at_once, len(pairs) - start))
+    return rows
+
+
+def _open_models(flags: Namespace) -> Models:
+    values, problems = parse_assignments(flags.set)
+    problems += [f"--set {name}: is --{name.replace('_', '-')} here" for name in OWN_FLAGS if name in values]
+    try:
+        pack, _ = open_for(flags, ("styles",))
+        own: dict[str, Any] = {
+            "style": flags.style or ",".join(pack.components["styles"]),
+            "device": flags.device,
+            "batch_size": flags.batch_size,
+        }
+        models = load_all(flags.pack, **{name: value for name, value in values.items() if name not in OWN_FLAGS}, **own)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return models
+
+
+def _open_table(flags: Namespace) -> tuple[list[Listing], list[str]]:
+    """Returns where the measured photos are, and the captions that the probe learns from."""
+    table = read_table(flags.captions)
+    chosen = select(table, flags)[: flags.limit]
+    if flags.probe_captions:
+        captions = read_captions(flags.probe_captions, "--probe-captions")
+    else:
+        measured = set(chosen)
+        others = (photo for photo in table if photo.split != flags.split and photo not in measured)
+        captions = [caption for photo in others for caption in photo.captions]
+    return find_files(chosen, flags.photos), captions
+
+
+def _find_books(patterns: Sequence[str]) -> list[str]:
+    books = sorted({uri for pattern in patterns for uri in expand_texts(pattern)})
+    if patterns and not books:
+        raise ConfigError([f"--texts {' '.join(patterns)}: no file matches"])
+    return books
+
+
+TASK = EvaluationTask("whether stories are novel, about the photo, alike, repetitive or copied", add_options, run)

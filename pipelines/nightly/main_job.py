@@ -1,0 +1,144 @@
+"""What `pipelines.run` does: check everything, tell the stories, commit, and say how it went."""
+
+import logging
+from dataclasses import asdict
+from datetime import datetime
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from configs.schema import ConfigError, RunConfig
+from model_handlers.pack import check_unchanged
+from pipelines.cli.failures import reason
+from pipelines.cli.logs import logging_as, name_run, say, say_problems
+from pipelines.cli.options import log_format_of, parse
+from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
+from pipelines.cli.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
+from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
+from pipelines.nightly.graph import make_parts
+from pipelines.nightly.measures import Sums
+from pipelines.nightly.remote import run_single
+from pipelines.nightly.selection import Task, collect, count_photos, listed_sources, source_problems
+from pipelines.nightly.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
+from pipelines.tables.commits import (
+    CommitConflictError,
+    Run,
+    TooManyDeadLettersError,
+    commit,
+    new_id,
+    now,
+    start,
+)
+from pipelines.tables.leases import hold
+from pipelines.tables.manifests import last_number, read_all_manifests
+from pipelines.telling.digests import networks_of
+from pipelines.telling.settings import Settings, resolve
+from transforms.redaction import settings_without_secrets
+
+DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
+FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code of the main job: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters,
+    4 commit conflict."""
+    with logging_as(log_format_of(argv)):
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
+        settings = check(config, options)
+        tell_stories(settings, options)
+    except ConfigError as error:
+        say_problems("The job was not started:", error.problems)
+        return WRONG_CONFIG
+    except TooManyDeadLettersError as error:
+        say(error, logging.ERROR)
+        return TOO_MANY_DEAD_LETTERS
+    except CommitConflictError as error:
+        say(error, logging.ERROR)
+        return CONFLICT
+    except KeyboardInterrupt:
+        say("Stopped; nothing was published", logging.ERROR)
+        return FAILED
+    except Exception as error:  # the one place where a bug, or what no retry helps, ends the process
+        told = reason(error)
+        if told is None:
+            logging.exception("The run failed; nothing was published")
+        else:
+            say(f"The run failed; nothing was published: {told}", logging.ERROR)
+        return FAILED
+    return 0
+
+
+def check(config: RunConfig, options: PipelineOptions) -> Settings:
+    """Returns the settings, after looking for everything that can be wrong before a pipeline is built.
+
+    Raises:
+        ConfigError: lists all of it.
+    """
+    problems = runner_problems(options, config) + container_problems(options) + source_problems(config)
+    try:
+        settings = resolve(config, remote=not sees_local_files(options))
+    except ConfigError as error:
+        already = any(problem.startswith("--pack") for problem in problems)
+        problems += [problem for problem in error.problems if not (already and problem.startswith("--pack"))]
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def tell_stories(settings: Settings, options: PipelineOptions) -> None:
+    """Runs the job and prints its summary.
+
+    Raises:
+        TooManyDeadLettersError: the ratio is over the limit.
+        CommitConflictError: another run tells, or committed, the same photos.
+    """
+    config = settings.config
+    run = new_run(settings)
+    name_run(run.run_id)
+    hints = gpu_hints(options, config)
+    if not is_local(options):
+        run_single(run, settings, make_parts(settings, hints, deadline=end_of_telling(run)), options)
+        return
+    with hold(run.output, run.run_id, listed_sources(config)):
+        tasks, settled = collect(settings, run)
+        start(run)
+        photos = count_photos(tasks)
+        end = end_of_telling(run, photos * len(settings.styles))
+        parts = make_parts(settings, hints, worker_threads(options), end)
+        progress = show_progress(photos, config.log_format)
+        late: list[Task] = []
+        sums = Sums()
+        try:
+            waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
+            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
+            log_dead_letters(run.output, map(asdict, files))
+            deferred = write_deferred(run, late)
+            check_unchanged(settings.pack.location, settings.pack.digest)
+            sums.count("outcomes_deferred", sum(file.rows for file in deferred))
+            manifest = commit(run, files + deferred, sums.told())
+        finally:
+            progress.close()
+            remove_scratch(run)
+    tell_end(config.output, manifest)
+
+
+def new_run(settings: Settings) -> Run:
+    """Returns a new run under a name that sorts by time."""
+    pack, networks = settings.pack, networks_of(settings)
+    started, deadline = now(), settings.config.deadline
+    return Run(
+        output=settings.config.output,
+        run_id=new_id(),
+        started=started,
+        settings=settings_without_secrets(settings.used()),
+        settings_digest=settings.digest,
+        pack={"location": pack.location, "name": pack.name, "digest": pack.digest},
+        max_dead_letter_ratio=settings.config.max_dead_letter_ratio,
+        after=last_number(read_all_manifests(settings.config.output)),
+        networks=asdict(networks) if networks else {},
+        deadline=deadline_of(deadline, datetime.fromisoformat(started)).isoformat() if deadline else "",
+    )

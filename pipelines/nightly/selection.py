@@ -1,0 +1,285 @@
+"""What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
+
+import hashlib
+import heapq
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.schema import ConfigError, RunConfig
+from pipelines.cli.commands import AGE, duration
+from pipelines.tables.commits import Run, attempts_in, comparable
+from pipelines.tables.manifests import read_manifests
+from pipelines.telling.digests import kept_files
+from pipelines.telling.settings import SAMPLES, Settings
+from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
+from transforms.audit import LostPhotoError
+from transforms.copies import each_listing, find_copies, put_together
+from transforms.kept import KeptPhoto, Limits, read_kept, take_kept
+from transforms.metrics import count
+from transforms.read_photos import ListingError, check_input, classify, list_photos
+from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
+from transforms.redaction import SIGNED, USER, bare_uri
+from transforms.rows import plain_text
+from transforms.storage import SCHEMES, Allowed, absolute
+
+Task = tuple[Listing, np.ndarray | None]
+"""A listed object to tell, with its feature vector where it came with one."""
+
+
+def feature_tasks(location: str) -> Iterator[Task]:
+    """Yields the rows of a feature file; version and photo id are the sha256 of the float32 little-endian bytes.
+
+    Args:
+        location: Parquet with columns uri (text) and feature (list of numbers).
+
+    Raises:
+        ConfigError: it cannot be read, or lacks a column or a uri.
+    """
+    with _open_features(location) as table:
+        for batch in table.iter_batches(batch_size=1024, columns=["uri", "feature"]):
+            yield from _feature_rows(location, batch)
+
+
+@contextmanager
+def _open_features(location: str) -> Iterator[pq.ParquetFile]:
+    try:
+        filesystem, path = fsspec.core.url_to_fs(location)
+        with filesystem.open(path, "rb") as stream:
+            table = pq.ParquetFile(stream)
+            _check_columns(location, table.schema_arrow)
+            yield table
+    except (OSError, ValueError, pa.ArrowException, ImportError) as error:
+        raise ConfigError([f"--features {location}: cannot be read ({type(error).__name__}: {error})"]) from error
+
+
+def _check_columns(location: str, schema: pa.Schema) -> None:
+    problems = [
+        f"--features {location}: has no column {name!r}; it has {', '.join(schema.names)}"
+        for name in ("uri", "feature")
+        if name not in schema.names
+    ]
+    if not problems:
+        kind = schema.field("feature").type
+        lists = (pa.types.is_list(kind), pa.types.is_large_list(kind), pa.types.is_fixed_size_list(kind))
+        if not any(lists) or not pa.types.is_floating(kind.value_type):
+            problems.append(f"--features {location}: the column feature is {kind}, it must be a list of floats")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
+    for uri, values in zip(batch.column("uri").to_pylist(), batch.column("feature"), strict=True):
+        if not uri:
+            raise ConfigError([f"--features {location}: a row has no uri; every vector needs a name"])
+        numbers = values.values.to_numpy(zero_copy_only=False) if values.is_valid else []
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and a dead letter later
+            feature = np.ascontiguousarray(numbers, "<f4")  # [F]
+        digest = hashlib.sha256(feature.tobytes()).hexdigest()
+        yield Listing(bare_uri(str(uri)), feature.nbytes, digest), feature
+
+
+def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
+    """Returns the photo record of a ready-made feature vector, beside the vector."""
+    listing, feature = task
+    photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
+    count("photos", 1 + len(copies))
+    return replace(photo, copies=tuple(copies)), feature
+
+
+def photo_patterns(config: RunConfig) -> list[str]:
+    """Returns the patterns to list: what was asked for, or the samples where nothing was."""
+    return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
+
+
+def allowed(config: RunConfig) -> Allowed:
+    """Returns the schemes and places that photos may be read from."""
+    return Allowed(tuple(config.schemes), tuple(config.roots))
+
+
+def listed_sources(config: RunConfig) -> list[str]:
+    """Returns everything that a run lists, local files by their absolute paths."""
+    features = [config.features] if config.features else []
+    return [absolute(bare_uri(source)) for source in photo_patterns(config) + config.uris + features]
+
+
+def photo_tasks(config: RunConfig) -> Iterator[Task]:
+    """Yields the listed objects.
+
+    Raises:
+        ConfigError: a source cannot be listed, or nothing matches it.
+    """
+    empty: list[str] = []
+    try:
+        for listing in list_photos(photo_patterns(config), config.uris, allowed(config), empty):
+            yield listing, None
+    except ListingError as error:
+        raise ConfigError([str(error)]) from error
+    if len(empty) == len(photo_patterns(config) + config.uris):
+        raise ConfigError([f"{source}: nothing matches" for source in empty])
+    for source in empty:
+        logging.warning("%s: nothing matches; the other inputs are told", source)
+
+
+def selection_of(config: RunConfig) -> Selection:
+    """Returns which photos a run that starts now is to tell."""
+    since = None
+    if config.since is not None:
+        if AGE.fullmatch(config.since):
+            since = (datetime.now(UTC) - duration(config.since)).timestamp()
+        else:
+            moment = datetime.fromisoformat(config.since)
+            since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return Selection(since, config.sample, config.limit, config.retry_dead_letters)
+
+
+def tried_before(run: Run) -> dict[str, list[Attempt]]:
+    """Returns by uri what earlier runs with the same pack and settings tried."""
+    tried: dict[str, list[Attempt]] = {}
+    for manifest in read_manifests(run.output):
+        if comparable(run, manifest):
+            for attempt in attempts_in(run.output, manifest):
+                tried.setdefault(attempt.uri, []).append(attempt)
+    return tried
+
+
+def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
+    """Returns what a run on this machine is to tell, and the outcomes of what it need not.
+
+    Raises:
+        ConfigError: a source cannot be read.
+    """
+    config, styles = settings.config, tuple(settings.styles)
+    seen: set[str] = set()
+    listed: list[Task] = []
+    settled: list[Outcome] = []
+    for listing, feature in feature_tasks(config.features) if config.features else photo_tasks(config):
+        if listing.uri in seen:
+            settled += settle_early(listing, styles, "repeated")
+        elif feature is None and classify(listing) == "ignored":
+            settled += settle_early(listing, styles, "ignored")
+        else:
+            listed.append((listing, feature))
+        seen.add(listing.uri)
+    tried = tried_before(run)
+    tasks, left = _select(listed, styles, tried, selection_of(config))
+    tasks = _take_kept(tasks, tried, run, limits_of(config))
+    return _join_copies(tasks, config), settled + left
+
+
+def limits_of(config: RunConfig) -> Limits:
+    """Returns what may be read."""
+    return Limits(config.max_bytes, config.max_pixels, allowed(config))
+
+
+def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: Limits) -> list[Task]:
+    """Returns the tasks, with the places of what earlier runs kept of their photos."""
+    if not run.networks or not tasks:
+        return tasks
+    versions = {plain_text(listing.uri): listing.version for listing, _ in tasks}
+    told = {one.run for uri, version in versions.items() for one in tried.get(uri, ()) if one.version == version}
+    networks = Networks(**run.networks)
+    kept: dict[str, list[KeptPhoto]] = {}
+    for file in kept_files(run, networks, read_manifests(run.output), told):
+        for photo in read_kept(file, run.output, networks):
+            if versions.get(photo.uri) == photo.version:
+                kept.setdefault(photo.uri, []).append(photo)
+    return [(take_kept(listing, kept.get(plain_text(listing.uri), ()), limits), vector) for listing, vector in tasks]
+
+
+def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
+    """Returns the tasks less copies, which go with the first of them.
+
+    Raises:
+        LostPhotoError: one would be lost, or told twice.
+    """
+    listings = [listing for listing, _ in tasks]
+    if config.features:
+        joined = put_together(listings, map(identify_vector, listings))
+    else:
+        joined = find_copies(listings, config.max_bytes, allowed(config))
+    after = [listing.uri for one in joined for listing in each_listing(one)]
+    if sorted(after) != sorted(listing.uri for listing in listings):
+        raise LostPhotoError(f"{len(listings)} photos became {len(after)} when copies were looked for")
+    vectors = {listing.uri: feature for listing, feature in tasks}
+    return [(listing, vectors[listing.uri]) for listing in joined]
+
+
+def count_photos(tasks: Iterable[Task]) -> int:
+    """Returns how many photos are to be told, copies too."""
+    return sum(1 + len(listing.copies) for listing, _ in tasks)
+
+
+def identify_vector(listing: Listing) -> Listing:
+    """Returns the listing of a feature vector with its photo id."""
+    return replace(listing, photo_id=listing.version)
+
+
+def _select(
+    listed: list[Task], styles: tuple[str, ...], tried: dict[str, list[Attempt]], selection: Selection
+) -> tuple[list[Task], list[Outcome]]:
+    """Returns what is to be told, and the outcomes of what is done or is for another night."""
+    last = selection.share
+    if selection.sample_size is not None:
+        keys = (sample_key(listing) for listing, _ in listed)
+        last = bound(heapq.nsmallest(selection.sample_size, keys), selection.sample_size)
+    settled: list[Outcome] = []
+    tasks: list[Task] = []
+    for listing, feature in listed:
+        wanted, outcomes = pending(listing, styles, tried.get(plain_text(listing.uri), ()), selection, last)
+        settled += outcomes
+        tasks += [(wanted, feature)] if wanted.styles else []
+    if selection.limit is not None:
+        first = set(heapq.nsmallest(selection.limit, (uri_key(listing) for listing, _ in tasks)))
+        late = [listing for listing, _ in tasks if uri_key(listing) not in first]
+        settled += [outcome for listing in late for outcome in settle_early(listing, listing.styles, DEFERRED)]
+        tasks = [task for task in tasks if uri_key(task[0]) in first]
+    return tasks, settled
+
+
+def source_problems(config: RunConfig) -> list[str]:
+    """Returns what is wrong with the inputs, before any photo is read."""
+    problems = [
+        f"--schemes {scheme}: is none that photos are read from; there are {', '.join(sorted(SCHEMES))}"
+        for scheme in config.schemes
+        if scheme not in SCHEMES
+    ]
+    problems += [problem for name in photo_patterns(config) if (problem := check_input(name, allowed(config)))]
+    problems += [problem for name in config.uris if (problem := check_input(name))]
+    problems += _secret_problems(config)
+    if config.features and (config.input or config.uris):
+        problems.append("--features comes in place of photos; leave --input and --uris out")
+    if config.features and config.since:
+        problems.append("--since: feature vectors have no time at which they were modified; leave it out")
+    return problems + (_feature_problems(config.features) if config.features else [])
+
+
+def _secret_problems(config: RunConfig) -> list[str]:
+    """Returns a problem for each place that holds a secret and is written down as it is."""
+    named: dict[str, list[Any]] = {
+        "output": [config.output],
+        "pack": [config.pack],
+        "features": [config.features],
+        "uris": config.uris,
+    }
+    return [
+        f"--{name}: a URI with a password or signature would be written down; configure it for fsspec instead"
+        for name, uris in named.items()
+        if any(uri and "://" in uri and (USER.search(uri) or SIGNED.search(uri)) for uri in uris)
+    ]
+
+
+def _feature_problems(location: str) -> list[str]:
+    try:
+        with _open_features(location):
+            return []
+    except ConfigError as error:
+        return error.problems

@@ -1,0 +1,152 @@
+"""Runs on this machine: wave after wave of a pipeline each, with progress between, and one commit at the end."""
+
+import json
+import posixpath
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+
+from pipelines.cli.progress import Report
+from pipelines.nightly.graph import Parts, Target, build
+from pipelines.nightly.measures import Sums
+from pipelines.nightly.selection import Task, count_photos, feature_photo
+from pipelines.nightly.workers import in_processes, run_watched
+from pipelines.tables.commits import Run, count_outcomes
+from transforms.chunk_tables import forget_chunks
+from transforms.copies import each_listing
+from transforms.cores import cores
+from transforms.records import Outcome
+from transforms.storage import is_local, write_whole
+from transforms.write import FileRecord
+
+
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Returns the torch threads of each worker process: the cores shared out, or torch's own choice for one."""
+    workers = options.view_as(DirectOptions).direct_num_workers or cores()
+    if workers == 1 or not in_processes(options):
+        return None
+    return max(1, cores() // workers)
+
+
+def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    """Yields the tasks in waves; at least one, if an empty one, so that settled outcomes are written too."""
+    remaining = iter(tasks)
+    wave = list(islice(remaining, size))
+    yield wave
+    while wave := list(islice(remaining, size)):
+        yield wave
+
+
+def run_waves(
+    run: Run,
+    parts: Parts,
+    waves: Iterable[list[Task]],
+    settled: Sequence[Outcome],
+    options: PipelineOptions,
+    shards: int,
+    progress: Report,
+    sums: Sums,
+) -> list[FileRecord]:
+    """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
+    files: list[FileRecord] = []
+    with scratch_here(run) as scratch:
+        for number, wave in enumerate(waves):
+            prefix = f"{run.folder}/wave-{number:05d}-"
+            reuse = any(listing.kept for listing, _ in wave)
+            target = Target(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse)
+            records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
+            files += records
+            progress.advance(count_photos(wave), count_outcomes(records))
+    return files
+
+
+@contextmanager
+def scratch_here(run: Run) -> Iterator[str]:
+    """Yields the folder of the files that the run needs only while it goes, on this machine.
+
+    Where OUTPUT is elsewhere the folder is not in it: worker processes are new with each wave, and each would fetch the
+    sentence vectors of all earlier ones.
+    """
+    if is_local(run.output):
+        yield run.scratch
+        return
+    with tempfile.TemporaryDirectory(prefix="storyteller-") as folder:
+        try:
+            yield folder
+        finally:
+            forget_chunks(folder)
+
+
+def _run_wave(
+    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions, sums: Sums
+) -> list[FileRecord]:
+    report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
+    run_watched(options, partial(_tell_wave, wave, settled, parts, target, options, sums, report))
+    return read_report(report)
+
+
+def _tell_wave(
+    wave: list[Task],
+    settled: Sequence[Outcome],
+    parts: Parts,
+    target: Target,
+    options: PipelineOptions,
+    sums: Sums,
+    report: str,
+) -> None:
+    spread = in_processes(options)  # else one of them would get the whole wave
+    with beam.Pipeline(options=options) as root:
+        listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=spread)
+        due = listings | "Name copies" >> beam.FlatMap(each_listing)
+        features = None
+        if parts.load is None:
+            vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=spread)
+            features = vectors | "Name vectors" >> beam.Map(feature_photo)
+        outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
+        records = build(due, listings, features, outcomes, parts, target)
+        gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        _ = gathered | "Write report" >> beam.Map(write_report, report)
+    sums.add(root.result.metrics())
+
+
+def write_report(records: list[FileRecord], uri: str) -> None:
+    """Leaves a wave's file records where the driver reads them."""
+    write_whole(uri, json.dumps([asdict(record) for record in records]).encode())
+
+
+def read_report(uri: str) -> list[FileRecord]:
+    """Returns the file records that a wave left."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return [_record(entry) for entry in json.loads(filesystem.cat_file(path))]
+
+
+def _record(entry: dict[str, Any]) -> FileRecord:
+    counts = tuple((outcome, count) for outcome, count in entry.pop("counts"))
+    return FileRecord(**entry, counts=counts)
+
+
+def _chunks(scratch: str) -> list[str]:
+    """Returns the sentence vector chunks that earlier waves of the run left."""
+    filesystem, path = fsspec.core.url_to_fs(scratch)
+    try:
+        names = [posixpath.basename(file) for file in filesystem.ls(path, detail=False, refresh=True)]
+    except FileNotFoundError:
+        return []
+    found = sorted(name for name in names if "sentences-" in name and name.endswith(".json"))
+    return [posixpath.join(scratch, name.removesuffix(".json")) for name in found]
+
+
+def remove_scratch(run: Run) -> None:
+    """Removes the files that the run needed only while it went."""
+    forget_chunks(run.scratch)
+    filesystem, path = fsspec.core.url_to_fs(run.scratch)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)

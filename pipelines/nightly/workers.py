@@ -1,0 +1,223 @@
+"""Worker processes of a run on this machine, watched: one that dies ends the run.
+
+With `--direct_running_mode=multi_processing` Beam's FnApiRunner starts processes, and waits for ever for the answer of
+one that is no more. Here it starts them through a handler that notices their end.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_fn_api_pb2_grpc, endpoints_pb2
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
+from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+from google.protobuf import json_format, text_format
+
+COMMAND = (sys.executable, "-m", "pipelines.nightly.worker_process", "apache_beam.runners.worker.sdk_worker_main")
+ROOT = Path(__file__).parents[2]  # where the command finds this code
+SYSTEM_COUNTS = Path("/proc/vmstat")
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended in the midst of its work; its message says how, and what to do."""
+
+
+class Crew:
+    """The worker processes of one pipeline.
+
+    Attributes:
+        endings: gets None where the pipeline has ended well, an error where it has not, and one for each worker that
+            dies.
+    """
+
+    def __init__(self) -> None:
+        self.endings: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Returns a new process that has more in its environment; it ends when its input does."""
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("the pipeline is over")
+            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=os.environ | environment)
+            self._processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Ends the processes that have not ended, and lets no more be started."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                process.kill()
+        for process in self._processes:
+            process.wait()
+
+
+def in_processes(options: PipelineOptions) -> bool:
+    """Tells whether the runner is to start worker processes on this machine."""
+    return options.view_as(DirectOptions).direct_running_mode == "multi_processing"
+
+
+def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
+    """Runs a function that runs a pipeline, until it returns or one of the pipeline's worker processes dies.
+
+    Raises:
+        WorkerDiedError: one did; the others were ended, and nothing of the pipeline goes on.
+    """
+    if not in_processes(options):
+        tell()
+        return
+    crew = Crew()
+    threading.excepthook = _tell_unless_cut_off
+    with _watch(crew):
+        threading.Thread(target=_report, args=(tell, crew.endings), daemon=True).start()
+        try:
+            ended = crew.endings.get()
+            if ended is not None and not isinstance(ended, WorkerDiedError):
+                with contextlib.suppress(queue.Empty):  # a pipeline that fails because a worker died
+                    ended = crew.endings.get(timeout=1)
+        finally:
+            crew.end()
+    if ended is not None:
+        raise ended
+
+
+def _tell_unless_cut_off(failure: threading.ExceptHookArgs) -> None:
+    """Tells of a thread that failed, unless it is one of the runner's that read what a worker sends, whose end is told
+    apart."""
+    if not isinstance(failure.exc_value, grpc.RpcError):
+        threading.__excepthook__(failure)
+
+
+def _report(tell: Callable[[], None], endings: "queue.SimpleQueue[BaseException | None]") -> None:
+    try:
+        tell()
+        endings.put(None)
+    except BaseException as error:
+        endings.put(error)
+
+
+@contextlib.contextmanager
+def _watch(crew: Crew) -> Iterator[None]:
+    """Lets FnApiRunner start its workers in a crew meanwhile."""
+    known = WorkerHandler._registered_environments
+    before = known[python_urns.SUBPROCESS_SDK]
+    with _serve_logs() as logs:
+        WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(partial(WatchedWorker, crew, logs))
+        try:
+            yield
+        finally:
+            known[python_urns.SUBPROCESS_SDK] = before
+
+
+@contextlib.contextmanager
+def _serve_logs() -> Iterator[str]:
+    """Yields the address to which worker processes send what they log, which joins the run's own log."""
+    server = grpc.server(shared_unbounded_instance(), options=[("grpc.http2.max_ping_strikes", 0)])  # of any number
+    beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(WorkerLogs(), server)
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    try:
+        yield f"localhost:{port}"
+    finally:
+        server.stop(0)
+
+
+class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
+    """Logs what worker processes log."""
+
+    def Logging(self, bundles: Iterable[Any], context: Any = None) -> Iterator[Any]:  # noqa: N802 (Beam's name)
+        """Returns nothing to tell a worker, once it has no more to log."""
+        for bundle in bundles:
+            for entry in bundle.log_entries:
+                text = "\n".join(filter(None, (entry.message, entry.trace)))
+                logging.log(LOGENTRY_TO_LOG_LEVEL_MAP[entry.severity], "Worker: %s", text)
+        return iter(())
+
+
+class WatchedWorker(GrpcWorkerHandler):
+    """A worker process of FnApiRunner that tells when it dies.
+
+    Args:
+        crew: the worker processes of the pipeline, and who is told of their ends.
+        logs: address for what the process logs.
+        _command: what Beam would start; not used.
+        parts: what Beam gives every handler.
+    """
+
+    def __init__(self, crew: Crew, logs: str, _command: bytes, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._crew = crew
+        self._asked_to_end = False
+        self._killed_before = killed_for_memory()
+        self._process = crew.start(self._environment(logs))
+
+    def _environment(self, logs: str) -> dict[str, str]:
+        """Returns where the process finds this code, and what Beam's harness reads from its environment."""
+        control, logging_ = (endpoints_pb2.ApiServiceDescriptor(url=url) for url in (self.control_address, logs))
+        return {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+            "WORKER_ID": self.worker_id,
+            "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(control),
+            "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(logging_),
+            "PIPELINE_OPTIONS": json_format.MessageToJson(self.provision_info.provision_info.pipeline_options),
+        }
+
+    def start_worker(self) -> None:
+        """Watches the process, which looks for the run by itself."""
+        threading.Thread(target=self._tell_end, daemon=True).start()
+
+    def _tell_end(self) -> None:
+        code = self._process.wait()
+        if code < 0 or not self._asked_to_end:
+            for_memory = killed_for_memory() > self._killed_before
+            self._crew.endings.put(WorkerDiedError(describe_end(self._process.pid, code, for_memory)))
+
+    def close(self) -> None:
+        """Asks the process to end, and waits until it has."""
+        self._asked_to_end = True
+        super().close()
+
+    def stop_worker(self) -> None:
+        """Waits for the end of the process."""
+        self._process.wait()
+        assert self._process.stdin
+        self._process.stdin.close()
+
+
+def killed_for_memory() -> int:
+    """Returns how many processes the system has killed since its start because memory ran out; 0 where it does not
+    tell."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", SYSTEM_COUNTS.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def describe_end(pid: int, code: int, for_memory: bool) -> str:
+    """Returns in words how a worker process ended, and what to do."""
+    how = f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+    more = "Use fewer workers (--direct_num_workers), smaller batches (--batch-size) or a machine with more memory"
+    if code == -signal.SIGKILL:
+        how = "was killed (SIGKILL), by somebody or by the system, as it does where memory is short"
+        if for_memory:
+            how = "was killed by the system (SIGKILL): memory ran out"
+    advice = f"{more}, and run again" if code == -signal.SIGKILL else "Run again"
+    return f"worker process {pid} {how}. {advice}; photos that are committed already stay told"

@@ -1,0 +1,1 @@
+"""What makes, changes, compares and checks model packs."""

@@ -1,0 +1,185 @@
+"""Whether a pack is whole: every file hashed, none besides, and every component loaded without pickles."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from fsspec import AbstractFileSystem
+
+from model_handlers.caption_writer import WriterHandler
+from model_handlers.captions import CaptionEmbedder, ReadyVectors, caption_embeddings, caption_texts
+from model_handlers.components import build_features
+from model_handlers.handler import Placement
+from model_handlers.pack import Pack, locate, read_card
+from model_handlers.pack_card import CARD, PackError, component_files
+from model_handlers.sentences import SentenceEncoder
+from model_handlers.stories import StoryHandler
+from transforms.preprocessing import check_recipe
+
+CPU = torch.device("cpu")
+TEXT = "A dog runs ."
+
+
+def verify(location: str) -> tuple[list[str], list[str]]:
+    """Returns everything that is wrong with a pack, and the names of the components that could be loaded."""
+    try:
+        card = read_card(location)
+        filesystem, path = locate(location)
+        problems = file_problems(filesystem, path, card["files"], location)
+        problems += [
+            f"{location}/{file}: not in the card; remove it" for file in unlisted(filesystem, path, card["files"])
+        ]
+        return (problems, []) if problems else load_all(Pack.open(location))
+    except PackError as error:
+        return error.problems, []
+
+
+def file_problems(filesystem: AbstractFileSystem, path: str, files: dict[str, Any], location: str) -> list[str]:
+    """Returns what is wrong with stored files: missing, of another size or with another sha256 than the card says."""
+    problems = []
+    for file, facts in files.items():
+        found = stored_facts(filesystem, f"{path}/{file}", facts["bytes"])
+        if found is None:
+            problems.append(f"{location}/{file}: missing. Copy the pack again, whole")
+        elif found["bytes"] != facts["bytes"]:
+            problems.append(f"{location}/{file}: {found['bytes']} bytes, the card says {facts['bytes']}. Copy it again")
+        elif found != facts:
+            problems.append(f"{location}/{file}: damaged; its sha256 is not the card's. Copy it again")
+    return problems
+
+
+def stored_facts(filesystem: AbstractFileSystem, path: str, wanted: int) -> dict[str, Any] | None:
+    """Returns a stored file's size, and its sha256 where it has `wanted` bytes; None where there is no such file."""
+    try:
+        count = filesystem.size(path)
+        if count != wanted:
+            return {"bytes": count}
+        with filesystem.open(path, "rb") as file:
+            return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": count}
+    except FileNotFoundError:
+        return None
+
+
+def unlisted(filesystem: AbstractFileSystem, path: str, files: dict[str, Any]) -> list[str]:
+    """Returns the names of stored files that are neither the card nor in it."""
+    filesystem.invalidate_cache()
+    names = (name.removeprefix(path).lstrip("/") for name in filesystem.find(path))
+    return sorted(name for name in names if name not in ("", CARD, *files))
+
+
+def load_all(pack: Pack) -> tuple[list[str], list[str]]:
+    """Returns what is wrong with a whole pack's files and components, and the names of those that were loaded."""
+    problems: list[str] = []
+    for file in dict.fromkeys(component_files(pack.components)):
+        problems += _attempt(pack, file, partial(_read, pack, file))
+    if problems:
+        return problems, []
+    loads = dict(_loads(pack))
+    found = {name: _attempt(pack, name, load) for name, load in loads.items()}
+    return [problem for some in found.values() for problem in some], [name for name in found if not found[name]]
+
+
+def _attempt(pack: Pack, name: str, load: Callable[[], Any]) -> list[str]:
+    try:
+        load()
+    except PackError as error:
+        return error.problems
+    except Exception as error:  # whatever a file that somebody made can lead to
+        return [f"{pack.location}: {name} cannot be loaded ({type(error).__name__}: {error})"]
+    return []
+
+
+def _read(pack: Pack, file: str) -> None:
+    readers = {".npy": pack.array, ".safetensors": pack.tensors, ".json": pack.json}
+    readers.get(PurePath(file).suffix, pack.lines)(file)
+
+
+def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yields the components, each decoder and each style for itself, with what loads one or raises."""
+    single = {
+        "features": _load_features,
+        "joint_embedding": _load_joint_embedding,
+        "captions": _load_captions,
+        "caption_writer": _load_caption_writer,
+        "sentence_encoder": _load_sentence_encoder,
+    }
+    for name, load in single.items():
+        if name in pack.components:
+            yield name, partial(load, pack)
+    for name in pack.components.get("decoders", {}):
+        yield f"decoder {name}", partial(StoryHandler(_place(pack), name, 1).build, pack, CPU)
+    styles = {f"style {name}": file for name, file in pack.components.get("styles", {}).items()}
+    if "source_style" in pack.components:
+        styles["source_style"] = pack.components["source_style"]
+    for name, file in styles.items():
+        yield name, partial(_load_style, pack, file)
+    for name, file in pack.components.get("spreads", {}).items():
+        yield f"spread {name}", partial(_load_spread, pack, file)
+    for name, file in pack.components.get("passages", {}).items():
+        yield f"passages of {name}", partial(_load_passages, pack, file)
+
+
+def _place(pack: Pack) -> Placement:
+    return Placement(pack.location, pack.digest, "cpu")
+
+
+def _load_features(pack: Pack) -> None:
+    problems = check_recipe(pack.component("features").get("preprocessing"))
+    if problems:
+        raise PackError([f"{pack.location}: {problem}" for problem in problems])
+    build_features(pack, CPU)
+
+
+def _load_joint_embedding(pack: Pack) -> None:
+    CaptionEmbedder(pack, CPU).embed([TEXT])
+
+
+def _load_captions(pack: Pack) -> None:
+    entry, captions = pack.component("captions"), caption_texts(pack)
+    if not captions:
+        raise PackError([f"{pack.location}: the caption bank is empty"])
+    if "embeddings" in entry:
+        caption_embeddings(pack, CaptionEmbedder(pack, CPU), captions)
+    if "sentence_vectors" in entry:
+        ReadyVectors(_place(pack)).look_up(captions[:1])
+
+
+def _load_caption_writer(pack: Pack) -> None:
+    writer = WriterHandler(_place(pack), 1, 1, retrieve=False).build(pack, CPU).writer
+    writer.write(torch.ones(1, pack.component("joint_embedding")["dim"], dtype=torch.float64), 1)  # [1, J]
+
+
+def _load_sentence_encoder(pack: Pack) -> None:
+    SentenceEncoder(pack, CPU).encode([TEXT])
+
+
+def _load_style(pack: Pack, file: str) -> None:
+    vector = pack.array(file).reshape(-1)  # [S]
+    _check_numbers(pack, file, vector, (_sentence_width(pack, vector.size),))
+
+
+def _load_spread(pack: Pack, file: str) -> None:
+    matrix = pack.array(file)  # [S, S]
+    _check_numbers(pack, file, matrix, (_sentence_width(pack, len(matrix)),) * 2)
+
+
+def _load_passages(pack: Pack, file: str) -> None:
+    vectors = pack.array(file)  # [P, S]
+    width = vectors.shape[-1] if vectors.ndim else 0
+    _check_numbers(pack, file, vectors, (len(vectors) if width else 0, _sentence_width(pack, width)))
+
+
+def _sentence_width(pack: Pack, width: int) -> int:
+    """Returns S by the sentence encoder, or `width` in a pack without one."""
+    encoder = pack.components.get("sentence_encoder")
+    return encoder["uni"] + 2 * encoder["bi"] if encoder else width
+
+
+def _check_numbers(pack: Pack, file: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or not np.isfinite(array).all():
+        wanted = f"finite numbers of shape {list(shape)}, as the sentence encoder's vectors want"
+        raise PackError([f"{pack.location}/{file}: holds no {wanted}"])

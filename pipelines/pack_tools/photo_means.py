@@ -1,0 +1,63 @@
+"""What the sentence vectors of photos' captions are like, by which a style's spread and passages are made."""
+
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model_handlers.captions import CaptionEmbedder, ReadyVectors, caption_embeddings, caption_texts
+from model_handlers.handler import Placement, resolve_device
+from model_handlers.pack import Pack
+from model_handlers.pack_card import PackError
+from model_handlers.sentences import SentenceHandler
+from pipelines.pack_tools.indexing import fill
+from pipelines.telling.settings import pack_choices
+
+PHOTOS = 2000  # captions of the bank that stand for photos
+BLOCK = 64  # of them compared with the bank at once
+
+
+def photo_means(pack: Pack, where: Placement, options: PipelineOptions, flag: str) -> np.ndarray:
+    """Returns photos' mean sentence vectors `[N, S]`.
+
+    A pack holds no photos: captions of its bank, evenly chosen, stand for them, and each gets its nearest captions, as
+    many as the pack chooses for a photo.
+
+    Args:
+        pack: whose captions.
+        where: the pack's place.
+        options: of the pipeline that encodes them.
+        flag: what needs the means, for the error.
+
+    Raises:
+        PackError: the bank holds no more captions than a photo gets, so that all means are one.
+    """
+    captions = caption_texts(pack)
+    count = pack_choices(pack).captions_per_photo
+    if len(captions) <= count:
+        raise PackError(
+            [f"{flag} {pack.location}: {len(captions)} captions, and a photo gets {count}; nothing differs"]
+        )
+    embedder = CaptionEmbedder(pack, resolve_device(where.device))
+    nearest = nearest_captions(np.asarray(caption_embeddings(pack, embedder, captions), np.float32), count)  # [N, k]
+    used, places = np.unique(nearest, return_inverse=True)  # [U], [N, k]
+    texts = [captions[place] for place in used]
+    if "sentence_vectors" in pack.component("captions"):
+        table = ReadyVectors(where)
+        return np.stack([table.look_up([captions[place] for place in row]).mean(axis=0) for row in nearest])
+    vectors = encoded(texts, pack, where, options)  # [U, S]
+    return np.stack([vectors[row].mean(axis=0) for row in places.reshape(nearest.shape)])
+
+
+def encoded(texts: list[str], pack: Pack, where: Placement, options: PipelineOptions) -> np.ndarray:
+    """Returns the sentence vectors `[U, S]` of texts, by a pipeline."""
+    encoder = pack.component("sentence_encoder")
+    vectors = np.zeros((len(texts), encoder["uni"] + 2 * encoder["bi"]), np.float32)  # [U, S]
+    fill(vectors, texts, SentenceHandler(where), options)
+    return vectors
+
+
+def nearest_captions(embeddings: np.ndarray, count: int) -> np.ndarray:
+    """Returns the places `[N, count]` of the captions nearest to each of at most PHOTOS captions, from embeddings
+    `[K, J]`."""
+    photos = embeddings[:: -(-len(embeddings) // PHOTOS)]  # [N, J]
+    blocks = (photos[start : start + BLOCK] @ embeddings.T for start in range(0, len(photos), BLOCK))  # [block, K]
+    return np.concatenate([np.argpartition(-scores, count - 1)[:, :count] for scores in blocks])  # [N, count]

@@ -1,0 +1,177 @@
+"""Words of anybody's texts that a pack's sentence encoder never learned, with word vectors by vocabulary expansion.
+
+Skip-thoughts read 930,000 words and had learned 20,000 of them (Kiros et al. 2015, section 2.2); see
+`pipelines.pack_tools.expansion`.
+"""
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import fsspec
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from configs.schema import ConfigError
+from model_handlers.pack import Pack
+from model_handlers.pack_writer import PackWriter
+from model_handlers.sentences import END_WORD, UNKNOWN_WORD, SentenceEncoder
+from pipelines.cli.options import StrictParser
+from pipelines.cli.pack_commands import command_parser, quality_without, run_command
+from pipelines.corpora.texts import Vocabulary
+from pipelines.pack_tools.expansion import expand, outside_vectors
+from pipelines.pack_tools.styles import expand_texts
+
+LEAST = 2  # occurrences of a new word in the texts
+FITTED = 50_000  # words of the encoder that the map is fitted on, at most
+HELD_OUT = 10  # one word of so many judges the map
+PACKAGES = ("wordllama", "tokenizers")
+MEASURED = ("decoder", "reconstruction", "sentences", "stories")  # tasks whose figures the old words were measured by
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code of `pipelines.expand_vocabulary`."""
+    return run_command(expand_vocabulary, argv)
+
+
+def make_parser() -> StrictParser:
+    """Returns the parser of the command's flags."""
+    description = (
+        "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
+    )
+    parser = command_parser("expand_vocabulary", description, runs_networks=False)
+    flag = parser.add_argument
+    flag("--texts", required=True, action="append", metavar="GLOB", help="UTF-8 text files; repeatable")
+    flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
+    return parser
+
+
+def expand_vocabulary(argv: list[str]) -> str:
+    """Returns what to say of the pack that was made, whose sentence encoder knows more words.
+
+    Raises:
+        ConfigError: a flag is wrong, the extra is not installed, or no text has a new word.
+        PackError: the old pack is wrong, or the new one exists.
+    """
+    flags = make_parser().parse_args(argv)
+    files = check(flags)
+    pack = Pack.open(flags.pack)
+    encoder = SentenceEncoder(pack, torch.device("cpu"))
+    writer = PackWriter(flags.output, pack)
+    try:
+        new = Vocabulary.of_counts(count_unknown(files, encoder), flags.most + 2, LEAST).words
+        if not new:
+            nothing = f"no word {LEAST} times or more that the sentence encoder does not know"
+            raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
+        share = add_words(writer, pack, new)
+        writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}
+        writer.card["quality"] = quality_without(pack, MEASURED)
+        made = writer.finish()
+    finally:
+        writer.discard()
+    lines = [
+        f"{made.location}: {len(new):,} new words, {new[0]!r} the most frequent (digest {made.digest[:12]})",
+        f"Of how the encoder's own word vectors differ, the map foretells {share:.0%}, on words held out",
+    ]
+    return "\n".join(lines + list(made_before(made.components)))
+
+
+def check(flags: Namespace) -> list[str]:
+    """Returns the URIs of the text files.
+
+    Raises:
+        ConfigError: lists all that is wrong.
+    """
+    found = {pattern: expand_texts(pattern) for pattern in flags.texts}
+    problems = [] if flags.most > 0 else [f"--most {flags.most}: must be at least 1"]
+    problems += [f"--texts {pattern}: no file matches" for pattern, files in found.items() if not files]
+    problems += [
+        f"the package {name} is not installed; the extra `train` brings it: pip install -e '.[train]'"
+        for name in PACKAGES
+        if find_spec(name) is None
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return sorted({uri for files in found.values() for uri in files})
+
+
+def count_unknown(files: Sequence[str], encoder: SentenceEncoder) -> Counter[str]:
+    """Returns how often the texts have each word that the encoder does not know; a line is a text.
+
+    What cannot be printed, such as bytes that are not UTF-8, is no word.
+    """
+    counts: Counter[str] = Counter()
+    for uri in tqdm(files, desc="texts", unit="file", leave=False):
+        for line in read_lines(uri):
+            counts.update(word for word in encoder.words(line) if word.isprintable() and not encoder.knows(word))
+    return counts
+
+
+def read_lines(uri: str) -> Iterator[str]:
+    """Yields the lines of a text file; bytes that are not UTF-8 come as surrogates.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        with fsspec.open(uri, "rt", encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield from file
+    except OSError as error:
+        raise ConfigError([f"--texts {uri}: cannot be read ({error})"]) from error
+
+
+def add_words(writer: PackWriter, pack: Pack, new: Sequence[str]) -> float:
+    """Adds words to a new pack's sentence encoder, below its old ones; returns `foretold_share` of the map.
+
+    Args:
+        writer: of the new pack.
+        pack: the old one.
+        new: words that it does not know.
+    """
+    entry = writer.components["sentence_encoder"]
+    words = pack.json(entry["words"])
+    rows = rows_to_fit(words[: entry.setdefault("learned_words", len(words))])
+    files = sorted({entry[f"{part}_table"] for part in ("uni", "bi") if entry[part]})
+    tables = [pack.array(file) for file in files]  # [V, W] each
+    own = np.concatenate([table[rows] for table in tables], axis=1, dtype=np.float32)  # [K, tables * W]
+    known = outside_vectors([words[row] for row in rows])  # [K, D]
+    made = np.split(expand(known, own, outside_vectors(new)), len(files), axis=1)  # [M, W] each
+    for file, table, vectors in zip(files, tables, made, strict=True):
+        shape = (len(words) + len(new), table.shape[1])
+        target = writer.reserve_array(file, shape, table.dtype.str)  # [V + M, W]
+        target[: len(words)] = table
+        target[len(words) :] = vectors
+    writer.add_json(entry["words"], [*words, *new])
+    return foretold_share(known, own)
+
+
+def rows_to_fit(words: Sequence[str], most: int = FITTED) -> list[int]:
+    """Returns the rows of words that the map is fitted on: at most so many, spread over all, each word once."""
+    last = {word: row for row, word in enumerate(words)}
+    rows = [row for word, row in last.items() if word not in ("", UNKNOWN_WORD, END_WORD) and word.isprintable()]
+    return rows[:: max(1, -(-len(rows) // most))]
+
+
+def foretold_share(known: np.ndarray, own: np.ndarray) -> float:
+    """Returns the share of the word vectors' variance that the map foretells for words that it was not fitted on.
+
+    Args:
+        known: outside vectors `[K, D]`.
+        own: the encoder's word vectors `[K, W]`.
+    """
+    held = np.arange(len(known)) % HELD_OUT == 0  # [K]
+    made = expand(known[~held], own[~held], known[held])  # [H, W]
+    mean = own[~held].mean(axis=0)  # [W]
+    return max(0.0, float(1 - np.square(made - own[held]).sum() / np.square(own[held] - mean).sum()))
+
+
+def made_before(components: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what to say of sentence vectors in the pack that the new words did not go into."""
+    if "styles" in components or "source_style" in components:
+        yield "The styles stay those of the old words; pipelines.fit_style makes them anew"
+    if "sentence_vectors" in components.get("captions", {}):
+        command = "pipelines.index_captions --sentence-vectors"
+        yield f"The captions' ready sentence vectors stay those of the old words; {command} makes them anew"

@@ -1,1 +1,0 @@
-"""Books and captions become training corpora, by a Beam pipeline."""

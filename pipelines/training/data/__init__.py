@@ -1,0 +1,1 @@
+"""Training data: photos, captions, books and stories as arrays."""

@@ -1,0 +1,158 @@
+"""The training data on disk, prepared once: photos' features and captions, caption texts, and the books' paragraphs."""
+
+import errno
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from pipelines.corpora.texts import PhotoCaptions, read_captions, read_photo_captions, tokenise_books
+from pipelines.training.data.photo_features import extract_features
+from pipelines.training.engine.training_settings import ConfigError
+from pipelines.training.engine.whole_files import put_whole
+
+Item = TypeVar("Item")
+
+_CAPTION_FILES = ("flickr30k_train", "coco_sample", "romantic")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The data folder `data` and what was made of it in `prepared`; each part is made when it is first asked for.
+
+    `data` holds flickr8k/images and flickr8k/captions.tsv, captions/*.txt (one caption a line) and novels/*.txt; what
+    is not there is empty. Of the novels one in thirty is held out, or at least one where there are two.
+
+    `texts` is a corpus of `pipelines.prepare_texts`; where it is named, skip_thoughts and decoder learn its texts.
+    """
+
+    data: Path
+    prepared: Path
+    texts: Path | None = None
+
+    @cached_property
+    def photos(self) -> list[PhotoCaptions]:
+        """The photos with their captions, all splits."""
+        path = self.prepared / "flickr8k.json"
+        if not (self.data / "flickr8k" / "captions.tsv").exists():
+            return []
+        if not path.exists():
+            photos = read_photo_captions(self.data / "flickr8k" / "captions.tsv")
+            self.prepared.mkdir(parents=True, exist_ok=True)
+            text = json.dumps([[photo.image, photo.split, photo.captions] for photo in photos])
+            put_whole(path, lambda part: part.write_text(text))
+        return [PhotoCaptions(image, split, tuple(texts)) for image, split, texts in json.loads(path.read_text())]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """Feature vectors `[N, F]` of `photos`."""
+        return self.view(0)
+
+    def view(self, number: int) -> np.ndarray:
+        """Feature vectors `[N, F]` of a view of `photos`; view 0 is the whole photos, the others are crops.
+
+        Raises:
+            FileNotFoundError: there are no photos.
+        """
+        if not self.photos:
+            raise FileNotFoundError(errno.ENOENT, "no photos", str(self.data / "flickr8k" / "captions.tsv"))
+        folder, name = self.data / "flickr8k" / "images", f"features_{number}.npy" if number else "features.npy"
+        return extract_features([folder / photo.image for photo in self.photos], self.prepared / name, number)
+
+    def photos_of(self, *splits: str) -> list[int]:
+        """Places in `photos` of the photos of some splits."""
+        return [place for place, photo in enumerate(self.photos) if photo.split in splits]
+
+    def captions(self, name: str) -> list[str]:
+        """The normalised captions of captions/NAME.txt without those of the held-out photos."""
+        path = self.prepared / f"{name}.txt"
+        if not (self.data / "captions" / f"{name}.txt").exists():
+            return []
+        if not path.exists():
+            self.prepared.mkdir(parents=True, exist_ok=True)
+            lines = [f"{text}\n" for text in read_captions(self.data / "captions" / f"{name}.txt")]
+            put_whole(path, lambda part: part.write_text("".join(lines)))
+        return [text for text in path.read_text().splitlines() if text not in self._held_out_captions]
+
+    @cached_property
+    def _held_out_captions(self) -> frozenset[str]:
+        return frozenset(text for place in self.photos_of("dev") for text in self.photos[place].captions)
+
+    @cached_property
+    def all_captions(self) -> frozenset[str]:
+        """Every normalised caption of the data, of all splits."""
+        texts = {text for photo in self.photos for text in photo.captions}
+        return frozenset(texts.union(*(self.captions(name) for name in _CAPTION_FILES)))
+
+    @cached_property
+    def _books(self) -> list[list[str]]:
+        """The books' paragraphs as cased tokens joined by spaces, by file name.
+
+        Raises:
+            ConfigError: what was prepared is of other books.
+        """
+        path, files = self.prepared / "novels.tok", self._book_files
+        if not files:
+            return []
+        tokenise_books(files, path, processes=2)
+        books: list[list[str]] = [[]]
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line:
+                books[-1].append(line)
+            else:
+                books.append([])
+        if len(books) != len(files) + 1:
+            raise ConfigError(f"{path}: is of {len(books) - 1} books, but there are {len(files)} novels; remove it")
+        return books[:-1]
+
+    def _parted(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+        """Returns what of each book is learned from, and what is held out."""
+        every = max(2, len(items) // max(1, len(items) // 30))
+        held = [place % every == every - 1 for place in range(len(items))]
+        return [item for item, out in zip(items, held, strict=True) if not out], list(compress(items, held))
+
+    @property
+    def books(self) -> list[list[str]]:
+        """The paragraphs of the books to learn from."""
+        return self._parted(self._books)[0]
+
+    @property
+    def held_out_books(self) -> list[list[str]]:
+        """The paragraphs of the books that judge."""
+        return self._parted(self._books)[1]
+
+    @property
+    def book_names(self) -> list[str]:
+        """The names of the files of `books`."""
+        return [path.stem for path in self.book_files]
+
+    @property
+    def book_files(self) -> list[Path]:
+        """The files of `books`."""
+        return self._parted(self._book_files)[0]
+
+    @property
+    def held_out_files(self) -> list[Path]:
+        """The files of `held_out_books`."""
+        return self._parted(self._book_files)[1]
+
+    @property
+    def _book_files(self) -> list[Path]:
+        return sorted((self.data / "novels").glob("*.txt"))
+
+    def caption_counts(self) -> Counter[str]:
+        """Words of all captions but the held-out ones."""
+        counts: Counter[str] = Counter()
+        for place in self.photos_of("train", "extra"):
+            for text in self.photos[place].captions:
+                counts.update(text.split())
+        for name in _CAPTION_FILES:
+            for text in self.captions(name):
+                counts.update(text.split())
+        return counts

@@ -1,0 +1,1 @@
+"""Model packs from trained networks."""

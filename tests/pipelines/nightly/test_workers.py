@@ -1,0 +1,116 @@
+"""Watched workers: what a death is called, and what becomes of the pipeline."""
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
+
+from pipelines.cli.failures import reason
+from pipelines.nightly import workers
+from pipelines.nightly.workers import Crew, WorkerDiedError, WorkerLogs, describe_end, killed_for_memory, run_watched
+
+TWO = PipelineOptions(["--direct_running_mode=multi_processing"])
+
+
+@pytest.mark.parametrize(
+    ("code", "for_memory", "words"),
+    [
+        (-9, False, ["was killed (SIGKILL), by somebody or by the system", "--direct_num_workers", "run again"]),
+        (-9, True, ["was killed by the system (SIGKILL): memory ran out", "--batch-size", "more memory"]),
+        (-11, False, ["was ended by SIGSEGV. Run again"]),
+        (-7, False, ["was ended by SIGBUS"]),
+        (3, False, ["ended with exit code 3. Run again"]),
+        (0, False, ["ended with exit code 0"]),
+    ],
+)
+def test_how_a_worker_ended(code: int, for_memory: bool, words: list[str]) -> None:
+    told = describe_end(17, code, for_memory)
+    assert told.startswith("worker process 17 ") and all(word in told for word in words), told
+
+
+def test_the_systems_count_of_killed_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = tmp_path / "vmstat"
+    monkeypatch.setattr(workers, "SYSTEM_COUNTS", counts)
+    assert killed_for_memory() == 0
+    counts.write_text("nr_free_pages 12\noom_kill 4\nfoo_oom_kill 9\n")
+    assert killed_for_memory() == 4
+    counts.write_text("nr_free_pages 12\n")
+    assert killed_for_memory() == 0
+
+
+@pytest.mark.parametrize("options", [PipelineOptions([]), TWO])
+def test_a_pipeline_that_ends_by_itself(options: PipelineOptions) -> None:
+    calls: list[int] = []
+    run_watched(options, lambda: calls.append(1))
+    assert calls == [1]
+
+    def fail() -> None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        run_watched(options, fail)
+
+
+def test_a_crew_ends_and_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", "import time; time.sleep(100)"))
+    crew = Crew()
+    process = crew.start({"NAME": "one"})
+    assert process.poll() is None
+    crew.end()
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(RuntimeError, match="the pipeline is over"):
+        crew.start({})
+
+
+@pytest.mark.parametrize("first", ["death", "error"])
+def test_a_death_explains_an_error(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner may notice that an answer is missing before the system says that a process has ended."""
+    crew = Crew()
+    monkeypatch.setattr(workers, "Crew", lambda: crew)
+
+    def tell() -> None:
+        if first == "death":
+            crew.endings.put(WorkerDiedError("it died"))
+            time.sleep(0.2)
+        else:
+            crew.endings.put(RuntimeError("no answer"))
+            crew.endings.put(WorkerDiedError("it died"))
+            time.sleep(2)
+
+    with pytest.raises(WorkerDiedError, match="it died") as raised:
+        run_watched(TWO, tell)
+    assert reason(raised.value) == "it died"
+
+
+def test_what_workers_log(caplog: pytest.LogCaptureFixture) -> None:
+    entry = SimpleNamespace(severity=5, message="out of ink", trace="at line 3")
+    with caplog.at_level(logging.INFO):
+        list(WorkerLogs().Logging([SimpleNamespace(log_entries=[entry])]))
+    assert caplog.messages == ["Worker: out of ink\nat line 3"]
+
+
+@pytest.mark.slow
+def test_workers_may_ping_while_they_log_nothing() -> None:
+    def wait() -> Iterator[beam_fn_api_pb2.LogEntry.List]:
+        time.sleep(7)
+        yield beam_fn_api_pb2.LogEntry.List()
+
+    often = dict(GRPCChannelFactory.DEFAULT_OPTIONS) | {"grpc.keepalive_time_ms": 1000}  # in truth 20 times that
+    with workers._serve_logs() as address, grpc.insecure_channel(address, list(often.items())) as channel:
+        assert list(beam_fn_api_pb2_grpc.BeamFnLoggingStub(channel).Logging(wait())) == []
+
+
+def test_a_worker_process_whose_run_is_gone_ends() -> None:
+    process = subprocess.Popen(workers.COMMAND, stdin=subprocess.PIPE, cwd=workers.ROOT)
+    process.communicate()
+    assert process.returncode != 0

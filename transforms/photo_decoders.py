@@ -1,0 +1,182 @@
+"""Photos are decoded in processes of their own, so that no file can end, stop or fill the one that runs the pipeline.
+
+A process decodes one photo after the other; its start costs as much as some fifty photos. There are as many as photos
+that are decoded at once, and as many as were allowed at most, whatever steps and pipelines ask.
+"""
+
+import contextlib
+import functools
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from transforms.cores import cores
+from transforms.decoding import PhotoError
+from transforms.metrics import count
+from transforms.photo_decoder_process import receive, send
+from transforms.preprocessing import Recipe
+
+COMMAND = (sys.executable, "-m", "transforms.photo_decoder_process")
+ROOT = Path(__file__).parents[1]  # where the command finds this code
+SECONDS = 60.0  # of one photo
+PIPE_BYTES = 1 << 20  # all pixels of a photo fit
+
+
+class DecoderCrashed(PhotoError):
+    """Decoding the photo ends the process that decodes, a fresh one too."""
+
+
+class DecoderKilled(PhotoError):
+    """The process was killed from outside while it decoded the photo, as the system does where memory is short."""
+
+    retryable = True
+
+
+class DecoderTimeout(PhotoError):
+    """The photo was not decoded in time; the machine may have been busy."""
+
+    retryable = True
+
+
+class _Process:
+    """One process that decodes."""
+
+    def __init__(self, settings: str) -> None:
+        pipe = subprocess.PIPE
+        command = [*COMMAND, settings]
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, pipesize=PIPE_BYTES)
+        assert self._process.stdin and self._process.stdout
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        if receive(self._answers) is None:
+            raise RuntimeError(f"the process that decodes photos does not start: {command} ends with {self.end()}")
+
+    def ask(self, data: bytes) -> tuple[bytearray, bytearray] | None:
+        """Returns the answer's head and pixels, None where the process has ended."""
+        try:
+            send(self._requests, data)
+        except BrokenPipeError:
+            return None
+        head = receive(self._answers)
+        pixels = receive(self._answers)
+        return None if head is None or pixels is None else (head, pixels)
+
+    def end(self) -> int:
+        """Returns the exit code of the process, after ending it where it has not ended."""
+        for stream in (self._requests, self._answers):
+            with contextlib.suppress(BrokenPipeError):  # what was not sent yet
+                stream.close()
+        return self._process.wait()
+
+
+class Decoders:
+    """Processes that decode, started when needed.
+
+    Args:
+        settings: see `decoder_settings`.
+
+    Attributes:
+        recipe: by which pixels are made ready for the feature network.
+        most: processes at a time.
+        threads: that may wait for them. Beam does not know these threads, so nothing is to be counted there.
+    """
+
+    def __init__(self, settings: str) -> None:
+        told = json.loads(settings)
+        self.recipe: Recipe = told["recipe"]
+        self.most: int = told["processes"] or cores()
+        self.threads = ThreadPoolExecutor(self.most, "decode")
+        self._settings = settings
+        self._idle: list[_Process] = []
+        self._slots = threading.BoundedSemaphore(self.most)
+
+    def decode(self, data: bytes, note: Callable[[str], None] = count) -> tuple[np.ndarray, int, int]:
+        """Returns a file's pixels as the feature handler takes them (see `cut`), and the photo's width and height.
+
+        Args:
+            data: the file's bytes.
+            note: takes the name of each counter that goes up.
+
+        Raises:
+            PhotoError: something is wrong with the file.
+            RuntimeError: a bug, or the process cannot be started.
+        """
+        code = 0
+        with self._slots:
+            for process in self._processes(note):
+                found = process.ask(data)
+                if found is not None:
+                    self._idle.append(process)
+                    return _unpack(*found)
+                code = process.end()
+                if code == -signal.SIGALRM:
+                    break
+        raise _reason(code, json.loads(self._settings)["seconds"])
+
+    def _processes(self, note: Callable[[str], None]) -> Iterator[_Process]:
+        """Yields one that may have decoded other photos, and in case that they broke it a new one."""
+        if self._idle:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                yield self._idle.pop()
+                note("decoder_restarts")
+        note("decoder_starts")
+        yield _Process(self._settings)
+
+    def close(self) -> None:
+        """Ends the processes; others are started when needed."""
+        while self._idle:
+            self._idle.pop().end()
+
+
+def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
+    told = json.loads(head)
+    if "bug" in told:
+        raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{told['bug']}")
+    if "error" in told:
+        raise {kind.__name__: kind for kind in PhotoError.__subclasses__()}[told["error"]](told["message"])
+    values = np.frombuffer(pixels, told["dtype"]).reshape(told["shape"])  # [crop, crop, 3] or [3, crop, crop]
+    return values, told["width"], told["height"]
+
+
+def _reason(code: int, seconds: float) -> PhotoError:
+    if code == -signal.SIGALRM:
+        return DecoderTimeout(f"it was not decoded within {seconds:g} seconds")
+    if code == -signal.SIGKILL:
+        return DecoderKilled("the process that decoded it was killed, as the system does where memory is short")
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return DecoderCrashed(f"decoding it ends the process that decodes ({how}), a fresh one too")
+
+
+def decoder_settings(
+    recipe: Recipe,
+    decoding: str,
+    max_pixels: int,
+    max_bytes: int,
+    seconds: float = SECONDS,
+    preprocessing: str = "pack",
+    processes: int | None = None,
+) -> str:
+    """Returns in one text how files become pixels.
+
+    Args:
+        recipe: the model pack's preprocessing.
+        decoding: `strict` or `original`.
+        max_pixels: a photo of more is refused.
+        max_bytes: of a file; it limits the memory of a process, and so does max_pixels.
+        seconds: that one photo may take.
+        preprocessing: `pack`, or `fast` (see `decode_fast`), which takes decoding `strict` for granted.
+        processes: that decode at a time; None is one a core.
+    """
+    return json.dumps(locals(), sort_keys=True)
+
+
+@functools.cache
+def shared_decoders(settings: str) -> Decoders:
+    """Returns this process's decoders for the settings; they outlast the steps and pipelines that use them."""
+    return Decoders(settings)
