@@ -19,7 +19,7 @@ from model_handlers.pack import Pack  # noqa: E402  (the repository's root must 
 from pipelines.evaluation.photos import find_files, read_table, select  # noqa: E402
 from pipelines.evaluation.stories_task import TASK, tell_all  # noqa: E402
 from pipelines.evaluation.table import flatten  # noqa: E402
-from pipelines.telling.one_photo import load_all  # noqa: E402
+from pipelines.story import load_all  # noqa: E402
 from pipelines.telling.settings import SAMPLES  # noqa: E402
 from transforms.rows import Row  # noqa: E402
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.telling.one_photo import load_all, tell
+from pipelines.story import load_all, tell
 
 WIDTH, MARGIN, PHOTO = 1200, 36, 440
 INK, PALE, PAPER = (34, 34, 40), (120, 118, 112), (250, 248, 243)

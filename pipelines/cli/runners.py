@@ -20,7 +20,7 @@ REFUSED = {
     "DaskRunner": "it drops branches and the last batch of a bundle, so photos would be lost in a job that says DONE",
     "BundleBasedDirectRunner": "it cannot run this pipeline's steps",
     "RayRunner": "its runner for Beam is broken",
-    "InteractiveRunner": "it caches every step's elements; use pipelines.telling.one_photo in notebooks",
+    "InteractiveRunner": "it caches every step's elements; use pipelines.story in notebooks",
 }
 
 

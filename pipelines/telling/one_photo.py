@@ -1,6 +1,6 @@
 """One photo's story in three lines of a notebook, by the code that the pipeline runs.
 
-from pipelines.telling.one_photo import load_all, story
+from pipelines.story import load_all, story
 models = load_all("packs/pocket")
 story(models, "photo.jpg")
 """
