@@ -20,12 +20,12 @@ from model_handlers.features import FeatureHandler
 from model_handlers.nets.backbones import build_backbone
 from model_handlers.pack import Pack
 from pipelines.cli.options import beam_options
+from transforms.extract_features import ExtractFeatures
 from transforms.infer import RESULTS
 from transforms.load_images import LoadImages
 from transforms.photo_decoders import Decoders
 from transforms.preprocessing import crop_side
 from transforms.records import Listing, Photo
-from transforms.shift_style import ExtractFeatures
 
 BATCH = 32
 COSINE = 0.99  # of joint embeddings by fast and by full decoding, at least

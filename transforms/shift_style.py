@@ -1,56 +1,14 @@
-"""The photo's way through the networks: features, captions, style shift and stories."""
+"""Sentence vectors lose the style of captions and take on the style of a book."""
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
-from transforms.infer import Infer, photo_of
-from transforms.metrics import measure
-from transforms.records import CaptionMatch, Matched, Photo, Seen, StyleVectors, Telling
-
-
-@dataclass(eq=False)
-class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
-    """Feature vectors of photos.
-
-    Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
-    is a dead letter of stage `features`.
-    """
-
-    handler: ModelHandler
-    hints: dict[str, str] = field(default_factory=dict)
-
-    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> Any:
-        return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)
-
-
-@dataclass(eq=False)
-class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | Seen, np.ndarray]], Any]):
-    """Nearest captions of photos.
-
-    Input: (Photo or Seen, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best first; a
-    feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
-    """
-
-    handler: ModelHandler
-    hints: dict[str, str] = field(default_factory=dict)
-
-    def expand(self, features: PCollection[tuple[Photo | Seen, np.ndarray]]) -> Any:
-        return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
-
-
-def match_captions(element: tuple[Photo | Seen, list[tuple[str, float]]]) -> Matched:
-    """Returns the record of a photo with its captions."""
-    key, pairs = element
-    if pairs:
-        measure("similarity_millionths", 1e6 * pairs[0][1])
-    return Matched(photo_of(key), tuple(CaptionMatch(caption, similarity) for caption, similarity in pairs))
+from transforms.records import Matched, Photo, StyleVectors, Telling
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
@@ -107,19 +65,3 @@ class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PColle
     def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[Telling, np.ndarray]]:
         shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
         return vectors | "Shift each style" >> shift.with_resource_hints(**self.hints)
-
-
-@dataclass(eq=False)
-class DecodeStories(beam.PTransform[PCollection[tuple[Telling, np.ndarray]], Any]):
-    """Stories from shifted sentence vectors.
-
-    Input: (Telling, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (Telling, passage object with
-    passage, story, cost, words); a vector of another width or a search that leaves nothing is a dead letter of stage
-    `story`.
-    """
-
-    handler: ModelHandler
-    hints: dict[str, str] = field(default_factory=dict)
-
-    def expand(self, vectors: PCollection[tuple[Telling, np.ndarray]]) -> Any:
-        return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

@@ -13,8 +13,9 @@ from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors
 from transforms.encode_sentences import mean_vector
 from transforms.load_images import load_photo
 from transforms.records import DeadLetter, Matched, Photo
+from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
-from transforms.shift_style import match_captions, pick_of, shift_each_style
+from transforms.shift_style import pick_of, shift_each_style
 
 ENCODED, LOOKED_UP = 1_000, 50_000
 """Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""

@@ -22,15 +22,18 @@ from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import Settings
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
 from transforms.copies import tell_copies
+from transforms.decode_stories import DecodeStories
 from transforms.encode_sentences import EncodeSentences, VectorTable
+from transforms.extract_features import ExtractFeatures
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.kept import KEPT_CAPTIONS, KEPT_FEATURES, UNREAD, ReadKept, carry_feature, feature_rows
 from transforms.lateness import IN_TIME, PartLate
 from transforms.load_images import LoadImages
 from transforms.read_photos import key_by_uri
 from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo, StyleVectors
+from transforms.retrieve_captions import RetrieveCaptions, match_captions
 from transforms.rows import dead_letter_row, ledger_row, story_row
-from transforms.shift_style import DecodeStories, ExtractFeatures, RetrieveCaptions, ShiftStyle, match_captions
+from transforms.shift_style import ShiftStyle
 from transforms.write import FileRecord, WriteTable
 
 

@@ -15,8 +15,9 @@ from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors
 from transforms.encode_sentences import VectorTable, look_up_in, mean_vector
 from transforms.load_images import load_photos, read_batch
 from transforms.records import DeadLetter, Listing, Matched, Photo, Telling
+from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
-from transforms.shift_style import match_captions, shift_each_style
+from transforms.shift_style import shift_each_style
 
 
 @dataclass

@@ -18,8 +18,9 @@ from pipelines.telling.settings import Settings, resolve
 from transforms.encode_sentences import mean_vector
 from transforms.load_images import load_photo
 from transforms.records import DeadLetter, Photo, Telling
+from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
-from transforms.shift_style import match_captions, shift_each_style
+from transforms.shift_style import shift_each_style
 
 SHOWN = 5  # captions printed
 

@@ -18,8 +18,8 @@ from transforms.infer import DEAD_LETTERS, RESULTS, Infer
 from transforms.load_images import LoadImages
 from transforms.metrics import NAMESPACE, count, measure
 from transforms.records import CaptionMatch, DeadLetter, Listing, Outcome, Photo, Telling
+from transforms.retrieve_captions import match_captions
 from transforms.rows import dead_letter_row, ledger_row, story_row
-from transforms.shift_style import match_captions
 from transforms.write import WriteTable
 
 Found = tuple[dict[str, int], dict[str, tuple[int, int, int, int]]]

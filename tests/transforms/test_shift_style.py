@@ -1,75 +1,20 @@
-"""The photo's way through the networks, with handlers that only add, and the style shift summed by hand."""
-
-from collections.abc import Sequence
-from typing import Any
+"""The style shift, summed by hand."""
 
 import apache_beam as beam
 import numpy as np
 import pytest
-from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
-from transforms.shift_style import (
-    DecodeStories,
-    ExtractFeatures,
-    RetrieveCaptions,
-    ShiftStyle,
-    match_captions,
-    shift_each_style,
-    shift_style,
-)
+from transforms.shift_style import ShiftStyle, shift_each_style, shift_style
 
 SHIFT = StyleVectors(source=np.array([1, 2], "f4"), target=np.array([10, 20], "f4"))
 OTHER = StyleVectors(source=np.array([1, 2], "f4"), target=np.array([0, -1], "f4"))
 
 
-class Total(ModelHandler[np.ndarray, Any, object]):
-    """Sums an array; one that sums to a negative number is an error."""
-
-    def load_model(self) -> object:
-        return Total
-
-    def run_inference(self, batch: Sequence[np.ndarray], model: object, inference_args: Any = None) -> list[Any]:
-        totals = [float(array.sum()) for array in batch]
-        return [total if total >= 0 else ValueError(f"{total} is negative") for total in totals]
-
-
 def photo(name: str, *styles: str) -> Photo:
     return Photo(name, "1", f"id of {name}", 3, 2, styles)
-
-
-def told(name: str) -> Telling:
-    return Telling(photo(name), (), "romance")
-
-
-STEPS = [(ExtractFeatures, photo, "features"), (RetrieveCaptions, photo, "captions"), (DecodeStories, told, "story")]
-
-
-@pytest.mark.parametrize(("step", "key", "stage"), STEPS)
-def test_each_network_step_parts_good_from_bad(step: Any, key: Any, stage: str) -> None:
-    pairs = [(key("good"), np.ones(3)), (key("bad"), -np.ones(3)), (key("zero"), np.zeros(3))]
-    with TestPipeline("FnApiRunner") as root:
-        outputs = root | beam.Create(pairs) | step(Total())
-        letters = outputs[DEAD_LETTERS] | beam.Map(lambda letter: (letter.uri, letter.stage, letter.message))
-        assert_that(outputs[RESULTS], equal_to([(key("good"), 3.0), (key("zero"), 0.0)]), label="results")
-        assert_that(letters, equal_to([("bad", stage, "-3.0 is negative")]), label="dead letters")
-
-
-@pytest.mark.parametrize(("step", "key", "stage"), STEPS)
-def test_each_network_step_takes_nothing(step: Any, key: Any, stage: str) -> None:
-    with TestPipeline("FnApiRunner") as root:
-        outputs = root | beam.Create([]) | step(Total())
-        assert_that(outputs[RESULTS], equal_to([]), label="results")
-        assert_that(outputs[DEAD_LETTERS], equal_to([]), label="dead letters")
-
-
-def test_captions_keep_their_order() -> None:
-    matched = match_captions((photo("a"), [("a dog", 0.5), ("a cat", 0.25), ("a dog", 0.125)]))
-    captions = (CaptionMatch("a dog", 0.5), CaptionMatch("a cat", 0.25), CaptionMatch("a dog", 0.125))
-    assert matched == Matched(photo("a"), captions)
 
 
 @pytest.mark.parametrize(

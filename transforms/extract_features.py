@@ -1,0 +1,27 @@
+"""Pixels of photos become feature vectors."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.pvalue import PCollection
+
+from transforms.infer import Infer
+from transforms.records import Photo
+
+
+@dataclass(eq=False)
+class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+    """Feature vectors of photos.
+
+    Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
+    is a dead letter of stage `features`.
+    """
+
+    handler: ModelHandler
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> Any:
+        return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)
