@@ -1,4 +1,4 @@
-"""Linear maps fitted in closed form, in float64: what vectors tell without a network that could learn it."""
+"""Linear readings of vectors, by scikit-learn: what they hold without a network that could learn it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,75 +8,11 @@ import numpy as np
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """What a fit adds to its inputs' variances, in units of their mean variance."""
-_INNER = 5  # one row in so many chooses the penalty
+_HELD_OUT = 0.2  # of the rows choose the penalty
 
+Map = Callable[[np.ndarray], np.ndarray]
+"""Returns the mapped deviations `[N, T]` of vectors `[N, S]` from the mean of those that it was fitted on."""
 Fitted = TypeVar("Fitted")
-
-
-@dataclass(frozen=True)
-class LinearMap:
-    """A linear map `[S, T]` of the deviations of vectors `[S]` from their mean."""
-
-    mean: np.ndarray
-    weights: np.ndarray
-
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Returns the mapped deviations `[N, T]` of vectors `[N, S]`."""
-        return (vectors - self.mean) @ self.weights  # [N, T]
-
-
-def fit_ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> LinearMap:
-    """Returns the ridge regression of the deviations of targets `[N, T]` from their mean, on vectors `[N, S]`."""
-    mean, centred = _centre(inputs)
-    covariance = _penalised(centred.T @ centred / len(centred), penalty)  # [S, S]
-    shared = centred.T @ _centre(targets)[1] / len(centred)  # [S, T]
-    return LinearMap(mean, np.linalg.solve(covariance, shared))
-
-
-def fit_canonical(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[LinearMap, LinearMap]:
-    """Returns maps of both sides to the directions in which they go together, each as long as its correlation.
-
-    This is canonical correlation analysis (Hotelling 1936) with one covariance for both, since both are vectors of
-    like texts. What one side holds and the other does not tell falls away.
-
-    Args:
-        inputs: `[N, S]`.
-        targets: `[N, S]`.
-        penalty: of `PENALTIES`.
-    """
-    (mean, first), (target_mean, second) = _centre(inputs), _centre(targets)
-    both = (first.T @ first + second.T @ second) / (2 * len(first))  # [S, S]
-    root = np.linalg.cholesky(_penalised(both, penalty))  # [S, S]
-    half = np.linalg.solve(root, first.T @ second / len(first))  # [S, S]
-    left, strengths, right = np.linalg.svd(np.linalg.solve(root, half.T).T)  # [S, S], [S], [S, S]
-    sides = (np.linalg.solve(root.T, side * strengths) for side in (left, right.T))  # each [S, S]
-    return LinearMap(mean, next(sides)), LinearMap(target_mean, next(sides))
-
-
-def _centre(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = vectors.mean(axis=0, dtype=np.float64)  # [S]
-    return mean, vectors - mean
-
-
-def _penalised(covariance: np.ndarray, penalty: float) -> np.ndarray:
-    size = len(covariance)
-    return covariance + max(penalty * np.trace(covariance) / size, 1e-12) * np.eye(size)  # [S, S]
-
-
-def choose(
-    count: int, fit: Callable[[np.ndarray, float], Fitted], score: Callable[[Fitted, np.ndarray], float]
-) -> Fitted:
-    """Returns the fit on all rows, with the penalty that scores best on a held-out fifth of them.
-
-    Args:
-        count: rows.
-        fit: makes a fit of some rows, given by their places, with a penalty.
-        score: of a fit on some rows; higher is better.
-    """
-    order = np.random.default_rng(0).permutation(count)  # [N]
-    judging, fitting = order[::_INNER], np.delete(order, np.s_[::_INNER])
-    scores = [score(fit(fitting, penalty), judging) for penalty in PENALTIES]
-    return fit(np.arange(count), PENALTIES[int(np.argmax(scores))])
 
 
 @dataclass(frozen=True)
@@ -90,21 +26,74 @@ class Labelled:
 def probe(known: Labelled, judged: Labelled) -> float:
     """Returns how often a linear classifier names the class, in percent, fitted on some vectors and judged on others.
 
-    It is the ridge regression of the classes' indicators.
+    It is the ridge regression of the classes' indicators; a held-out fifth of the known vectors chooses the penalty.
     """
-    indicators = np.eye(int(known.labels.max()) + 1)[known.labels]  # [N, C]
-    shares = indicators.mean(axis=0)  # [C]
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
-    def fit(rows: np.ndarray, penalty: float) -> LinearMap:
-        return fit_ridge(known.vectors[rows], indicators[rows], penalty)
-
-    def right(found: LinearMap, vectors: np.ndarray, labels: np.ndarray) -> float:
-        return float(100 * ((found(vectors) + shares).argmax(axis=1) == labels).mean())
-
-    found = choose(len(indicators), fit, lambda found, rows: right(found, known.vectors[rows], known.labels[rows]))
-    return right(found, judged.vectors, judged.labels)
+    vectors = known.vectors.astype(np.float64)  # [N, S]
+    alphas = [_alpha(vectors, penalty) for penalty in PENALTIES]
+    split = ShuffleSplit(1, test_size=_HELD_OUT, random_state=0)
+    search = GridSearchCV(RidgeClassifier(), {"alpha": alphas}, cv=split).fit(vectors, known.labels)
+    return float(100 * search.score(judged.vectors.astype(np.float64), judged.labels))
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Returns vectors `[N, S]` at length 1; a zero one stays."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+def choose(
+    count: int, fit: Callable[[np.ndarray, float], Fitted], score: Callable[[Fitted, np.ndarray], float]
+) -> Fitted:
+    """Returns the fit on all rows, with the penalty that scores best on a held-out fifth of them.
+
+    Args:
+        count: rows.
+        fit: makes a fit of some rows, given by their places, with a penalty.
+        score: of a fit on some rows; higher is better.
+    """
+    from sklearn.model_selection import train_test_split
+
+    fitting, judging = train_test_split(np.arange(count), test_size=_HELD_OUT, random_state=0)
+    return fit(np.arange(count), max(PENALTIES, key=lambda penalty: score(fit(fitting, penalty), judging)))
+
+
+def fit_ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[Map, Map]:
+    """Returns the ridge regression of targets `[N, T]` on vectors `[N, S]`, and what it is compared with.
+
+    The second map is the deviation of a target from the mean of the targets.
+    """
+    from sklearn.linear_model import Ridge
+
+    vectors = inputs.astype(np.float64)  # [N, S]
+    model, mean = Ridge(_alpha(vectors, penalty)).fit(vectors, targets), targets.mean(axis=0, dtype=np.float64)
+    return lambda found: model.predict(found) - mean, lambda wanted: wanted - mean
+
+
+def fit_canonical(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[Map, Map]:
+    """Returns maps of both sides to the directions in which they go together, each as long as its correlation.
+
+    This is canonical correlation analysis (Hotelling 1936): the singular value decomposition of the cross-covariance
+    of both sides, made white by one covariance for both, since both are vectors of like texts. What one side holds and
+    the other does not falls away.
+
+    Args:
+        inputs: `[N, S]`.
+        targets: `[N, S]`.
+        penalty: of `PENALTIES`.
+    """
+    from sklearn.covariance import ShrunkCovariance
+    from sklearn.cross_decomposition import PLSSVD
+
+    means = [side.mean(axis=0, dtype=np.float64) for side in (inputs, targets)]  # [S], [S]
+    sides = [side - mean for side, mean in zip((inputs, targets), means, strict=True)]  # [N, S], [N, S]
+    both = ShrunkCovariance(shrinkage=penalty / (1 + penalty), assume_centered=True, store_precision=False)
+    covariance = both.fit(np.concatenate(sides)).covariance_  # [S, S]
+    floor = 1e-12 * np.eye(len(covariance))  # [S, S]: vectors that are all the same have no covariance
+    white = np.linalg.inv(np.linalg.cholesky(covariance + floor)).T  # [S, S]
+    common = PLSSVD(min(inputs.shape), scale=False)
+    scores = common.fit_transform(*(side @ white for side in sides))  # [N, S], [N, S]
+    strengths = (scores[0] * scores[1]).mean(axis=0)  # [S]
+    first, second = (white @ (turn * strengths) for turn in (common.x_weights_, common.y_weights_))  # each [S, S]
+    return lambda found: (found - means[0]) @ first, lambda wanted: (wanted - means[1]) @ second
+
+
+def _alpha(vectors: np.ndarray, penalty: float) -> float:
+    """Returns a penalty as scikit-learn counts it: of the sum over all rows."""
+    return max(penalty * len(vectors) * vectors.var(axis=0).mean(), 1e-12)

@@ -1,21 +1,21 @@
 """The texts and scores of the task `sentences`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from configs.schema import ConfigError
 from pipelines.evaluation.book_texts import Book, Sentence, some
-from pipelines.evaluation.linear import choose, fit_canonical, fit_ridge, unit_rows
+from pipelines.evaluation.linear import Map, choose, fit_canonical, fit_ridge
 
 CHOICES = 10  # sentences of which one is the next
 BINS = 6  # of lengths
 _LEAST = 3 * CHOICES  # texts of a half
 _ENDS = (".", "?", "!", "''", "'", ")")  # end marks and what closes a sentence after them
 
-Maps = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
+Maps = tuple[Map, Map]
 """Of a sentence's vectors `[N, S]`, and of the vectors of those that may follow, to where they are compared."""
 
 
@@ -90,7 +90,7 @@ def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonic
     """Returns how often the next sentence is the likeliest of its choices, in percent.
 
     A linear map from a sentence's vector to the next one's is fitted on the first half. On the second half, the vector
-    of the next sentence must be nearest by cosine to what the map foretells, both less the fitted mean.
+    of the next sentence must be nearest by cosine to the map's prediction, both less the fitted mean.
 
     Args:
         pairs: to fit on, and to judge on.
@@ -98,7 +98,7 @@ def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonic
         canonical: compare both sides where they go together, in place of a ridge regression from one to the other.
     """
     (known, judged), (own, other) = pairs, vectors
-    fit_maps = fit_canonical if canonical else _fit_forward
+    fit_maps = fit_canonical if canonical else fit_ridge
 
     def fit(rows: np.ndarray, penalty: float) -> Maps:
         return fit_maps(own[known.firsts[rows]], own[known.choices[rows, 0]], penalty)
@@ -107,10 +107,6 @@ def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonic
         return nearest_choice(maps, own, known.firsts[rows], known.choices[rows])
 
     return nearest_choice(choose(len(known.firsts), fit, score), other, judged.firsts, judged.choices)
-
-
-def _fit_forward(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> Maps:
-    return fit_ridge(inputs, targets, penalty), lambda vectors: vectors - targets.mean(axis=0)
 
 
 def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices: np.ndarray) -> float:
@@ -122,9 +118,11 @@ def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices:
         firsts: places of the sentences `[N]`.
         choices: places of their choices `[N, CHOICES]`.
     """
-    foretold = unit_rows(maps[0](vectors[firsts]))  # [N, T]
-    offered = unit_rows(maps[1](vectors))  # [U, T]
-    cosines = np.stack([(foretold * offered[column]).sum(axis=1) for column in choices.T], axis=1)  # [N, CHOICES]
+    from sklearn.preprocessing import normalize
+
+    predicted = normalize(maps[0](vectors[firsts]))  # [N, T]
+    offered = normalize(maps[1](vectors))  # [U, T]
+    cosines = np.stack([(predicted * offered[column]).sum(axis=1) for column in choices.T], axis=1)  # [N, CHOICES]
     return float(100 * (cosines[:, 0] > cosines[:, 1:].max(axis=1)).mean())
 
 
@@ -175,13 +173,9 @@ def same_photo(groups: np.ndarray, vectors: np.ndarray, ranks: Sequence[int] = (
         vectors: of the captions `[N, S]`, compared by cosine.
         ranks: how many are the nearest.
     """
-    units = unit_rows(vectors.astype(np.float32))  # [N, S]
-    found = np.zeros(len(ranks))  # [ranks]
-    for first in range(0, len(units), 1024):
-        part = np.arange(first, min(first + 1024, len(units)))  # [n]
-        cosines = units[part] @ units.T  # [n, N]
-        cosines[np.arange(len(part)), part] = -np.inf
-        nearest = np.argsort(-cosines, axis=1)[:, : min(max(ranks), len(units) - 1)]  # [n, most]
-        hits = groups[nearest] == groups[part, None]  # [n, most]
-        found += [hits[:, :rank].any(axis=1).sum() for rank in ranks]
-    return {f"R@{rank}": float(100 * count / len(units)) for rank, count in zip(ranks, found, strict=True)}
+    from sklearn.neighbors import NearestNeighbors
+
+    others = NearestNeighbors(n_neighbors=min(max(ranks), len(vectors) - 1), metric="cosine").fit(vectors)
+    nearest = others.kneighbors(return_distance=False)  # [N, most], without the caption itself
+    hits = groups[nearest] == groups[:, None]  # [N, most]
+    return {f"R@{rank}": float(100 * hits[:, :rank].any(axis=1).mean()) for rank in ranks}

@@ -1,4 +1,4 @@
-"""What sentence vectors tell: the next sentence of a book, a sentence's length, a question, another caption of a photo.
+"""What sentence vectors hold: the next sentence of a book, a sentence's length, a question, another caption of a photo.
 
 The first three are linear readings, fitted on one half of the books and judged on the other half. Each figure stands
 beside the same one for the mean of the encoder's own word vectors.
@@ -16,7 +16,7 @@ from pipelines.evaluation.book_texts import add_book_options, read_books
 from pipelines.evaluation.linear import Labelled, probe
 from pipelines.evaluation.photos import CaptionedPhoto, add_caption_options, read_table, select
 from pipelines.evaluation.readings import draw_pairs, draw_questions, halves, length_labels, next_sentence, same_photo
-from pipelines.evaluation.task import EvaluationTask, Figures, gather, open_for
+from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 """Returns vectors `[N, S]` of texts."""
@@ -34,10 +34,11 @@ def run(flags: Namespace) -> Figures:
     Raises:
         ConfigError: pack, captions or texts are wrong, or the texts are too few.
     """
-    opened, books, photos = gather(
+    opened, books, photos, _ = gather(
         lambda: open_for(flags, ["sentence_encoder"]),
         lambda: read_books(flags),
         lambda: select(read_table(flags.captions), flags) if flags.captions else [],
+        lambda: check_extra("sklearn"),
     )
     encoder: SentenceEncoder = SentenceHandler(opened[1]).load_model().get()
     readers: dict[str, Encode] = {
@@ -82,4 +83,4 @@ class WordMeans:
         return np.concatenate([np.stack(part) for part in means], axis=1)  # [N, W or 2W]
 
 
-TASK = EvaluationTask("what sentence vectors tell, beside the mean of the encoder's word vectors", add_options, run)
+TASK = EvaluationTask("what sentence vectors hold, beside the mean of the encoder's word vectors", add_options, run)

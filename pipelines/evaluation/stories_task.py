@@ -11,13 +11,12 @@ from tqdm import tqdm
 
 from configs.schema import ConfigError
 from pipelines.cli.options import parse_assignments
-from pipelines.evaluation.ngram_probe import NgramProbe
 from pipelines.evaluation.photos import add_photo_options, extract, find_files, read_table, select
-from pipelines.evaluation.probe_texts import learn
+from pipelines.evaluation.probe_texts import Probe, learn
 from pipelines.evaluation.quotations import find_copies
 from pipelines.evaluation.scores import plain
 from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
-from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, gather, open_for
+from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, check_extra, gather, open_for
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
 from pipelines.pack_tools.indexing import read_captions
 from pipelines.pack_tools.styles import expand_texts
@@ -68,8 +67,12 @@ def run(flags: Namespace) -> Figures:
     Raises:
         ConfigError: lists all that is wrong with pack, table, photos, books and options.
     """
-    models, (listings, captions), books, folder = gather(
-        lambda: _open_models(flags), lambda: _open_table(flags), lambda: _find_books(flags.texts), find_wordnet
+    models, (listings, captions), books, folder, _ = gather(
+        lambda: _open_models(flags),
+        lambda: _open_table(flags),
+        lambda: _find_books(flags.texts),
+        find_wordnet,
+        lambda: check_extra(*(["sklearn"] if flags.texts else [])),
     )
     probe, learned = learn(captions, books) if books else (None, {"accuracy": None})
     rows = tell_all(models, listings)
@@ -85,7 +88,7 @@ def run(flags: Namespace) -> Figures:
     return {"photos": len(listings), "untold": untold, "styles": styles, "probe": learned}
 
 
-def measure(rows: Sequence[Row], subjects: Subjects, probe: NgramProbe | None) -> Figures:
+def measure(rows: Sequence[Row], subjects: Subjects, probe: Probe | None) -> Figures:
     """Returns the figures of one style's rows, one a photo; see `run`."""
     stories = [row["story"] for row in rows]
     captions = [[match["caption"] for match in row["captions"][:SUBJECT_CAPTIONS]] for row in rows]

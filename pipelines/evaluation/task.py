@@ -14,6 +14,7 @@ from model_handlers.pack_card import PackError
 from pipelines.telling.settings import POCKET
 
 Figures = dict[str, Any]
+_PACKAGE_NAMES = {"sklearn": "scikit-learn"}  # of what is imported by another name
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placeme
 
 
 def check_extra(*packages: str) -> None:
-    """Looks for packages that only measuring needs.
+    """Looks for packages that only measuring needs, by the names that they are imported by.
 
     Raises:
         ConfigError: lists those that are not installed.
     """
     problems = [
-        f"the package {name} is not installed; the extra `evaluate` brings it: pip install -e '.[evaluate]'"
+        f"the package {_PACKAGE_NAMES.get(name, name)} is not installed; "
+        "the extra `evaluate` brings it: pip install -e '.[evaluate]'"
         for name in packages
         if find_spec(name) is None
     ]

@@ -7,19 +7,13 @@ import pytest
 
 from configs.schema import ConfigError
 from pipelines.evaluation import probe_texts
-from pipelines.evaluation.ngram_probe import fit_probe, ngrams
-from pipelines.evaluation.probe_texts import book_passages, caption_blocks, learn, thin
+from pipelines.evaluation.probe_texts import book_passages, caption_blocks, fit_probe, learn, thin
 
 WORDS = {"caption": ["dog", "runs", "grass", "ball", "man"], "novel": ["thought", "lady", "heart", "replied", "man"]}
 
 
 def draw_text(kind: str, seed: int, words: int = 30) -> str:
     return " ".join(np.random.default_rng(seed).choice(WORDS[kind], words))
-
-
-def test_ngrams_by_hand() -> None:
-    assert ngrams("a b a b") == {"a": 2, "b": 2, "a b": 2, "b a": 1}
-    assert ngrams("") == {}
 
 
 def test_a_probe_separates_texts_that_it_has_not_seen() -> None:
@@ -43,10 +37,19 @@ def test_length_alone_says_nothing() -> None:
     assert probe([draw_text("novel", 50, 9), draw_text("caption", 50, 100)]) == [True, False]
 
 
-def test_words_that_one_text_alone_has_are_not_learned() -> None:
-    probe = fit_probe(["a x", "a"], ["b", "b"])
-    assert set(probe.vocabulary) == {"a", "b"}
-    assert probe(["x x x"]) == [bool(probe.start > 0)]
+def test_words_that_one_text_only_has_are_not_learned() -> None:
+    probe = fit_probe(["a x", "a", "a y"], ["b z", "b"])
+    assert probe(["x", "y", "z", "?"]) == [True] * 4  # as a text without words: the more frequent kind
+    assert probe(["a z", "b x"]) == [True, False]
+
+
+def test_no_texts_have_no_kinds() -> None:
+    assert fit_probe(["a"] * 2, ["b"] * 2)([]) == []
+
+
+def test_marks_and_case_are_words_of_their_own() -> None:
+    probe = fit_probe(["a ca n't"] * 3 + ["The b"] * 3, ["a ca"] * 3 + ["the b"] * 3)
+    assert probe(["n't", "The", "the"]) == [True, True, False]
 
 
 def test_captions_are_joined_by_threes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from model_handlers.pack import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.evaluate import main
-from pipelines.evaluation.ngram_probe import fit_probe
+from pipelines.evaluation.probe_texts import fit_probe
 from pipelines.evaluation.stories_task import measure
 from pipelines.evaluation.story_measures import Subjects
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
