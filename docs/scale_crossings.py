@@ -42,7 +42,7 @@ from pipelines.nightly.main_job import new_run  # noqa: E402
 from pipelines.nightly.remote import build_single  # noqa: E402
 from pipelines.telling.settings import POCKET, Settings, resolve  # noqa: E402
 from transforms.kept import feature_rows  # noqa: E402
-from transforms.records import Networks, Photo, Seen, StyleVectors  # noqa: E402
+from transforms.records import Networks, Photo, PhotoWithFeature, StyleVectors  # noqa: E402
 
 FILE = ROOT / "docs" / "scale_bytes.json"
 BUCKET = "memory://photos-of-the-year/2026/11"
@@ -232,8 +232,10 @@ def row_memory(sizes: Sizes) -> int:
     """Returns the bytes that a row of kept features takes in a worker's memory, as it comes out of a shuffle."""
     feature = np.zeros(sizes.feature, np.float32)  # [F]
     captions = [(f"a caption of some fifty letters, the {number}th one", 0.5) for number in range(sizes.captions)]
-    seen = Seen(Photo(f"{BUCKET}/25/DSC_00000000.jpg", "1" * 16, "0" * 64, 4000, 3000, ("romance",)), feature)
-    (row,) = feature_rows((seen, captions), Networks("0" * 64, "1" * 64))
+    photo = PhotoWithFeature(
+        Photo(f"{BUCKET}/25/DSC_00000000.jpg", "1" * 16, "0" * 64, 4000, 3000, ("romance",)), feature
+    )
+    (row,) = feature_rows((photo, captions), Networks("0" * 64, "1" * 64))
     return _memory_of(pickle.dumps(row), pickle.loads)
 
 

@@ -11,6 +11,7 @@ from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from transforms.read_photos import LISTED, REPEATED, SplitRepeated, classify, key_by_uri
 from transforms.records import DEFERRED, Listing, Outcome
 from transforms.rows import plain_text
+from transforms.step_labels import labelled
 
 SETTLED = "settled"
 AGAIN = 3  # times that a photo is tried again after a dead letter that another night may do better on
@@ -139,7 +140,7 @@ def _run(attempt: Attempt) -> int:
     return attempt.run
 
 
-def part_ignored(listing: Listing, styles: tuple[str, ...]) -> Iterator[Any]:
+def split_ignored(listing: Listing, styles: tuple[str, ...]) -> Iterator[Any]:
     """Yields the listing, or where it is known to be no photo its outcomes under the tag SETTLED."""
     if classify(listing) != "ignored":
         yield listing
@@ -147,7 +148,7 @@ def part_ignored(listing: Listing, styles: tuple[str, ...]) -> Iterator[Any]:
     yield from (TaggedOutput(SETTLED, outcome) for outcome in settle_early(listing, styles, "ignored"))
 
 
-def part_done(
+def split_done(
     element: tuple[bytes, dict[str, Iterable[Any]]],
     styles: tuple[str, ...],
     selection: Selection = EVERYTHING_NEW,
@@ -163,7 +164,7 @@ def part_done(
         yield from (TaggedOutput(SETTLED, outcome) for outcome in outcomes)
 
 
-def part_beyond(listing: Listing, last: bytes | None) -> Iterator[Any]:
+def split_beyond(listing: Listing, last: bytes | None) -> Iterator[Any]:
     """Yields the listing where its uri is not behind the last one that is told, else its outcomes under SETTLED."""
     if last is None or uri_key(listing) <= last:
         yield listing
@@ -215,16 +216,15 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
     def expand(self, listings: PCollection[Listing]) -> Any:
         once = listings | "Split repeated" >> SplitRepeated()
         repeated = once[REPEATED] | "Settle repeated" >> beam.FlatMap(settle_early, self.styles, "repeated")
-        photos = once[LISTED] | "Part ignored" >> beam.FlatMap(part_ignored, self.styles).with_outputs(
-            SETTLED, main=LISTED
-        )
+        leave_out = labelled(beam.FlatMap(split_ignored, self.styles), "FlatMap(part_ignored)")
+        photos = once[LISTED] | "Part ignored" >> leave_out.with_outputs(SETTLED, main=LISTED)
         joined = {
             "listings": photos[LISTED] | "Key listings" >> beam.Map(key_plainly),
             "attempts": self.attempts | "Key attempts" >> beam.Map(key_attempt),
         } | "Join by uri" >> beam.CoGroupByKey()
         last = self._last_of_sample(photos[LISTED])
-        part = beam.FlatMap(part_done, self.styles, self.selection, last).with_outputs(SETTLED, main=LISTED)
-        fresh = joined | "Part done" >> part
+        take_out = labelled(beam.FlatMap(split_done, self.styles, self.selection, last), "FlatMap(part_done)")
+        fresh = joined | "Part done" >> take_out.with_outputs(SETTLED, main=LISTED)
         settled = [repeated, photos[SETTLED], fresh[SETTLED]]
         wanted = fresh[LISTED]
         if self.selection.limit is not None:
@@ -240,4 +240,5 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
 
     def _limit(self, wanted: PCollection[Listing], count: int) -> Any:
         last = wanted | "Take uris" >> beam.Map(uri_key) | "Find last" >> FindBound(count)
-        return wanted | "Part beyond" >> beam.FlatMap(part_beyond, AsSingleton(last)).with_outputs(SETTLED, main=LISTED)
+        split = labelled(beam.FlatMap(split_beyond, AsSingleton(last)), "FlatMap(part_beyond)")
+        return wanted | "Part beyond" >> split.with_outputs(SETTLED, main=LISTED)

@@ -9,18 +9,18 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from transforms.read_photos import key_by_uri
-from transforms.records import DeadLetter, Listing, Outcome, Telling
+from transforms.records import DeadLetter, Listing, Outcome, StoryRequest
 
 
 class LostPhotoError(Exception):
     """A listed object has no outcome or more than one; the run must not be published."""
 
 
-def story_outcome(element: tuple[Telling, Any]) -> tuple[bytes, Outcome]:
-    """Returns the outcome `story` of a telling behind its uri."""
-    telling, _ = element
-    photo = telling.photo
-    return key_by_uri(Outcome(photo.uri, photo.version, photo.photo_id, telling.style, "story"))
+def story_outcome(element: tuple[StoryRequest, Any]) -> tuple[bytes, Outcome]:
+    """Returns the outcome `story` of a request behind its uri."""
+    request, _ = element
+    photo = request.photo
+    return key_by_uri(Outcome(photo.uri, photo.version, photo.photo_id, request.style, "story"))
 
 
 def letter_outcome(letter: DeadLetter) -> tuple[bytes, Outcome]:

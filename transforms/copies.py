@@ -17,7 +17,8 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.load_images import BatchListings, batch_listings, read_batch
 from transforms.read_photos import key_by_uri
-from transforms.records import Listing, Telling
+from transforms.records import Listing, StoryRequest
+from transforms.step_labels import labelled
 from transforms.storage import EVERYTHING, Allowed
 
 MOST_COPIES = 10_000  # that travel with one photo; of more, another one is told
@@ -98,7 +99,7 @@ def key_by_likeness(listing: Listing, max_bytes: int) -> tuple[bytes, Listing]:
     return b"uri " + key_by_uri(listing)[0], listing
 
 
-def part_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
+def split_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
     """Yields the listing that is like no other, several that are alike under the tag ALIKE."""
     _, group = element
     listings = iter(group)
@@ -152,24 +153,25 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     allowed: Allowed = EVERYTHING
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        parted = (
+        split = labelled(beam.FlatMap(split_alike), "FlatMap(part_alike)")
+        groups = (
             listings
             | "Key by likeness" >> beam.Map(key_by_likeness, self.max_bytes)
             | "Group alike" >> beam.GroupByKey()
-            | "Part alike" >> beam.FlatMap(part_alike).with_outputs(ALIKE, main=ALONE)
+            | "Part alike" >> split.with_outputs(ALIKE, main=ALONE)
         )
         known = (
-            parted[ALIKE]
+            groups[ALIKE]
             | "Spread files" >> beam.Reshuffle()
             | "Batch files" >> beam.ParDo(BatchListings())
             | "Identify files" >> beam.FlatMap(identify, self.max_bytes, self.allowed)
             | "Join copies" >> JoinCopies()
         )
-        return (parted[ALONE], known) | "Gather photos" >> beam.Flatten()
+        return (groups[ALONE], known) | "Gather photos" >> beam.Flatten()
 
 
-def tell_copies(element: tuple[Telling, Any]) -> Iterator[tuple[Telling, Any]]:
+def copy_stories(element: tuple[StoryRequest, Any]) -> Iterator[tuple[StoryRequest, Any]]:
     """Yields what was told of a photo for itself and for each of its copies that wants the style."""
-    telling, told = element
-    for photo in telling.photo.wanting(telling.style):
-        yield replace(telling, photo=photo), told
+    request, told = element
+    for photo in request.photo.wanting(request.style):
+        yield replace(request, photo=photo), told

@@ -9,20 +9,20 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer
-from transforms.records import Telling
+from transforms.records import StoryRequest
 
 
 @dataclass(eq=False)
-class DecodeStories(beam.PTransform[PCollection[tuple[Telling, np.ndarray]], Any]):
+class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]], Any]):
     """Stories from shifted sentence vectors.
 
-    Input: (Telling, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (Telling, passage object with
-    passage, story, cost, words); a vector of another width or a search that leaves nothing is a dead letter of stage
-    `story`.
+    Input: (StoryRequest, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (StoryRequest, passage
+    object with passage, story, cost, words); a vector of another width or a search that leaves nothing is a dead letter
+    of stage `story`.
     """
 
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, vectors: PCollection[tuple[Telling, np.ndarray]]) -> Any:
+    def expand(self, vectors: PCollection[tuple[StoryRequest, np.ndarray]]) -> Any:
         return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

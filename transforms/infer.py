@@ -10,12 +10,13 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.metrics import measure
-from transforms.records import DeadLetter, Photo, Seen, Telling
+from transforms.records import DeadLetter, Photo, PhotoWithFeature, StoryRequest
+from transforms.step_labels import labelled
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
 
 
-Key = Photo | Seen | Telling
+Key = Photo | PhotoWithFeature | StoryRequest
 
 
 def photo_of(key: Key) -> Photo:
@@ -23,14 +24,14 @@ def photo_of(key: Key) -> Photo:
     return key if isinstance(key, Photo) else key.photo
 
 
-def part_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
+def split_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
     """Yields the element, or where its result is an error the dead letters of its photo and of the photo's copies under
     the tag DEAD_LETTERS."""
     key, result = element
     if not isinstance(result, Exception):
         yield element
         return
-    style = key.style if isinstance(key, Telling) else None
+    style = key.style if isinstance(key, StoryRequest) else None
     error, message = type(result).__name__, str(result)
     for photo in photo_of(key).wanting(style):
         letter = DeadLetter(photo.uri, photo.version, photo.photo_id, stage, error, message, False, style)
@@ -64,8 +65,8 @@ class MeasuredHandler(KeyedModelHandler):
 class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
     """Keyed results of a model handler, with the failures apart.
 
-    Input: (key, example); the key is a Photo, a Seen or a Telling. Output: `results` (key, result) and `dead_letters`
-    DeadLetter, one for each example whose result is an exception.
+    Input: (key, example); the key is a Photo, a PhotoWithFeature or a StoryRequest. Output: `results` (key, result)
+    and `dead_letters` DeadLetter, one for each example whose result is an exception.
 
     Attributes:
         handler: takes the examples without their keys.
@@ -79,7 +80,6 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
 
     def expand(self, examples: PCollection[tuple[Any, Any]]) -> Any:
         inference = RunInference(MeasuredHandler(self.handler, self.stage)).with_resource_hints(**self.hints)
-        part = beam.FlatMap(part_failure, self.stage).with_resource_hints(**self.hints)
-        return (
-            examples | "Run inference" >> inference | "Part failures" >> part.with_outputs(DEAD_LETTERS, main=RESULTS)
-        )
+        split = labelled(beam.FlatMap(split_failure, self.stage), "FlatMap(part_failure)")
+        split = split.with_resource_hints(**self.hints).with_outputs(DEAD_LETTERS, main=RESULTS)
+        return examples | "Run inference" >> inference | "Part failures" >> split

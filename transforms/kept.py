@@ -21,8 +21,9 @@ from transforms.anti_join import key_plainly
 from transforms.encode_sentences import caption_key
 from transforms.metrics import count
 from transforms.read_errors import ReadError, call_again
-from transforms.records import Kept, Listing, Networks, Photo, Seen
+from transforms.records import KeptPlace, Listing, Networks, Photo, PhotoWithFeature
 from transforms.rows import FEATURES, Row, plain_text
+from transforms.step_labels import labelled
 from transforms.storage import EVERYTHING, Allowed, check_uri
 
 KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"
@@ -62,7 +63,7 @@ class KeptPhoto:
     version: str
     photo_id: str
     pixels: int
-    kept: Kept
+    kept: KeptPlace
     run: int
 
 
@@ -90,7 +91,7 @@ def read_kept(file: KeptFile, root: str, networks: Networks) -> Iterator[KeptPho
     for group, rows in groups:
         for place, row in enumerate(rows.to_pylist()):
             if row["features_digest"] == networks.features:
-                kept = Kept(file.path, group, place, row["captions_digest"] == networks.captions)
+                kept = KeptPlace(file.path, group, place, row["captions_digest"] == networks.captions)
                 pixels = row["width"] * row["height"]
                 yield KeptPhoto(row["uri"], row["version"], row["photo_id"], pixels, kept, file.run)
 
@@ -102,7 +103,7 @@ def _read_names(root: str, file: KeptFile) -> list[tuple[int, pa.Table]]:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReadLimits:
     """What may be read in this run; what was kept of other photos is not used either.
 
     Attributes:
@@ -116,7 +117,7 @@ class Limits:
     allowed: Allowed = EVERYTHING
 
 
-def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: Limits) -> Listing:
+def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: ReadLimits) -> Listing:
     """Returns the listing with the place of what was kept of its version, if anything was and it may be used."""
     same = [
         photo for photo in photos if photo.version == listing.version and photo.pixels <= limits.max_pixels
@@ -131,7 +132,7 @@ def _worth(photo: KeptPhoto) -> tuple[bool, int]:
     return photo.kept.captions, photo.run
 
 
-def join_kept(element: tuple[bytes, dict[str, Iterable[Any]]], limits: Limits) -> Iterator[Listing]:
+def join_kept(element: tuple[bytes, dict[str, Iterable[Any]]], limits: ReadLimits) -> Iterator[Listing]:
     """Yields a uri's listings with the places of what was kept of them."""
     _, groups = element
     photos = list(groups["photos"])
@@ -156,7 +157,7 @@ class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     """
 
     photos: PCollection[KeptPhoto]
-    limits: Limits
+    limits: ReadLimits
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
         joined = {
@@ -166,7 +167,7 @@ class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
         return joined | "Join kept" >> beam.FlatMap(join_kept, self.limits)
 
 
-def part_kept(listing: Listing) -> Iterator[Any]:
+def split_kept(listing: Listing) -> Iterator[Any]:
     """Yields (place of a row group, listing) of what was kept, other listings under the tag UNREAD."""
     if listing.kept is None:
         yield TaggedOutput(UNREAD, listing)
@@ -175,7 +176,8 @@ def part_kept(listing: Listing) -> Iterator[Any]:
 
 
 def read_group(element: tuple[bytes, Iterable[Listing]], root: str) -> Iterator[Any]:
-    """Yields (Photo, feature `[F]`), or (Seen, captions) under the tag KEPT_CAPTIONS where those were kept too.
+    """Yields (Photo, feature `[F]`), or where captions were kept too (PhotoWithFeature, captions) under the tag
+    KEPT_CAPTIONS.
 
     Where a file is gone or broken, its listings come under the tag UNREAD.
     """
@@ -206,7 +208,7 @@ def _is_of(rows: pa.Table, place: int, listing: Listing) -> bool:
     return found == (plain_text(listing.uri), listing.version, listing.photo_id)
 
 
-def _take_row(rows: pa.Table, listing: Listing, kept: Kept) -> Any:
+def _take_row(rows: pa.Table, listing: Listing, kept: KeptPlace) -> Any:
     feature = rows["feature"][kept.row].values.to_numpy().copy()  # [F]
     size = rows["width"][kept.row].as_py(), rows["height"][kept.row].as_py()
     photo, *copies = (
@@ -219,10 +221,10 @@ def _take_row(rows: pa.Table, listing: Listing, kept: Kept) -> Any:
         return photo, feature
     captions = [(one["caption"], one["similarity"]) for one in rows["captions"][kept.row].as_py()]
     pairs = [(caption.decode("utf-8", "surrogateescape"), similarity) for caption, similarity in captions]
-    return TaggedOutput(KEPT_CAPTIONS, (Seen(photo, feature), Pairs(pairs)))
+    return TaggedOutput(KEPT_CAPTIONS, (PhotoWithFeature(photo, feature), CaptionPairs(pairs)))
 
 
-class Pairs(list[tuple[str, float]]):
+class CaptionPairs(list[tuple[str, float]]):
     """Captions with their similarities, best first; pickled whole, since some captions are not UTF-8."""
 
 
@@ -230,8 +232,8 @@ class Pairs(list[tuple[str, float]]):
 class ReadKept(beam.PTransform[PCollection[Listing], Any]):
     """What earlier runs kept of photos, in place of the photos.
 
-    Input: Listing. Output: `features` (Photo, feature `[F]`), `captions` (Seen, captions with similarities), and
-    `unread` Listing of photos that must be read themselves. No dead letters.
+    Input: Listing. Output: `features` (Photo, feature `[F]`), `captions` (PhotoWithFeature, captions with
+    similarities), and `unread` Listing of photos that must be read themselves. No dead letters.
 
     Attributes:
         root: OUTPUT.
@@ -240,30 +242,31 @@ class ReadKept(beam.PTransform[PCollection[Listing], Any]):
     root: str
 
     def expand(self, listings: PCollection[Listing]) -> Any:
-        parts = listings | "Part kept" >> beam.FlatMap(part_kept).with_outputs(UNREAD, main=KEPT_FEATURES)
+        split = labelled(beam.FlatMap(split_kept), "FlatMap(part_kept)")
+        places = listings | "Part kept" >> split.with_outputs(UNREAD, main=KEPT_FEATURES)
         read = (
-            parts[KEPT_FEATURES]
+            places[KEPT_FEATURES]
             | "Group by file" >> beam.GroupByKey()
             | "Read groups"
             >> beam.FlatMap(read_group, self.root).with_outputs(KEPT_CAPTIONS, UNREAD, main=KEPT_FEATURES)
         )
-        unread = (parts[UNREAD], read[UNREAD]) | "Gather unread" >> beam.Flatten()
+        unread = (places[UNREAD], read[UNREAD]) | "Gather unread" >> beam.Flatten()
         return {KEPT_FEATURES: read[KEPT_FEATURES], KEPT_CAPTIONS: read[KEPT_CAPTIONS], UNREAD: unread}
 
 
-def carry_feature(element: tuple[Photo, np.ndarray]) -> tuple[Seen, np.ndarray]:
+def carry_feature(element: tuple[Photo, np.ndarray]) -> tuple[PhotoWithFeature, np.ndarray]:
     """Returns the feature vector behind a key that holds it too, so that it is still there beside the captions."""
     photo, feature = element
-    return Seen(photo, feature), feature
+    return PhotoWithFeature(photo, feature), feature
 
 
-def feature_rows(element: tuple[Seen, list[tuple[str, float]]], networks: Networks) -> Iterator[Row]:
+def feature_rows(element: tuple[PhotoWithFeature, list[tuple[str, float]]], networks: Networks) -> Iterator[Row]:
     """Yields the rows that keep what the networks made of a photo, its copies' too; none that was kept already."""
-    seen, pairs = element
+    found, pairs = element
     captions = [{"caption": caption_key(caption), "similarity": similarity} for caption, similarity in pairs]
-    for photo in seen.photo.each():
+    for photo in found.photo.each():
         if not photo.kept:
             row = {name: getattr(photo, name) for name in ("version", "photo_id", "width", "height")}
             row |= {"features_digest": networks.features, "captions_digest": networks.captions}
-            row |= {"uri": plain_text(photo.uri), "feature": seen.feature, "captions": captions}
+            row |= {"uri": plain_text(photo.uri), "feature": found.feature, "captions": captions}
             yield {name: row[name] for name in FEATURES.names}

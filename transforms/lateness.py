@@ -9,14 +9,15 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.copies import each_listing
-from transforms.records import DEFERRED, Listing, Outcome, Photo, Telling
+from transforms.records import DEFERRED, Listing, Outcome, Photo, StoryRequest
+from transforms.step_labels import labelled
 
 IN_TIME = "in_time"
 
 
-def defer(named: Listing | Photo | Telling) -> Iterator[Outcome]:
+def defer(named: Listing | Photo | StoryRequest) -> Iterator[Outcome]:
     """Yields the outcome `deferred` of what was to be told and of its copies, one a style."""
-    if isinstance(named, Telling):
+    if isinstance(named, StoryRequest):
         for photo in named.photo.wanting(named.style):
             yield Outcome(photo.uri, photo.version, photo.photo_id, named.style, DEFERRED)
         return
@@ -27,11 +28,11 @@ def defer(named: Listing | Photo | Telling) -> Iterator[Outcome]:
             yield Outcome(one.uri, one.version, photo_id, style, DEFERRED)
 
 
-def part_late(element: Any, deadline: datetime) -> Iterator[Any]:
+def split_late(element: Any, deadline: datetime) -> Iterator[Any]:
     """Yields the element, or after the deadline its outcomes under the tag DEFERRED.
 
     Args:
-        element: a Listing, or an array behind its Photo or Telling.
+        element: a Listing, or an array behind its Photo or StoryRequest.
         deadline: by any time zone.
     """
     if datetime.now(UTC) < deadline:
@@ -42,11 +43,11 @@ def part_late(element: Any, deadline: datetime) -> Iterator[Any]:
 
 
 @dataclass(eq=False)
-class PartLate(beam.PTransform[PCollection[Any], Any]):
+class SplitLate(beam.PTransform[PCollection[Any], Any]):
     """Elements that come before the deadline, by the clock of the worker.
 
-    Input: Listing, (Photo, array) or (Telling, array). Output: `in_time` the element, and `deferred` Outcome, one a
-    style. No dead letters.
+    Input: Listing, (Photo, array) or (StoryRequest, array). Output: `in_time` the element, and `deferred` Outcome, one
+    a style. No dead letters.
 
     Attributes:
         deadline: an absolute time; it travels with the step.
@@ -55,6 +56,5 @@ class PartLate(beam.PTransform[PCollection[Any], Any]):
     deadline: datetime
 
     def expand(self, elements: PCollection[Any]) -> Any:
-        return elements | "Look at the clock" >> beam.FlatMap(part_late, self.deadline).with_outputs(
-            DEFERRED, main=IN_TIME
-        )
+        split = labelled(beam.FlatMap(split_late, self.deadline), "FlatMap(part_late)")
+        return elements | "Look at the clock" >> split.with_outputs(DEFERRED, main=IN_TIME)

@@ -122,7 +122,7 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception
     return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
 
 
-def part_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
+def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
     """Returns the listing that was decoded, with its copies, and the one that is still to be read.
 
     A file that is gone or has other bytes by now goes on alone, and leaves its copies to the first of them.
@@ -142,7 +142,7 @@ def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: 
         left: list[Listing] = []
         with closing(decode_ahead(read_batch(listings, max_bytes, allowed), settings)) as found:
             for listed, decoded in found:
-                listing, other = part_copies(listed, decoded)
+                listing, other = split_copies(listed, decoded)
                 left += [other] if other else []
                 loaded = as_photo(listing, decoded)
                 if not isinstance(loaded, DeadLetter):

@@ -19,7 +19,7 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPlace:
     """Where an earlier run kept what the networks of this run would make of a photo.
 
     Attributes:
@@ -58,7 +58,7 @@ class Listing:
     modified: float | None = field(default=None, compare=False)
     photo_id: str | None = None
     checksum: str = field(default="", compare=False)
-    kept: Kept | None = None
+    kept: KeptPlace | None = None
     copies: tuple["Listing", ...] = ()
 
 
@@ -104,7 +104,7 @@ class Photo:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PhotoWithFeature:
     """A photo with its feature vector `[F]`, which is kept beside its captions."""
 
     photo: Photo
@@ -128,7 +128,7 @@ class Matched:
 
 
 @dataclass(frozen=True)
-class Telling:
+class StoryRequest:
     """A photo with its captions, about to be told in one style."""
 
     photo: Photo
@@ -136,14 +136,14 @@ class Telling:
     style: str
 
 
-class Spread(Protocol):
+class StyleSpread(Protocol):
     """A linear map that is read where it is first needed; it is too large to travel with a step."""
 
     def matrix(self) -> np.ndarray:
         """Returns the map `[S, S]` float32."""
 
 
-class Passages(Protocol):
+class StylePassages(Protocol):
     """The sentence vectors of a style's passages, read where they are first needed."""
 
     def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
@@ -168,8 +168,8 @@ class StyleVectors:
 
     source: np.ndarray
     target: np.ndarray
-    spread: Spread | None = None
-    passages: Passages | None = None
+    spread: StyleSpread | None = None
+    passages: StylePassages | None = None
 
 
 @dataclass(frozen=True)

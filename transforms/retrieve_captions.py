@@ -10,25 +10,25 @@ from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer, photo_of
 from transforms.metrics import measure
-from transforms.records import CaptionMatch, Matched, Photo, Seen
+from transforms.records import CaptionMatch, Matched, Photo, PhotoWithFeature
 
 
 @dataclass(eq=False)
-class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | Seen, np.ndarray]], Any]):
+class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]], Any]):
     """Nearest captions of photos.
 
-    Input: (Photo or Seen, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best first; a
-    feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
+    Input: (Photo or PhotoWithFeature, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best
+    first; a feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
     """
 
     handler: ModelHandler
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, features: PCollection[tuple[Photo | Seen, np.ndarray]]) -> Any:
+    def expand(self, features: PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]]) -> Any:
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 
-def match_captions(element: tuple[Photo | Seen, list[tuple[str, float]]]) -> Matched:
+def match_captions(element: tuple[Photo | PhotoWithFeature, list[tuple[str, float]]]) -> Matched:
     """Returns the record of a photo with its captions."""
     key, pairs = element
     if pairs:

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.metrics import count, count_dead_letter, measure
-from transforms.records import DeadLetter, Outcome, Telling
+from transforms.records import DeadLetter, Outcome, StoryRequest
 from transforms.redaction import without_secrets
 
 STORIES = pa.schema(
@@ -71,25 +71,25 @@ def plain_text(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def story_row(element: tuple[Telling, Any], told_by: Row) -> Row:
+def story_row(element: tuple[StoryRequest, Any], told_by: Row) -> Row:
     """Returns the row of a story.
 
     Args:
-        element: the telling, and its passage object with passage, story, cost and words.
+        element: the request, and its passage object with passage, story, cost and words.
         told_by: decoder, pack, pack_digest and settings_digest.
     """
-    telling, told = element
-    photo = telling.photo
+    request, told = element
+    photo = request.photo
     measure("story_words", told.words)
     measure("story_cost_thousandths", 1000 * told.cost)
-    captions = [{"caption": plain_text(match.caption), "similarity": match.similarity} for match in telling.captions]
+    captions = [{"caption": plain_text(match.caption), "similarity": match.similarity} for match in request.captions]
     return {
         "uri": plain_text(photo.uri),
         "photo_id": photo.photo_id,
         "width": photo.width,
         "height": photo.height,
         "captions": captions,
-        "style": telling.style,
+        "style": request.style,
         "story": plain_text(told.story),
         "passage": plain_text(told.passage),
         "cost": told.cost,

@@ -8,7 +8,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import PCollection
 
-from transforms.records import Matched, Photo, StyleVectors, Telling
+from transforms.records import Matched, Photo, StoryRequest, StyleVectors
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
@@ -35,7 +35,7 @@ def pick_of(photo: Photo) -> int:
 
 def shift_each_style(
     element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
-) -> Iterator[tuple[Telling, np.ndarray]]:
+) -> Iterator[tuple[StoryRequest, np.ndarray]]:
     """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
     second is the style's own, b, which knows nothing of the photo."""
     matched, vector = element
@@ -46,15 +46,17 @@ def shift_each_style(
         if alone:
             own = shift_style(shift.source, replace(shift, passages=None), strength)  # [S]
             shifted = np.stack([shifted, own])  # [2, S]
-        yield Telling(matched.photo, matched.captions, style), shifted
+        yield StoryRequest(matched.photo, matched.captions, style), shifted
 
 
 @dataclass(eq=False)
-class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PCollection[tuple[Telling, np.ndarray]]]):
+class ShiftStyle(
+    beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PCollection[tuple[StoryRequest, np.ndarray]]]
+):
     """Sentence vectors with the caption style taken out and a book style put in.
 
-    Input: (Matched, mean sentence vector `[S]`). Output: (Telling, shifted vector `[S]`), one a style; with `alone`
-    `[2, S]`, the style's own beside it. No dead letters.
+    Input: (Matched, mean sentence vector `[S]`). Output: (StoryRequest, shifted vector `[S]`), one a style; with
+    `alone` `[2, S]`, the style's own beside it. No dead letters.
     """
 
     styles: dict[str, StyleVectors]
@@ -62,6 +64,6 @@ class ShiftStyle(beam.PTransform[PCollection[tuple[Matched, np.ndarray]], PColle
     alone: bool = False
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[Telling, np.ndarray]]:
+    def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[StoryRequest, np.ndarray]]:
         shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
         return vectors | "Shift each style" >> shift.with_resource_hints(**self.hints)

@@ -103,7 +103,7 @@ def tell_again(models: Models, photo: Photo, feature: np.ndarray) -> Retold:
         raise matches
     matched = match_captions((photo, matches))
     vector = mean_vector(vectors_of(parts, [match.caption for match in matched.captions]))  # [S]
-    ((telling, shifted),) = shift_each_style((matched, vector), parts.styles, parts.strength, parts.alone)
+    ((request, shifted),) = shift_each_style((matched, vector), parts.styles, parts.strength, parts.alone)
     assert isinstance(parts.stories, StoryHandler)
     try:
         passages = parts.stories.ranked(shifted)
@@ -111,7 +111,7 @@ def tell_again(models: Models, photo: Photo, feature: np.ndarray) -> Retold:
         raise StoryError(f"{photo.uri}: story failed: {error}") from error
     if not passages:
         raise StoryError(f"{photo.uri}: story failed: the beam left no passage")
-    row = story_row((telling, passages[0][0]), parts.told_by)
+    row = story_row((request, passages[0][0]), parts.told_by)
     return Retold(row, explain_shift(models, matched, vector, shifted[0] if parts.alone else shifted), passages)
 
 

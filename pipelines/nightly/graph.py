@@ -21,13 +21,13 @@ from pipelines.nightly.selection import allowed
 from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import Settings
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
-from transforms.copies import tell_copies
+from transforms.copies import copy_stories
 from transforms.decode_stories import DecodeStories
 from transforms.encode_sentences import EncodeSentences, VectorTable
 from transforms.extract_features import ExtractFeatures
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.kept import KEPT_CAPTIONS, KEPT_FEATURES, UNREAD, ReadKept, carry_feature, feature_rows
-from transforms.lateness import IN_TIME, PartLate
+from transforms.lateness import IN_TIME, SplitLate
 from transforms.load_images import LoadImages
 from transforms.read_photos import key_by_uri
 from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo, StyleVectors
@@ -180,7 +180,7 @@ def build(
     pairs = _find_captions(features, kept, aside, parts)
     shifted = aside.in_time(_shift(pairs, parts, target), "decoding")
     told = aside.keep(shifted | "Decode stories" >> DecodeStories(parts.stories, parts.hints))
-    stories = told | "Tell copies" >> beam.FlatMap(tell_copies)
+    stories = told | "Tell copies" >> beam.FlatMap(copy_stories)
     dead = aside.letters | "Gather dead letters" >> beam.Flatten()
     outcomes = aside.add_late(_outcomes(stories, dead))
     ledger = (
@@ -224,7 +224,7 @@ class Aside:
         """
         if self.parts.deadline is None:
             return elements
-        look = PartLate(self.parts.deadline).with_resource_hints(**self.parts.hints)
+        look = SplitLate(self.parts.deadline).with_resource_hints(**self.parts.hints)
         parted = elements | f"Part late before {step}" >> look
         self.late.append(parted[DEFERRED])
         return parted[IN_TIME]
@@ -255,7 +255,7 @@ def _see(
 
 
 def _find_captions(features: PCollection, kept: PCollection | None, aside: Aside, parts: Parts) -> PCollection:
-    """Returns (Photo or Seen, captions with similarities)."""
+    """Returns (Photo or PhotoWithFeature, captions with similarities)."""
     if parts.networks:
         features = features | "Carry features" >> beam.Map(carry_feature).with_resource_hints(**parts.hints)
     pairs = aside.keep(features | "Retrieve captions" >> RetrieveCaptions(parts.captions, parts.hints))
@@ -263,7 +263,7 @@ def _find_captions(features: PCollection, kept: PCollection | None, aside: Aside
 
 
 def _shift(pairs: PCollection, parts: Parts, target: Target) -> PCollection[tuple[Any, Any]]:
-    """Returns (Telling, shifted vector) from (Photo or Seen, captions)."""
+    """Returns (StoryRequest, shifted vector) from (Photo or PhotoWithFeature, captions)."""
     sentences = EncodeSentences(
         parts.sentences,
         posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}sentences-"),

@@ -23,7 +23,7 @@ from pipelines.telling.settings import SAMPLES, Settings
 from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
 from transforms.audit import LostPhotoError
 from transforms.copies import each_listing, find_copies, put_together
-from transforms.kept import KeptPhoto, Limits, read_kept, take_kept
+from transforms.kept import KeptPhoto, ReadLimits, read_kept, take_kept
 from transforms.metrics import count
 from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
@@ -175,12 +175,12 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
     return _join_copies(tasks, config), settled + left
 
 
-def limits_of(config: RunConfig) -> Limits:
+def limits_of(config: RunConfig) -> ReadLimits:
     """Returns what may be read."""
-    return Limits(config.max_bytes, config.max_pixels, allowed(config))
+    return ReadLimits(config.max_bytes, config.max_pixels, allowed(config))
 
 
-def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: Limits) -> list[Task]:
+def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: ReadLimits) -> list[Task]:
     """Returns the tasks, with the places of what earlier runs kept of their photos."""
     if not run.networks or not tasks:
         return tasks

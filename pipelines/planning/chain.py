@@ -14,7 +14,7 @@ from pipelines.nightly.selection import Task, allowed, feature_photo
 from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors_of
 from transforms.encode_sentences import VectorTable, look_up_in, mean_vector
 from transforms.load_images import load_photos, read_batch
-from transforms.records import DeadLetter, Listing, Matched, Photo, Telling
+from transforms.records import DeadLetter, Listing, Matched, Photo, StoryRequest
 from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
 from transforms.shift_style import shift_each_style
@@ -135,14 +135,14 @@ class Chain:
         """Tells the stories of photos in one style."""
         parts = self.parts
         styles = {style: parts.styles[style]}
-        shifted: list[tuple[Telling, np.ndarray]] = []
+        shifted: list[tuple[StoryRequest, np.ndarray]] = []
         for matched, vector in means:
             if style in matched.photo.styles:
                 one = replace(matched, photo=replace(matched.photo, styles=(style,)))
                 shifted += shift_each_style((one, vector), styles, parts.strength, parts.alone)
-        told = run_handler(parts.stories, "story", [(telling.photo, vector) for telling, vector in shifted])
-        for (telling, _), passage in zip(shifted, told, strict=True):
+        told = run_handler(parts.stories, "story", [(request.photo, vector) for request, vector in shifted])
+        for (request, _), passage in zip(shifted, told, strict=True):
             if isinstance(passage, StoryError):
-                self._drop(telling.photo.uri, "story", type(passage.__cause__).__name__)
+                self._drop(request.photo.uri, "story", type(passage.__cause__).__name__)
             else:
-                self.rows.append(story_row((telling, passage), parts.told_by))
+                self.rows.append(story_row((request, passage), parts.told_by))

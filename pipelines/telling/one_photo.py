@@ -17,7 +17,7 @@ from pipelines.nightly.graph import Parts, make_parts
 from pipelines.telling.settings import Settings, resolve
 from transforms.encode_sentences import mean_vector
 from transforms.load_images import load_photo
-from transforms.records import DeadLetter, Photo, Telling
+from transforms.records import DeadLetter, Photo, StoryRequest
 from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
 from transforms.shift_style import shift_each_style
@@ -98,7 +98,7 @@ def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> li
     """
     parts = models.parts
     told: list[Row | StoryError] = []
-    vectors: list[tuple[Telling, np.ndarray]] = []
+    vectors: list[tuple[StoryRequest, np.ndarray]] = []
     for (record, _), matches in zip(photos, run_handler(parts.captions, "captions", photos), strict=True):
         if isinstance(matches, StoryError):
             told.append(matches)
@@ -106,9 +106,9 @@ def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> li
         matched = match_captions((record, matches))
         mean = mean_vector(vectors_of(parts, [match.caption for match in matched.captions]))  # [S]
         vectors += shift_each_style((matched, mean), parts.styles, parts.strength, parts.alone)
-    passages = run_handler(parts.stories, "story", [(telling.photo, vector) for telling, vector in vectors])
-    for (telling, _), passage in zip(vectors, passages, strict=True):
-        told.append(passage if isinstance(passage, StoryError) else story_row((telling, passage), parts.told_by))
+    passages = run_handler(parts.stories, "story", [(request.photo, vector) for request, vector in vectors])
+    for (request, _), passage in zip(vectors, passages, strict=True):
+        told.append(passage if isinstance(passage, StoryError) else story_row((request, passage), parts.told_by))
     return told
 
 

@@ -25,7 +25,7 @@ from pipelines.import_originals import import_originals
 from pipelines.nightly.main_job import main
 from pipelines.tables import commits
 from pipelines.tables.commits import Run
-from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, Telling
+from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, StoryRequest
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.write import FileRecord, write_shard
 
@@ -124,9 +124,9 @@ def make_files(run: Run, stories: dict[str, str], style: str, dead: dict[str, bo
     told_by = {"decoder": "d", "pack": "p", "pack_digest": run.pack["digest"], "settings_digest": run.settings_digest}
     rows: dict[str, list[dict[str, Any]]] = {"stories": [], "dead_letters": [], "ledger": []}
     for uri, text in stories.items():
-        telling = Telling(Photo(uri, "1", f"id of {uri}", 4, 3), (CaptionMatch("a boat .", 0.5),), style)
+        request = StoryRequest(Photo(uri, "1", f"id of {uri}", 4, 3), (CaptionMatch("a boat .", 0.5),), style)
         passage = SimpleNamespace(story=text, passage=text, cost=1.0, words=2)
-        rows["stories"].append(story_row((telling, passage), told_by))
+        rows["stories"].append(story_row((request, passage), told_by))
         rows["ledger"].append(ledger_row(Outcome(uri, "1", f"id of {uri}", style, "story"), *DIGESTS))
     for uri, retryable in dead.items():
         rows["dead_letters"].append(dead_letter_row(DeadLetter(uri, "1", None, "read", "ReadError", "gone", retryable)))

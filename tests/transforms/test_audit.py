@@ -7,7 +7,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.audit import AuditOutcomes, LostPhotoError, letter_outcome, settle, story_outcome
 from transforms.read_photos import key_by_uri
-from transforms.records import DeadLetter, Listing, Outcome, Photo, Telling
+from transforms.records import DeadLetter, Listing, Outcome, Photo, StoryRequest
 
 ODD = "photos/caf\udce9.jpg"  # a name that is not UTF-8
 
@@ -91,7 +91,7 @@ def test_an_odd_name_is_named_in_full() -> None:
 def test_outcomes_of_stories_and_letters() -> None:
     photo = Photo(ODD, "1", "id", 3, 2, ("romance",))
     key = b"photos/caf\xe9.jpg"
-    assert story_outcome((Telling(photo, (), "romance"), None)) == (key, outcome(ODD, "romance"))
+    assert story_outcome((StoryRequest(photo, (), "romance"), None)) == (key, outcome(ODD, "romance"))
     letter = DeadLetter(ODD, "1", "id", "story", "ValueError", "no", False)
     assert letter_outcome(letter) == (key, outcome(ODD, "*", "dead_letter"))
     one = DeadLetter(ODD, "1", None, "story", "ValueError", "no", False, "swift")

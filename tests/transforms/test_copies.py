@@ -13,11 +13,11 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from transforms import copies, load_images
-from transforms.copies import FindCopies, each_listing, find_copies, join_copies, tell_copies
-from transforms.infer import DEAD_LETTERS, part_failure
+from transforms.copies import FindCopies, copy_stories, each_listing, find_copies, join_copies
+from transforms.infer import DEAD_LETTERS, split_failure
 from transforms.load_images import DEFAULT_MAX_BYTES, load_batch
 from transforms.photo_decoders import decoder_settings
-from transforms.records import DeadLetter, Listing, Photo, Telling
+from transforms.records import DeadLetter, Listing, Photo, StoryRequest
 from transforms.storage import Allowed
 
 FILES = {"a": b"one", "b": b"two", "c": b"one", "d": b"longer", "e": b"one", "f": b"seven", "g": b"", "h": b""}
@@ -169,14 +169,14 @@ def photo_with_copy() -> Photo:
 def test_what_is_told_is_told_of_each_that_wants_it() -> None:
     told = SimpleNamespace(story="One.")
     for style, uris in (("romance", ["a", "b"]), ("swift", ["b"])):
-        found = list(tell_copies((Telling(photo_with_copy(), (), style), told)))
-        assert [telling.photo.uri for telling, _ in found] == uris
-        assert all(one is told and telling.photo.copies == () for telling, one in found)
+        found = list(copy_stories((StoryRequest(photo_with_copy(), (), style), told)))
+        assert [request.photo.uri for request, _ in found] == uris
+        assert all(one is told and request.photo.copies == () for request, one in found)
 
 
 def test_what_failed_failed_for_each() -> None:
     photo, error = photo_with_copy(), ValueError("no word")
-    letters = [one.value for one in part_failure((photo, error), "features")]
+    letters = [one.value for one in split_failure((photo, error), "features")]
     assert [(letter.uri, letter.version, letter.style) for letter in letters] == [("a", "1", None), ("b", "2", None)]
-    letters = [one.value for one in part_failure((Telling(photo, (), "swift"), error), "story")]
+    letters = [one.value for one in split_failure((StoryRequest(photo, (), "swift"), error), "story")]
     assert [(letter.uri, letter.style) for letter in letters] == [("b", "swift")]

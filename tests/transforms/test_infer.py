@@ -10,8 +10,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.infer import DEAD_LETTERS, RESULTS, Infer, part_failure, photo_of
-from transforms.records import DeadLetter, Photo, Telling
+from transforms.infer import DEAD_LETTERS, RESULTS, Infer, photo_of, split_failure
+from transforms.records import DeadLetter, Photo, StoryRequest
 
 
 class Halver(ModelHandler[int, Any, object]):
@@ -62,9 +62,9 @@ def test_nothing_comes_of_nothing() -> None:
     infer(Halver(), [], [], [])
 
 
-def test_a_telling_fails_in_its_style_alone() -> None:
-    tellings = [Telling(photo("a"), (), style) for style in ("romance", "swift")]
-    infer(Halver(), list(zip(tellings, (2, 3), strict=True)), [(tellings[0], 1)], [letter("a", 3, "swift")])
+def test_a_request_fails_in_its_style_alone() -> None:
+    requests = [StoryRequest(photo("a"), (), style) for style in ("romance", "swift")]
+    infer(Halver(), list(zip(requests, (2, 3), strict=True)), [(requests[0], 1)], [letter("a", 3, "swift")])
 
 
 def test_an_error_of_a_whole_batch_fails_the_run() -> None:
@@ -73,10 +73,10 @@ def test_an_error_of_a_whole_batch_fails_the_run() -> None:
 
 
 def test_part_failure_names_error_and_stage() -> None:
-    (tagged,) = part_failure((photo("a"), KeyError("word")), "story")
+    (tagged,) = split_failure((photo("a"), KeyError("word")), "story")
     assert isinstance(tagged, TaggedOutput) and tagged.tag == DEAD_LETTERS
     assert tagged.value == DeadLetter("a", "1", "id of a", "story", "KeyError", "'word'", False, None)
 
 
 def test_photo_of_both_keys() -> None:
-    assert photo_of(photo("a")) == photo_of(Telling(photo("a"), (), "romance")) == photo("a")
+    assert photo_of(photo("a")) == photo_of(StoryRequest(photo("a"), (), "romance")) == photo("a")

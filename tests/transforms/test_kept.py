@@ -23,21 +23,21 @@ from transforms.kept import (
     FindKept,
     KeptFile,
     KeptPhoto,
-    Limits,
     ReadKept,
+    ReadLimits,
     carry_feature,
     feature_rows,
     read_group,
     read_kept,
     take_kept,
 )
-from transforms.records import Kept, Listing, Networks, Photo
+from transforms.records import KeptPlace, Listing, Networks, Photo
 from transforms.rows import FEATURES
 from transforms.storage import Allowed
 from transforms.write import GROUP_ROWS, write_shard
 
 NETWORKS = Networks("features 1", "captions 1")
-LIMITS = Limits(1000, 100)
+LIMITS = ReadLimits(1000, 100)
 ODD = "caf\udce9.jpg"
 
 
@@ -64,7 +64,7 @@ def write(root: str, photos: list[Photo], networks: Networks = NETWORKS, prefix:
     return KeptFile(write_shard((0, rows), root, prefix, "features", 1).path, 1)
 
 
-def listing(name: str, kept: Kept | None = None, **changes: Any) -> Listing:
+def listing(name: str, kept: KeptPlace | None = None, **changes: Any) -> Listing:
     return replace(Listing(name, 12, "1", ("swift",), kept=kept, photo_id=id_of(name)), **changes)
 
 
@@ -81,7 +81,7 @@ def test_what_was_kept_comes_back_to_the_last_bit(tmp_path: Path, scheme: str) -
     file = write(root, [photo("b"), photo(ODD), photo("a")])
     found = {one.uri: one for one in read_kept(file, root, NETWORKS)}
     assert list(found) == ["a", "b", "caf\\xe9.jpg"]
-    assert found["b"] == KeptPhoto("b", "1", id_of("b"), 12, Kept(file.path, 0, 1, True), 1)
+    assert found["b"] == KeptPhoto("b", "1", id_of("b"), 12, KeptPlace(file.path, 0, 1, True), 1)
     pairs = [("a", found["a"]), (ODD, found["caf\\xe9.jpg"])]
     wanted = [take_kept(listing(name, photo_id=None), [kept], LIMITS) for name, kept in pairs]
     assert [one.photo_id for one in wanted] == [id_of("a"), id_of(ODD)]
@@ -133,7 +133,7 @@ def test_rows_are_found_in_their_groups(tmp_path: Path) -> None:
 
 
 def kept_photo(run: int = 1, captions: bool = True, version: str = "1", pixels: int = 12) -> KeptPhoto:
-    return KeptPhoto("a", version, "id", pixels, Kept(f"file {run}", 0, 0, captions), run)
+    return KeptPhoto("a", version, "id", pixels, KeptPlace(f"file {run}", 0, 0, captions), run)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_the_best_of_what_was_kept_is_taken(photos: list[KeptPhoto], path: str |
     [
         ({"size": -1}, LIMITS),
         ({"size": 1001}, LIMITS),
-        ({}, Limits(1000, 100, Allowed(roots=("/elsewhere",)))),
-        ({}, Limits(1000, 100, Allowed(schemes=("gs",)))),
+        ({}, ReadLimits(1000, 100, Allowed(roots=("/elsewhere",)))),
+        ({}, ReadLimits(1000, 100, Allowed(schemes=("gs",)))),
     ],
 )
-def test_what_may_not_be_read_is_not_taken(changes: dict[str, Any], limits: Limits) -> None:
+def test_what_may_not_be_read_is_not_taken(changes: dict[str, Any], limits: ReadLimits) -> None:
     assert take_kept(listing("a", **changes), [kept_photo()], limits).kept is None
 
 
@@ -191,7 +191,10 @@ def test_what_is_gone_or_broken_is_read_anew(tmp_path: Path, damage: Any, monkey
 
 def test_a_row_of_another_photo_is_not_taken(tmp_path: Path) -> None:
     file = write(str(tmp_path), [photo("a"), photo("b")])
-    wanted = [listing("a", Kept(file.path, 0, 1, True)), listing("b", Kept(file.path, 0, 1, True), version="2")]
+    wanted = [
+        listing("a", KeptPlace(file.path, 0, 1, True)),
+        listing("b", KeptPlace(file.path, 0, 1, True), version="2"),
+    ]
     results = read_group((f"0 {file.path}".encode(), wanted), str(tmp_path))
     assert [one.tag for one in results] == [UNREAD, UNREAD]
 

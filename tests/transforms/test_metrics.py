@@ -17,7 +17,7 @@ from transforms import read_errors
 from transforms.infer import DEAD_LETTERS, RESULTS, Infer
 from transforms.load_images import LoadImages
 from transforms.metrics import NAMESPACE, count, measure
-from transforms.records import CaptionMatch, DeadLetter, Listing, Outcome, Photo, Telling
+from transforms.records import CaptionMatch, DeadLetter, Listing, Outcome, Photo, StoryRequest
 from transforms.retrieve_captions import match_captions
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.write import WriteTable
@@ -116,7 +116,7 @@ def test_captions_stories_outcomes_and_files(tmp_path: Path) -> None:
     photo = Photo("a", "1", "id", 1, 1, ("romance",))
     told_by = {"decoder": "d", "pack": "p", "pack_digest": "x", "settings_digest": "y"}
     tellings = [
-        (Telling(photo, (CaptionMatch("a boat .", 0.5),), "romance"), SimpleNamespace(**passage))
+        (StoryRequest(photo, (CaptionMatch("a boat .", 0.5),), "romance"), SimpleNamespace(**passage))
         for passage in (
             {"story": "Hm.", "passage": "hm .", "cost": 1.25, "words": 2},
             {"story": "Hm!", "passage": "hm !", "cost": 3.5, "words": 5},

@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from transforms.decode_stories import DecodeStories
 from transforms.extract_features import ExtractFeatures
 from transforms.infer import DEAD_LETTERS, RESULTS
-from transforms.records import Photo, Telling
+from transforms.records import Photo, StoryRequest
 from transforms.retrieve_captions import RetrieveCaptions
 
 
@@ -32,8 +32,8 @@ def photo(name: str, *styles: str) -> Photo:
     return Photo(name, "1", f"id of {name}", 3, 2, styles)
 
 
-def told(name: str) -> Telling:
-    return Telling(photo(name), (), "romance")
+def told(name: str) -> StoryRequest:
+    return StoryRequest(photo(name), (), "romance")
 
 
 STEPS = [(ExtractFeatures, photo, "features"), (RetrieveCaptions, photo, "captions"), (DecodeStories, told, "story")]

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, Telling
+from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, StoryRequest
 from transforms.rows import DEAD_LETTERS, LEDGER, SCHEMAS, STORIES, dead_letter_row, ledger_row, plain_text, story_row
 
 TOLD_BY = {"decoder": "novels", "pack": "pocket", "pack_digest": "d1", "settings_digest": "d2"}
@@ -38,7 +38,7 @@ def test_plain_text(text: str, plain: str) -> None:
 def test_a_story_row() -> None:
     photo = Photo("caf\udce9.jpg", "7", "sha", 640, 480, ("romance",))
     captions = (CaptionMatch("a caf\udce9", 0.75), CaptionMatch("a dog", 0.5))
-    row = story_row((Telling(photo, captions, "romance"), Told()), TOLD_BY)
+    row = story_row((StoryRequest(photo, captions, "romance"), Told()), TOLD_BY)
     assert row == {
         "uri": "caf\\xe9.jpg", "photo_id": "sha", "width": 640, "height": 480,
         "captions": [{"caption": "a caf\\xe9", "similarity": 0.75}, {"caption": "a dog", "similarity": 0.5}],
@@ -49,7 +49,7 @@ def test_a_story_row() -> None:
 
 
 def test_a_feature_vectors_row_has_no_size() -> None:
-    row = story_row((Telling(Photo("a", "sha", "sha", None, None), (), "romance"), Told()), TOLD_BY)
+    row = story_row((StoryRequest(Photo("a", "sha", "sha", None, None), (), "romance"), Told()), TOLD_BY)
     assert row["width"] is None and row["height"] is None and row["captions"] == []
     assert pa.Table.from_pylist([row], schema=STORIES).to_pylist() == [row]
 

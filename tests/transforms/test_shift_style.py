@@ -6,7 +6,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.records import CaptionMatch, Matched, Photo, StyleVectors, Telling
+from transforms.records import CaptionMatch, Matched, Photo, StoryRequest, StyleVectors
 from transforms.shift_style import ShiftStyle, shift_each_style, shift_style
 
 SHIFT = StyleVectors(source=np.array([1, 2], "f4"), target=np.array([10, 20], "f4"))
@@ -87,8 +87,8 @@ def test_each_wanted_style_is_shifted_to() -> None:
     styles = {"romance": SHIFT, "swift": OTHER, "unasked": OTHER}
     matched = Matched(photo("a", "swift", "romance"), (CaptionMatch("a dog", 0.5),))
     shifted = list(shift_each_style((matched, np.array([100, 200], "f4")), styles, 1.0))
-    assert [telling for telling, _ in shifted] == [
-        Telling(matched.photo, matched.captions, style) for style in ("swift", "romance")
+    assert [request for request, _ in shifted] == [
+        StoryRequest(matched.photo, matched.captions, style) for style in ("swift", "romance")
     ]
     np.testing.assert_array_equal([vector for _, vector in shifted], [[99, 197], [109, 218]])
 
@@ -111,11 +111,11 @@ def test_shift_step() -> None:
     with TestPipeline("FnApiRunner") as root:
         vectors = root | beam.Create(pairs)
         shifted = vectors | ShiftStyle({"romance": SHIFT, "swift": OTHER})
-        plain = shifted | beam.MapTuple(lambda telling, vector: (telling.photo.uri, telling.style, vector.tolist()))
+        plain = shifted | beam.MapTuple(lambda request, vector: (request.photo.uri, request.style, vector.tolist()))
         expected = [("both", "romance", [109, 218]), ("both", "swift", [99, 197]), ("one", "swift", [-1, -3])]
         assert_that(plain, equal_to(expected), label="shifted")
         both = vectors | "Shift beside" >> ShiftStyle({"romance": SHIFT, "swift": OTHER}, alone=True)
-        sizes = both | beam.MapTuple(lambda telling, vector: (telling.style, vector[1].tolist()))
+        sizes = both | beam.MapTuple(lambda request, vector: (request.style, vector[1].tolist()))
         own = [("romance", [10, 20]), ("swift", [0, -1]), ("swift", [0, -1])]
         assert_that(sizes, equal_to(own), label="beside")
 
