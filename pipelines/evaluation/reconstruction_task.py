@@ -1,7 +1,6 @@
 """Whether a decoder says again what a sentence says, from the sentence's own vector without a shift."""
 
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +12,10 @@ from pipelines.evaluation.book_texts import Book, add_book_options, read_books, 
 from pipelines.evaluation.content_words import shared_content
 from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
 from pipelines.evaluation.photos import add_caption_options, read_table, select
-from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, gather
+from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, check_extra, gather
 from pipelines.telling.settings import choose
 
 LEAST, MOST = 5, 15  # words of a book's sentence
-_GRAMS = 4
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -39,10 +37,11 @@ def run(flags: Namespace) -> Figures:
     Raises:
         ConfigError: pack, decoder, texts or captions are wrong.
     """
-    decoding, books, photos = gather(
+    decoding, books, photos, _ = gather(
         lambda: open_decoding(flags),
         lambda: read_books(flags),
         lambda: select(read_table(flags.captions), flags) if flags.captions else [],
+        lambda: check_extra("sacrebleu"),
     )
     beam_width = choose(decoding.pack, check_config({"beam_width": flags.beam_width})).beam_width
     texts = {"books": book_sentences(books, flags.limit)}
@@ -95,20 +94,10 @@ def decode(vectors: np.ndarray, lengths: Sequence[int], handler: StoryHandler) -
 
 def bleu(wanted: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
     """Returns BLEU-4 of a corpus with one reference a text, in percent, not smoothed (Papineni et al. 2002)."""
-    hits, grams = np.zeros(_GRAMS), np.zeros(_GRAMS)  # [4], [4]
-    for reference, text in zip(wanted, found, strict=True):
-        for size in range(1, _GRAMS + 1):
-            there = _grams(text, size)
-            hits[size - 1] += (there & _grams(reference, size)).total()
-            grams[size - 1] += there.total()
-    if not hits.all():
-        return 0.0
-    brevity = min(0.0, 1 - sum(map(len, wanted)) / sum(map(len, found)))
-    return float(100 * np.exp(brevity + np.log(hits / grams).mean()))
+    from sacrebleu import corpus_bleu
 
-
-def _grams(words: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(words[first : first + size]) for first in range(len(words) - size + 1))
+    texts, references = ([" ".join(words) for words in side] for side in (found, wanted))
+    return float(corpus_bleu(texts, [references], smooth_method="none", tokenize="none", force=True).score)
 
 
 TASK = EvaluationTask("whether sentences and captions come back from their own vectors", add_options, run)

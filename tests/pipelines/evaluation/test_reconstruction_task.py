@@ -24,6 +24,7 @@ def test_bleu_by_hand() -> None:
     assert bleu([reference], [words("a b c d")]) == pytest.approx(100 * np.exp(-0.25))  # too short
     found = words("a b c d x e")  # 5/6, 3/5, 2/4, 1/3
     assert bleu([reference], [found]) == pytest.approx(100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25)
+    assert bleu([reference], [words("a b c x d e")]) == 0  # three in a row, not four
     assert bleu([words("a a b")], [words("a a a")]) == 0  # no run of four
     assert bleu([reference], [[]]) == 0
 
