@@ -13,7 +13,8 @@ from configs.schema import ConfigError
 from model_handlers.captions import CaptionEmbedder
 from model_handlers.handler import resolve_device
 from model_handlers.precision import PRECISIONS
-from pipelines.telling.one_photo import Models, load_all, run_handler, tell_batch
+from pipelines.telling.chain import SentenceVectors, extract_features, whole
+from pipelines.telling.one_photo import Models, load_all, tell_batch
 from transforms.load_images import load_photo
 from transforms.records import DeadLetter, Photo
 from transforms.rows import Row
@@ -54,16 +55,15 @@ def make(models: Models, photos: Loaded, captions: Sequence[str] | None = None) 
     Raises:
         StoryError: a network failed on a photo.
     """
-    parts = models.parts
-    assert parts.features is not None
+    steps = models.photo_steps()
     features: list[np.ndarray] = []
     rows: list[Row] = []
     for start in range(0, len(photos), BATCH):
         batch = photos[start : start + BATCH]
-        found = _whole(run_handler(parts.features, "features", batch))
-        rows += _whole(tell_batch(models, [(photo, one) for (photo, _), one in zip(batch, found, strict=True)]))
-        features += found
-    (vectors,) = _whole(parts.sentences.run_inference([captions or captions_of(rows)], parts.sentences.load_model()))
+        found = whole(extract_features(steps.features, batch))
+        rows += whole(tell_batch(models, found))
+        features += [feature for _, feature in found]
+    vectors = SentenceVectors(steps).of(captions or captions_of(rows))
     stacked = np.stack(features)  # [N, F]
     return Made(stacked, embed(models, stacked), vectors, rows)
 
@@ -78,14 +78,6 @@ def embed(models: Models, features: np.ndarray) -> np.ndarray:
     device = resolve_device(models.settings.config.device)
     embedder = CaptionEmbedder(models.settings.pack, device)
     return embedder.embed_photos(torch.from_numpy(features).to(device)).cpu().numpy()
-
-
-def _whole(results: Sequence) -> list:
-    """Returns the results, none of which may be an error."""
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-    return list(results)
 
 
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -119,10 +111,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def read(models: Models, folder: str) -> Loaded:
     """Returns the photos of a folder with their pixels; files that are no photos are left out."""
-    load = models.parts.load
+    load = models.photo_steps().load
     assert load is not None
     files = sorted(path for path in Path(folder).iterdir() if path.is_file())
-    loaded = [load_photo(str(path), load, tuple(models.parts.styles)) for path in files]
+    loaded = [load_photo(str(path), load, tuple(models.steps.styles)) for path in files]
     return [one for one in loaded if not isinstance(one, DeadLetter)]
 
 

@@ -37,10 +37,10 @@ from PIL import Image  # noqa: E402
 from configs.schema import RunConfig, check_config  # noqa: E402
 from model_handlers.captions import Matches  # noqa: E402
 from model_handlers.stories import Passage  # noqa: E402
-from pipelines.nightly.graph import make_parts  # noqa: E402
 from pipelines.nightly.main_job import new_run  # noqa: E402
 from pipelines.nightly.remote import build_single  # noqa: E402
 from pipelines.telling.settings import POCKET, Settings, resolve  # noqa: E402
+from pipelines.telling.steps import make_steps  # noqa: E402
 from transforms.kept import feature_rows  # noqa: E402
 from transforms.records import Networks, Photo, PhotoWithFeature, StyleVectors  # noqa: E402
 
@@ -134,7 +134,7 @@ def idle_networks(settings: Settings, sizes: Sizes) -> Any:
 
     zeros = np.zeros(sizes.sentence, np.float32)  # [S]
     return replace(
-        make_parts(settings, HINTS),
+        make_steps(settings, HINTS),
         features=Idle(features),
         captions=Idle(captions),
         sentences=Idle(sentences),

@@ -9,7 +9,7 @@ from pipelines.cli.ending import end_process
 from pipelines.explanation.explain_report import as_text, make_report
 from pipelines.explanation.retelling import read_again, tell_again
 from pipelines.explanation.stored import find_story, open_models
-from pipelines.telling.one_photo import StoryError
+from pipelines.telling.chain import StoryError
 
 DESCRIPTION = (
     "Tells a stored story again from its photo, with the pack and the settings of its run; says whether it comes out "
@@ -51,7 +51,7 @@ def explain(argv: list[str]) -> int:
     try:
         retold = tell_again(models, *read_again(models, stored.uri, stored.row["style"]))
     except StoryError as error:
-        reason = str(error)
+        reason = error.reason
     report = make_report(stored, models, retold, reason)
     print(json.dumps(report) if flags.json else as_text(report))
     return EQUAL if report["equal"] else OTHER

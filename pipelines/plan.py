@@ -12,14 +12,13 @@ from pipelines.cli.commands import duration, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.options import StrictParser, flag_parser, parse
 from pipelines.cli.runners import is_local
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import check, new_run
 from pipelines.planning.estimate import estimate
 from pipelines.planning.listing import look
 from pipelines.planning.plan_figures import Night, Wanted, bank_size, make_report
 from pipelines.planning.plan_report import as_text
 from pipelines.planning.sample import draw, measure
-from pipelines.telling.one_photo import Models
+from pipelines.telling.one_photo import load_models
 
 PROG = "python -m pipelines.plan"
 DESCRIPTION = (
@@ -89,7 +88,7 @@ def plan(argv: list[str]) -> int:
     begun = time.perf_counter()
     listed = look(settings, new_run(settings))
     seconds = time.perf_counter() - begun
-    measured = measure(Models(settings, make_parts(settings, {})), draw(listed.tasks, flags.photos))
+    measured = measure(load_models(settings), draw(listed.tasks, flags.photos))
     night = Night(settings, listed, measured, estimate(listed, measured, seconds, bank_size(settings)))
     wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
     report = make_report(night, wanted, seconds, device.type, is_local(options))

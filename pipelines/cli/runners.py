@@ -11,8 +11,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from configs.schema import RunConfig
-from pipelines.nightly.selection import photo_patterns
-from pipelines.telling.settings import POCKET
+from pipelines.telling.settings import POCKET, photo_patterns
 
 LOCAL = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "PrismRunner")
 SINGLE = ("PortableRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")

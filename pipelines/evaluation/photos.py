@@ -13,9 +13,10 @@ from apache_beam.ml.inference.base import ModelHandler
 from tqdm import tqdm
 
 from configs.schema import ConfigError
+from pipelines.telling.chain import extract_features, split_errors
 from transforms.load_images import LoadImages, batch_listings, load_photos, read_batch
 from transforms.read_errors import ReadError
-from transforms.records import DeadLetter, Listing, Photo
+from transforms.records import Listing, Photo
 from transforms.storage import absolute, stat_all
 
 SHOWN = 10  # problems of one kind that are named
@@ -129,18 +130,13 @@ def extract(
         ConfigError: photos cannot be read, or the network fails on them.
     """
     pairs: list[tuple[Photo, np.ndarray]] = []
-    problems = []
+    problems: list[str] = []
     with tqdm(total=len(listings), desc="photos", unit="photo") as line:
         for batch in batch_listings(listings, batch_size):
-            loaded = list(load_photos(read_batch(batch, load.max_bytes), load.settings))
-            photos = [one for one in loaded if not isinstance(one, DeadLetter)]
-            problems += [f"{one.uri}: {one.error}: {one.message}" for one in loaded if isinstance(one, DeadLetter)]
-            features = handler.run_inference([pixels for _, pixels in photos], handler.load_model()) if photos else []
-            for (photo, _), feature in zip(photos, features, strict=True):
-                if isinstance(feature, Exception):
-                    problems.append(f"{photo.uri}: features failed: {feature}")
-                else:
-                    pairs.append((photo, feature))
+            loaded = load_photos(read_batch(batch, load.max_bytes), load.settings)
+            found, errors = split_errors(extract_features(handler, loaded))
+            pairs += found
+            problems += map(str, errors)
             line.update(len(batch))
     if problems:
         raise ConfigError(shorten(problems))

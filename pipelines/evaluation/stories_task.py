@@ -20,7 +20,8 @@ from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, che
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
 from pipelines.pack_tools.indexing import read_captions
 from pipelines.pack_tools.styles import expand_texts
-from pipelines.telling.one_photo import Models, StoryError, load_all, tell_batch
+from pipelines.telling.chain import split_errors
+from pipelines.telling.one_photo import Models, load_all, tell_batch
 from transforms.average_texts import read_passages
 from transforms.records import Listing
 from transforms.rows import Row
@@ -80,7 +81,7 @@ def run(flags: Namespace) -> Figures:
     texts = (" ".join(read_passages(book, 0)) for book in tqdm(books, desc="books", unit="book"))
     copied = find_copies([row["story"] for row in rows], texts)
     styles = {}
-    for style in models.parts.styles:
+    for style in models.steps.styles:
         places = [place for place, row in enumerate(rows) if row["style"] == style]
         verbatim = percent([copied[place] for place in places]) if books else None
         styles[style] = measure([rows[place] for place in places], subjects, probe) | {"verbatim": verbatim}
@@ -109,20 +110,19 @@ def measure(rows: Sequence[Row], subjects: Subjects, probe: Probe | None) -> Fig
 
 def tell_all(models: Models, listings: Sequence[Listing]) -> list[Row]:
     """Returns the rows of listed photos, one a style; a story that does not come about is warned of and left out."""
-    parts, styles = models.parts, tuple(models.parts.styles)
-    assert parts.load is not None and parts.features is not None
+    steps = models.photo_steps()
+    styles = tuple(steps.styles)
     batch_size = models.settings.config.batch_size
     wanted = [replace(listing, styles=styles) for listing in listings]
-    pairs = extract(wanted, parts.load, parts.features, batch_size)
+    pairs = extract(wanted, steps.load, steps.features, batch_size)
     at_once = max(1, batch_size // len(styles))
-    rows = []
+    rows: list[Row] = []
     with tqdm(total=len(pairs), desc="stories", unit="photo") as line:
         for start in range(0, len(pairs), at_once):
-            for told in tell_batch(models, pairs[start : start + at_once]):
-                if isinstance(told, StoryError):
-                    logging.warning("%s", told)
-                else:
-                    rows.append(told)
+            found, errors = split_errors(tell_batch(models, pairs[start : start + at_once]))
+            rows += found
+            for error in errors:
+                logging.warning("%s", error)
             line.update(min(at_once, len(pairs) - start))
     return rows
 

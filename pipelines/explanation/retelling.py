@@ -7,15 +7,13 @@ import numpy as np
 
 from configs.schema import ConfigError
 from model_handlers.captions import caption_texts
-from model_handlers.stories import Passage, StoryHandler
+from model_handlers.stories import Passage
 from pipelines.nightly.selection import feature_photo, feature_tasks
-from pipelines.telling.one_photo import Models, StoryError, run_handler, vectors_of
-from transforms.encode_sentences import mean_vector
-from transforms.load_images import load_photo
-from transforms.records import DeadLetter, Matched, Photo
-from transforms.retrieve_captions import match_captions
+from pipelines.telling.chain import SentenceVectors, StoryError, find_captions, mean_vectors, shift_styles, whole
+from pipelines.telling.one_photo import Models, see
+from transforms.records import Matched, Photo
 from transforms.rows import Row, story_row
-from transforms.shift_style import pick_of, shift_each_style
+from transforms.shift_style import pick_of
 
 ENCODED, LOOKED_UP = 1_000, 50_000
 """Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""
@@ -67,17 +65,8 @@ def read_again(models: Models, uri: str, style: str) -> tuple[Photo, np.ndarray]
     Raises:
         StoryError: it is gone, cannot be read, or the network failed on it.
     """
-    features, parts = models.settings.config.features, models.parts
-    if features:
-        return _vector_again(features, uri, style)
-    assert parts.load is not None and parts.features is not None
-    loaded = load_photo(uri, parts.load, (style,))
-    if isinstance(loaded, DeadLetter):
-        raise StoryError(f"{loaded.error}: {loaded.message}")
-    (feature,) = run_handler(parts.features, "features", [loaded])
-    if isinstance(feature, StoryError):
-        raise feature
-    return loaded[0], feature
+    features = models.settings.config.features
+    return _vector_again(features, uri, style) if features else see(models, uri, (style,))
 
 
 def _vector_again(features: str, uri: str, style: str) -> tuple[Photo, np.ndarray]:
@@ -97,49 +86,47 @@ def tell_again(models: Models, photo: Photo, feature: np.ndarray) -> Retold:
     Raises:
         StoryError: a network failed on it.
     """
-    parts = models.parts
-    (matches,) = run_handler(parts.captions, "captions", [(photo, feature)])
-    if isinstance(matches, StoryError):
-        raise matches
-    matched = match_captions((photo, matches))
-    vector = mean_vector(vectors_of(parts, [match.caption for match in matched.captions]))  # [S]
-    ((request, shifted),) = shift_each_style((matched, vector), parts.styles, parts.strength, parts.alone)
-    assert isinstance(parts.stories, StoryHandler)
+    steps, vectors = models.steps, SentenceVectors(models.steps)
+    ((matched, mean),) = mean_vectors(vectors, whole(find_captions(steps, [(photo, feature)])))
+    ((request, shifted),) = shift_styles(steps, [(matched, mean)])
     try:
-        passages = parts.stories.ranked(shifted)
+        passages = steps.stories.ranked(shifted)
     except ValueError as error:
-        raise StoryError(f"{photo.uri}: story failed: {error}") from error
+        raise StoryError(f"story failed: {error}", photo.uri, "story") from error
     if not passages:
-        raise StoryError(f"{photo.uri}: story failed: the beam left no passage")
-    row = story_row((request, passages[0][0]), parts.told_by)
-    return Retold(row, explain_shift(models, matched, vector, shifted[0] if parts.alone else shifted), passages)
+        raise StoryError("story failed: the beam left no passage", photo.uri, "story")
+    row = story_row((request, passages[0][0]), steps.provenance)
+    shift = explain_shift(models, vectors, matched, mean, shifted[0] if steps.with_style else shifted)
+    return Retold(row, shift, passages)
 
 
-def explain_shift(models: Models, matched: Matched, vector: np.ndarray, shifted: np.ndarray) -> Shift:
+def explain_shift(
+    models: Models, vectors: SentenceVectors, matched: Matched, vector: np.ndarray, shifted: np.ndarray
+) -> Shift:
     """Returns what the shift did to a photo's vector `[S]`."""
-    (style,) = models.parts.styles.values()
+    (style,) = models.steps.styles.values()
     target = style.target  # [S]
     if style.passages is not None:
         target = style.passages.near(vector - style.source, pick_of(matched.photo))  # [S]
     texts = compared_sentences(models, [match.caption for match in matched.captions])
-    before, after = nearest_sentences(models, texts, np.stack([vector, shifted]))
+    before, after = nearest_sentences(vectors, texts, np.stack([vector, shifted]))
     return Shift(vector, style.source, target, shifted, before, after, len(texts))
 
 
 def compared_sentences(models: Models, captions: Sequence[str]) -> list[str]:
     """Returns the photo's captions, and those of the bank: all, or as many as are soon compared, evenly spaced."""
-    pack, table = models.settings.pack, models.parts.table
+    pack, table = models.settings.pack, models.steps.table
     bank = list(dict.fromkeys(caption_texts(pack))) if "captions" in pack.components else []
     step = -(-len(bank) // (ENCODED if table is None else LOOKED_UP)) or 1
     return list(dict.fromkeys([*captions, *bank[::step]]))
 
 
-def nearest_sentences(models: Models, texts: Sequence[str], vectors: np.ndarray) -> list[list[tuple[str, float]]]:
+def nearest_sentences(
+    table: SentenceVectors, texts: Sequence[str], vectors: np.ndarray
+) -> list[list[tuple[str, float]]]:
     """Returns for each of some vectors `[N, S]` the sentences nearest to it, with their cosines, best first."""
     wanted = unit(vectors)  # [N, S]
-    cosines = [
-        unit(vectors_of(models.parts, texts[start : start + BLOCK])) @ wanted.T for start in range(0, len(texts), BLOCK)
-    ]
+    cosines = [unit(table.of(texts[start : start + BLOCK])) @ wanted.T for start in range(0, len(texts), BLOCK)]
     scores = np.concatenate(cosines).T  # [N, K]
     orders = np.argsort(-scores, axis=1, kind="stable")[:, :NEAREST]  # [N, NEAREST]
     return [[(texts[place], float(row[place])) for place in order] for row, order in zip(scores, orders, strict=True)]

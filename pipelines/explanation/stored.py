@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from configs.schema import ConfigError, RunConfig, check_config
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from pipelines.nightly.graph import make_parts
 from pipelines.tables.manifests import Manifest, read_batches, read_manifests
-from pipelines.telling.one_photo import Models
+from pipelines.telling.one_photo import Models, load_models
 from pipelines.telling.settings import resolve
 from transforms.redaction import bare_uri
 from transforms.rows import Row, plain_text
@@ -128,8 +127,7 @@ def open_models(stored: Stored, pack: str | None, device: str) -> Models:
     check_pack(location, stored)
     known = {name: value for name, value in stored.run["settings"].items() if name in RunConfig.model_fields}
     changed = {"pack": location, "style": stored.row["style"], "device": device, "beam_options": {}}
-    settings = resolve(check_config(known | changed))
-    return Models(settings, make_parts(settings, {}))
+    return load_models(resolve(check_config(known | changed)))
 
 
 def check_pack(location: str, stored: Stored) -> None:

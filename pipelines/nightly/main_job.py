@@ -14,7 +14,6 @@ from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
 from pipelines.cli.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
 from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import Task, collect, count_photos, listed_sources, source_problems
@@ -32,6 +31,7 @@ from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests
 from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import Settings, resolve
+from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
@@ -101,20 +101,20 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
     name_run(run.run_id)
     hints = gpu_hints(options, config)
     if not is_local(options):
-        run_single(run, settings, make_parts(settings, hints, deadline=end_of_telling(run)), options)
+        run_single(run, settings, make_steps(settings, hints, deadline=end_of_telling(run)), options)
         return
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
         photos = count_photos(tasks)
         end = end_of_telling(run, photos * len(settings.styles))
-        parts = make_parts(settings, hints, worker_threads(options), end)
+        steps = make_steps(settings, hints, worker_threads(options), end)
         progress = show_progress(photos, config.log_format)
         late: list[Task] = []
         sums = Sums()
         try:
             waves = waves_in_time(cut_into_waves(tasks, config.wave_size), end, late)
-            files = run_waves(run, parts, waves, settled, options, config.shards or 1, progress, sums)
+            files = run_waves(run, steps, waves, settled, options, config.shards or 1, progress, sums)
             log_dead_letters(run.output, map(asdict, files))
             deferred = write_deferred(run, late)
             check_unchanged(settings.pack.location, settings.pack.digest)

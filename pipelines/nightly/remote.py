@@ -15,16 +15,14 @@ from model_handlers.pack import check_unchanged
 from pipelines.cli.commands import duration
 from pipelines.cli.logs import say
 from pipelines.cli.progress import log_dead_letters, tell_end
-from pipelines.nightly.graph import Parts, Target, build
+from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
 from pipelines.nightly.selection import (
     Task,
-    allowed,
     feature_photo,
     feature_tasks,
     identify_vector,
     limits_of,
     listed_sources,
-    photo_patterns,
     selection_of,
 )
 from pipelines.nightly.waves import remove_scratch
@@ -40,7 +38,8 @@ from pipelines.tables.commits import (
 from pipelines.tables.leases import release, release_run, take
 from pipelines.tables.manifests import read_manifests
 from pipelines.telling.digests import kept_files
-from pipelines.telling.settings import Settings
+from pipelines.telling.settings import Settings, allowed, photo_patterns
+from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.anti_join import SETTLED, Attempt, TakeOutDone
 from transforms.copies import FindCopies, JoinCopies
 from transforms.kept import FindKept, KeptPhoto, read_kept
@@ -52,7 +51,7 @@ SHARDS = 32
 REFUSALS = {"TooManyDeadLettersError": TooManyDeadLettersError, "CommitConflictError": CommitConflictError}
 
 
-def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOptions) -> None:
+def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOptions) -> None:
     """Submits the job, waits for its end and prints what it committed.
 
     Raises:
@@ -66,7 +65,7 @@ def run_single(run: Run, settings: Settings, parts: Parts, options: PipelineOpti
         start(run)
         say(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.")
         with_pipeline = beam.Pipeline(options=options)
-        build_single(with_pipeline, run, settings, parts)
+        build_single(with_pipeline, run, settings, steps)
         result = with_pipeline.run()
         if job := dataflow_job(result):
             say(f"Created job with id: [{job}]")  # in the words that Airflow's operator looks for
@@ -96,10 +95,10 @@ def dataflow_job(result: Any) -> str | None:
     return result.job_id() if getattr(result, "has_job", False) else None
 
 
-def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts) -> None:
+def build_single(root: beam.Pipeline, run: Run, settings: Settings, steps: Steps) -> None:
     """Wires the whole job into one pipeline, with the commit as its last step."""
     config = settings.config
-    target = Target(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
+    place = OutputPlace(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
     earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
     attempts = (
         root
@@ -107,20 +106,19 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, parts: Parts
         | "Read their ledgers" >> beam.FlatMap(read_attempts, run.output)
     )
     take_out = TakeOutDone(attempts, tuple(settings.styles), selection_of(config))
-    features = None
-    if config.features:
-        tasks = root | "Name feature file" >> beam.Create([config.features]) | "Read it" >> beam.FlatMap(feature_tasks)
-        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
-        photos = fresh[LISTED] | "Identify" >> beam.Map(identify_vector) | "Join copies" >> JoinCopies()
-        features = _join_features(tasks, photos)
-    else:
+    if isinstance(steps, PhotoSteps):
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
         fresh = listings | "Take out done" >> take_out
         photos = fresh[LISTED]
-        if parts.networks:
-            photos = photos | "Find kept" >> FindKept(_kept(root, run, parts.networks), limits_of(config))
+        if steps.networks:
+            photos = photos | "Find kept" >> FindKept(_kept(root, run, steps.networks), limits_of(config))
         photos = photos | "Find copies" >> FindCopies(config.max_bytes, allowed(config))
-    records = build(fresh[LISTED], photos, features, fresh[SETTLED], parts, target)
+        records = build_from_photos(fresh[LISTED], photos, fresh[SETTLED], steps, place)
+    else:
+        tasks = root | "Name feature file" >> beam.Create([config.features]) | "Read it" >> beam.FlatMap(feature_tasks)
+        fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
+        photos = fresh[LISTED] | "Identify" >> beam.Map(identify_vector) | "Join copies" >> JoinCopies()
+        records = build_from_vectors(fresh[LISTED], _join_features(tasks, photos), fresh[SETTLED], steps, place)
     gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
 

@@ -19,7 +19,7 @@ from pipelines.cli.commands import AGE, duration
 from pipelines.tables.commits import Run, attempts_in, comparable
 from pipelines.tables.manifests import read_manifests
 from pipelines.telling.digests import kept_files
-from pipelines.telling.settings import SAMPLES, Settings
+from pipelines.telling.settings import Settings, allowed, photo_patterns
 from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
 from transforms.audit import LostPhotoError
 from transforms.copies import each_listing, find_copies, put_together
@@ -29,7 +29,7 @@ from transforms.read_photos import ListingError, check_input, classify, list_pho
 from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
 from transforms.rows import plain_text
-from transforms.storage import SCHEMES, Allowed, absolute
+from transforms.storage import SCHEMES, absolute
 
 Task = tuple[Listing, np.ndarray | None]
 """A listed object to tell, with its feature vector where it came with one."""
@@ -93,16 +93,6 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
     photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
     count("photos", 1 + len(copies))
     return replace(photo, copies=tuple(copies)), feature
-
-
-def photo_patterns(config: RunConfig) -> list[str]:
-    """Returns the patterns to list: what was asked for, or the samples where nothing was."""
-    return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
-
-
-def allowed(config: RunConfig) -> Allowed:
-    """Returns the schemes and places that photos may be read from."""
-    return Allowed(tuple(config.schemes), tuple(config.roots))
 
 
 def listed_sources(config: RunConfig) -> list[str]:

@@ -15,11 +15,12 @@ import fsspec
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines.cli.progress import Report
-from pipelines.nightly.graph import Parts, Target, build
+from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.selection import Task, count_photos, feature_photo
 from pipelines.nightly.workers import in_processes, run_watched
 from pipelines.tables.commits import Run, count_outcomes
+from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
 from transforms.cores import cores
@@ -47,7 +48,7 @@ def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
 
 def run_waves(
     run: Run,
-    parts: Parts,
+    steps: Steps,
     waves: Iterable[list[Task]],
     settled: Sequence[Outcome],
     options: PipelineOptions,
@@ -61,8 +62,8 @@ def run_waves(
         for number, wave in enumerate(waves):
             prefix = f"{run.folder}/wave-{number:05d}-"
             reuse = any(listing.kept for listing, _ in wave)
-            target = Target(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse)
-            records = _run_wave(wave, settled if number == 0 else [], parts, target, options, sums)
+            place = OutputPlace(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse)
+            records = _run_wave(wave, settled if number == 0 else [], steps, place, options, sums)
             files += records
             progress.advance(count_photos(wave), count_outcomes(records))
     return files
@@ -86,18 +87,18 @@ def scratch_here(run: Run) -> Iterator[str]:
 
 
 def _run_wave(
-    wave: list[Task], settled: Sequence[Outcome], parts: Parts, target: Target, options: PipelineOptions, sums: Sums
+    wave: list[Task], settled: Sequence[Outcome], steps: Steps, place: OutputPlace, options: PipelineOptions, sums: Sums
 ) -> list[FileRecord]:
-    report = posixpath.join(target.scratch, f"{posixpath.basename(target.prefix)}files.json")
-    run_watched(options, partial(_tell_wave, wave, settled, parts, target, options, sums, report))
+    report = posixpath.join(place.scratch, f"{posixpath.basename(place.prefix)}files.json")
+    run_watched(options, partial(_tell_wave, wave, settled, steps, place, options, sums, report))
     return read_report(report)
 
 
 def _tell_wave(
     wave: list[Task],
     settled: Sequence[Outcome],
-    parts: Parts,
-    target: Target,
+    steps: Steps,
+    place: OutputPlace,
     options: PipelineOptions,
     sums: Sums,
     report: str,
@@ -106,12 +107,13 @@ def _tell_wave(
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=spread)
         due = listings | "Name copies" >> beam.FlatMap(each_listing)
-        features = None
-        if parts.load is None:
+        outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
+        if isinstance(steps, PhotoSteps):
+            records = build_from_photos(due, listings, outcomes, steps, place)
+        else:
             vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=spread)
             features = vectors | "Name vectors" >> beam.Map(feature_photo)
-        outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)
-        records = build(due, listings, features, outcomes, parts, target)
+            records = build_from_vectors(due, features, outcomes, steps, place)
         gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
     sums.add(root.result.metrics())

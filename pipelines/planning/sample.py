@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipelines.nightly.selection import Task
-from pipelines.planning.chain import Chain, Group
+from pipelines.planning.timed_chain import Group, TimedChain
 from pipelines.telling.one_photo import Models
 from transforms.rows import STORIES, Row
 
@@ -70,9 +70,9 @@ def measure(models: Models, tasks: Sequence[Task]) -> Measured:
         return Measured([], Counter(), 0, 0.0, 0, 0.0)
     parts = cut(tasks, models.settings.config.batch_size)
     with tqdm(total=len(tasks) + len(parts[0]), unit="photo", desc="Measuring", disable=None) as progress:
-        first = _timed(Chain(models), parts[0])[1]
+        first = _timed(TimedChain(models), parts[0])[1]
         progress.update(len(parts[0]))
-        chain, groups, seconds = Chain(models), [], []
+        chain, groups, seconds = TimedChain(models), [], []
         for part in parts:
             group, taken = _timed(chain, part)
             groups.append(group)
@@ -80,10 +80,10 @@ def measure(models: Models, tasks: Sequence[Task]) -> Measured:
             progress.update(len(part))
     start = max(0.0, first - seconds[0])
     row_bytes = table_bytes(chain.rows) / len(chain.rows) if chain.rows else 0.0
-    return Measured(groups, chain.failures, len(chain.dropped), start, len(chain.encoded), row_bytes)
+    return Measured(groups, chain.failures, len(chain.dropped), start, len(chain.vectors.encoded), row_bytes)
 
 
-def _timed(chain: Chain, tasks: Sequence[Task]) -> tuple[Group, float]:
+def _timed(chain: TimedChain, tasks: Sequence[Task]) -> tuple[Group, float]:
     """Returns the times of a few photos, and the seconds that all took together."""
     begun = time.perf_counter()
     return chain.run(tasks), time.perf_counter() - begun

@@ -16,6 +16,8 @@ from model_handlers.handler import DeviceError, Placement, check_precision, reso
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, PackError
 from transforms.records import StyleVectors
+from transforms.redaction import bare_uri
+from transforms.storage import Allowed
 
 POCKET = str(Path(__file__).parents[2] / "packs" / "pocket")
 SAMPLES = str(Path(__file__).parents[2] / "samples")
@@ -121,6 +123,16 @@ def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
         "precision": config.precision,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def photo_patterns(config: RunConfig) -> list[str]:
+    """Returns the patterns to list: what was asked for, or the samples where nothing was."""
+    return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
+
+
+def allowed(config: RunConfig) -> Allowed:
+    """Returns the schemes and places that photos may be read from."""
+    return Allowed(tuple(config.schemes), tuple(config.roots))
 
 
 def pixel_settings(config: RunConfig) -> dict[str, str]:

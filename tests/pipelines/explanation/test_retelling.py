@@ -11,7 +11,8 @@ from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from pipelines.explanation import retelling
 from pipelines.explanation.retelling import compared_sentences, nearest_sentences, tell_again
-from pipelines.telling.one_photo import Models, load_all, tell_batch, vectors_of
+from pipelines.telling.chain import SentenceVectors
+from pipelines.telling.one_photo import Models, load_all, tell_batch
 from transforms.records import Photo
 
 FEATURE = np.random.RandomState(3).rand(4096).astype("f4")
@@ -54,8 +55,9 @@ def test_the_story_is_the_one_of_the_early_search(models: Any, monkeypatch: Any)
 def test_nearest_sentences_by_hand(models: Any) -> None:
     found: Models = models()
     texts = list(dict.fromkeys(caption_texts(found.settings.pack)))[:6]
-    vectors = vectors_of(found.parts, texts)
-    first, second = nearest_sentences(found, texts, np.stack([3 * vectors[4], -vectors[2]]))
+    table = SentenceVectors(found.steps)
+    vectors = table.of(texts)
+    first, second = nearest_sentences(table, texts, np.stack([3 * vectors[4], -vectors[2]]))
     assert first[0] == (texts[4], pytest.approx(1.0, abs=1e-5)) and len(first) == 3
     assert texts[2] not in [text for text, _ in second]
     cosines = vectors @ vectors[4] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[4])

@@ -19,11 +19,11 @@ from model_handlers.pack import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.nightly import deadlines
 from pipelines.nightly.deadlines import deadline_of, end_of_telling, estimate, waves_in_time
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import run_single
 from pipelines.tables.commits import Run
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 from transforms import lateness
 from transforms.records import Listing
 
@@ -241,7 +241,7 @@ def test_photos_that_the_second_check_stops_are_deferred(
         small = {"captions_per_photo": 5, "beam_width": 2, "max_words": 10, "style": "romance,swift"}
         settings = resolve(check_config(config | small | {"deadline": deadline}))
         night = new_run(settings)
-        parts = make_parts(settings, {}, deadline=end_of_telling(night))
+        parts = make_steps(settings, {}, deadline=end_of_telling(night))
         run_single(night, settings, parts, PipelineOptions(["--runner=FnApiRunner"]))
 
     with monkeypatch.context() as patch:

@@ -11,11 +11,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import check_config
 from model_handlers.pack import Pack
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import build_single
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 from transforms.metrics import COUNTERS, DISTRIBUTIONS, count, measure
 
 README = Path(__file__).parents[3] / "README.md"
@@ -86,7 +86,7 @@ def test_a_run_keeps_what_its_waves_counted(
 
     settings = resolve(check_config(options | {"output": f"{output.location} single"}))
     root = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
-    build_single(root, new_run(settings), settings, make_parts(settings, {}))
+    build_single(root, new_run(settings), settings, make_steps(settings, {}))
     single = Sums()
     single.add(root.run().metrics())
     alone = without_machine(single.told())

@@ -20,13 +20,13 @@ from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.stories import StoryHandler
 from pipelines.catalog import open_stories
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import new_run, tell_stories
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import source_problems
 from pipelines.tables.manifests import read_manifests, read_rows
 from pipelines.tables.rewrites import compact, forget
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 from pipelines.vacuum import main as vacuum
 
 OPTIONS = {"captions_per_photo": 5, "beam_width": 3, "device": "cpu"}
@@ -46,7 +46,7 @@ def tell(request: pytest.FixtureRequest, photo_pack: Pack, output: Any, capsys: 
         if request.param == "waves":
             tell_stories(settings, beam_options)
         else:
-            run_single(new_run(settings), settings, make_parts(settings, {}), beam_options)
+            run_single(new_run(settings), settings, make_steps(settings, {}), beam_options)
         capsys.readouterr()
         return dict(output.outcomes(len(output.manifests)))
 

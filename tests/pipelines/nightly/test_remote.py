@@ -15,7 +15,6 @@ from configs.schema import check_config
 from model_handlers.pack import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.nightly import remote
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import commit_or_refuse, fresh_features, run_single
 from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError, commit
@@ -23,6 +22,7 @@ from pipelines.tables.leases import read_leases
 from pipelines.tables.manifests import read_manifests
 from pipelines.tables.rewrites import compact
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 from pipelines.vacuum import main as vacuum
 from transforms.records import Listing
 
@@ -44,7 +44,7 @@ def submit(photo_pack: Pack, output: Any) -> Callable[..., None]:
         config = {"pack": photo_pack.location, "output": output.location, "shards": 3, **OPTIONS, **options}
         settings = resolve(check_config(config))
         one = dataclasses.replace(new_run(settings), **(changes or {}))
-        run_single(one, settings, make_parts(settings, {}), PipelineOptions(["--runner=FnApiRunner"]))
+        run_single(one, settings, make_steps(settings, {}), PipelineOptions(["--runner=FnApiRunner"]))
 
     return run
 

@@ -10,9 +10,10 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from configs.schema import check_config
 from model_handlers.pack import Pack
-from pipelines.nightly import graph, remote
+from pipelines.nightly import remote
 from pipelines.nightly.main_job import new_run
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 
 LABELS = Path(__file__).parents[2] / "golden" / "step_labels.txt"
 SELECTION = {"sample": 5, "limit": 3}
@@ -44,7 +45,7 @@ def labels(photo_pack: Pack, tmp_path: Path, write_features: Any) -> list[str]:
         config = {"pack": photo_pack.location, "device": "cpu", "output": str(tmp_path / "out"), **SELECTION, **changes}
         settings = resolve(check_config(config))
         root = beam.Pipeline()
-        parts = graph.make_parts(settings, {}, deadline=datetime.now(UTC))
+        parts = make_steps(settings, {}, deadline=datetime.now(UTC))
         remote.build_single(root, new_run(settings), settings, parts)
         visitor = StepLabels()
         root.visit(visitor)

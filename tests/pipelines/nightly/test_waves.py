@@ -10,7 +10,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.nightly import waves
-from pipelines.nightly.graph import Target
+from pipelines.nightly.graph import OutputPlace
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.waves import _chunks, cut_into_waves, read_report, remove_scratch, worker_threads, write_report
 from pipelines.tables.commits import Run
@@ -93,9 +93,9 @@ def test_waves_share_a_folder_of_this_machine(
     run = Run(f"{output}{tmp_path}", "night", "", {}, "", {}, 0.25)
     seen: list[tuple[str, ...]] = []
 
-    def tell(wave: Any, settled: Any, parts: Any, target: Target, *_: Any) -> list[FileRecord]:
-        seen.append(target.known)
-        write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{target.scratch}/wave-{len(seen)}-sentences-")
+    def tell(wave: Any, settled: Any, parts: Any, place: OutputPlace, *_: Any) -> list[FileRecord]:
+        seen.append(place.known)
+        write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{place.scratch}/wave-{len(seen)}-sentences-")
         if fails and len(seen) == 3:
             raise RuntimeError("the third wave fails")
         return []

@@ -17,12 +17,12 @@ from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
 from pipelines import packs
-from pipelines.nightly.graph import make_parts
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import run_single
 from pipelines.pack_tools.indexing import index_captions
 from pipelines.telling.one_photo import load_all, tell
 from pipelines.telling.settings import resolve
+from pipelines.telling.steps import make_steps
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 FLAGS = ("--captions-per-photo=8", "--beam-width=3", "--device=cpu")
@@ -132,7 +132,7 @@ def test_one_pipeline_has_the_rows_that_waves_write(
     options = {"captions_per_photo": 8, "beam_width": 3, "device": "cpu", "captions": "both", "shards": 2}
     places = {"pack": ready_pack.location, "output": output.location, "features": write_features(vectors(4))}
     settings = resolve(check_config({**options, **places}))
-    run_single(new_run(settings), settings, make_parts(settings, {}), PipelineOptions(["--runner=FnApiRunner"]))
+    run_single(new_run(settings), settings, make_steps(settings, {}), PipelineOptions(["--runner=FnApiRunner"]))
     same_stories(output.rows("stories"), told(ready_pack, "both"))
 
 

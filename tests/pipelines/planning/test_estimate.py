@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from configs.prices import Prices
-from pipelines.planning.chain import Group
 from pipelines.planning.estimate import Spread, cost_of, estimate
 from pipelines.planning.listing import Listed
 from pipelines.planning.plan_report import duration, money, size, table
 from pipelines.planning.sample import Measured, cut, draw
+from pipelines.planning.timed_chain import Group
 from transforms.records import Listing
 
 GROUPS = [

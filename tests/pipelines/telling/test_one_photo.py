@@ -11,7 +11,8 @@ from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.stories import StoryHandler
 from pipelines.pack_tools.indexing import index_captions
-from pipelines.telling.one_photo import StoryError, load_all, story, tell, tell_batch
+from pipelines.telling.chain import StoryError
+from pipelines.telling.one_photo import load_all, story, tell, tell_batch
 from transforms.records import Photo
 
 SAMPLES = Path(__file__).parents[3] / "samples"
