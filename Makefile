@@ -10,7 +10,7 @@ SLOW := (slow or runners or services) and not gpu
 export HF_HUB_OFFLINE := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
-.PHONY: help install demo test test-slow check docs pocket clean
+.PHONY: help install demo test test-slow check docs docs-site pocket clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ $(VENV)/.installed: setup.py pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,evaluate,services]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,evaluate,services,docs]'
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## Makes .venv and installs the project into it, once
@@ -47,9 +47,12 @@ check: $(VENV)/.installed-dev ## Runs ruff, mypy and the import rules
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py
 
-docs: $(VENV)/.installed ## Writes the README's table of options and the Flex Template's parameters from the schema
-	$(BIN)/python docs/option_table.py
+docs: $(VENV)/.installed ## Writes the pages' table of options and the Flex Template's parameters from the schema
+	$(BIN)/python docs/scripts/option_table.py
 	$(BIN)/python deploy/flex_template/write_metadata.py
+
+docs-site: $(VENV)/.installed-dev ## Builds the pages as a site in build/site; broken links and unknown names fail
+	$(BIN)/python -m mkdocs build --strict
 
 pocket: $(VENV)/.installed-dev ## Trains all networks of the pocket pack from the data in DATA=DIR, and packs them: hours; a second call goes on
 	@test -d "$(DATA)" || { echo "make pocket DATA=DIR: name the folder of photos, captions and novels" >&2; exit 2; }

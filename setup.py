@@ -55,6 +55,11 @@ EXTRAS = {
         "s3fs>=2024.6",
         "playwright>=1.50,<2",  # drives Debian's chromium through the gallery's page
     ],
+    "docs": [  # the site; mkdocs is not to become 2, which has neither this theme nor these plugins
+        "mkdocs>=1.6,<2",
+        "mkdocs-material>=9.6,<10",
+        "mkdocstrings[python]>=0.30,<2",
+    ],
     "benchmarks": [  # what `benchmarks.run` compares with; it tells what is missing
         "ray[data]>=2.60,<3",
         "daft>=0.7.26,<0.8",

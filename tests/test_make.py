@@ -81,7 +81,7 @@ def test_changed_requirements_are_installed(fake: Path) -> None:
 
 def test_tests_install_the_extras_and_choose_by_marker(fake: Path) -> None:
     _, asked = make(fake, "test")
-    assert any("pip install" in line and "[test,check,train,evaluate,services]" in line for line in asked)
+    assert any("pip install" in line and "[test,check,train,evaluate,services,docs]" in line for line in asked)
     assert (
         asked[-1] == "python -m pytest -q -n 2 --dist loadfile -m not slow and not runners and not services and not gpu"
     )

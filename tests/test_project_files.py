@@ -55,7 +55,7 @@ def test_samples_list_no_absent_photo() -> None:
 
 
 def test_table_of_options_is_fresh() -> None:
-    run = subprocess.run([sys.executable, "docs/option_table.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "docs/scripts/option_table.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 

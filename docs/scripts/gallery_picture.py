@@ -1,4 +1,4 @@
-"""Draws docs/gallery.png, the morning page in Debian's Chromium: `python docs/gallery_picture.py PAGE_FOLDER`."""
+"""Draws docs/images/gallery.png, the morning page in Debian's Chromium: `python docs/scripts/gallery_picture.py PAGE_FOLDER`."""
 
 import sys
 from pathlib import Path
@@ -21,4 +21,4 @@ def draw(page: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(__file__).with_name("gallery.png"))
+    draw(Path(sys.argv[1]), Path(__file__).parents[1] / "images" / "gallery.png")

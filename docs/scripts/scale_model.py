@@ -1,7 +1,7 @@
-"""Writes the tables of docs/scale.md: `python docs/scale_model.py [--check] [--prices FILE]`.
+"""Writes the tables of docs/explanation/scale.md: `python docs/scripts/scale_model.py [--check] [--prices FILE]`.
 
-What goes in stands in docs/scale_model.yaml (rates and assumptions, each with its source) and docs/scale_bytes.json
-(bytes of elements, from docs/scale_crossings.py). With `--prices` the tables are printed for your own prices.
+What goes in stands in docs/scripts/scale_model.yaml (rates and assumptions, each with its source) and docs/scripts/scale_bytes.json
+(bytes of elements, from docs/scripts/scale_crossings.py). With `--prices` the tables are printed for your own prices.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.prices import Prices, load_prices  # noqa: E402  (the repository's root must be on the path first)
@@ -25,9 +25,9 @@ from pipelines.planning.estimate import HOUR, Spread, Work, cost_of  # noqa: E40
 from pipelines.planning.plan_report import duration, size  # noqa: E402
 from transforms.encode_sentences import CHUNK  # noqa: E402
 
-PAGE = ROOT / "docs" / "scale.md"
-FIGURES = ROOT / "docs" / "scale_model.yaml"
-BYTES = ROOT / "docs" / "scale_bytes.json"
+PAGE = ROOT / "docs" / "explanation" / "scale.md"
+FIGURES = ROOT / "docs" / "scripts" / "scale_model.yaml"
+BYTES = ROOT / "docs" / "scripts" / "scale_bytes.json"
 PRICES = ROOT / "configs" / "prices.yaml"
 PACKS = ("original", "pocket")
 TABLES = 3  # with rows of every photo: stories, ledger, kept features
@@ -42,8 +42,8 @@ class Model:
     """The night, by its figures.
 
     Args:
-        content: of docs/scale_model.yaml.
-        measured: of docs/scale_bytes.json.
+        content: of docs/scripts/scale_model.yaml.
+        measured: of docs/scripts/scale_bytes.json.
         prices: the user's, or those that ship here.
     """
 
@@ -249,7 +249,7 @@ def markdown(rows: Iterable[Cells]) -> str:
 def with_tables(page: str, model: Model) -> str:
     """Returns the page with fresh tables between its marks."""
     for name, rows in TABLE_ROWS.items():
-        start, end = f"<!-- {name}: written by docs/scale_model.py -->\n", f"<!-- end of {name} -->"
+        start, end = f"<!-- {name}: written by docs/scripts/scale_model.py -->\n", f"<!-- end of {name} -->"
         before, rest = page.split(start)
         page = before + start + markdown(rows(model)) + end + rest.split(end, 1)[1]
     return page
@@ -263,7 +263,7 @@ def load(prices: str = str(PRICES)) -> Model:
 
 def main(argv: list[str]) -> int:
     """Returns 0, or 1 with `--check` where the page's tables are stale."""
-    parser = argparse.ArgumentParser(prog="docs/scale_model.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="docs/scripts/scale_model.py", description=__doc__)
     parser.add_argument("--check", action="store_true", help="writes nothing, and ends with 1 where the page is stale")
     parser.add_argument("--prices", metavar="FILE", help="your own prices, as configs/prices.yaml has them")
     flags = parser.parse_args(argv)
@@ -275,7 +275,7 @@ def main(argv: list[str]) -> int:
     new = with_tables(old, load())
     if flags.check:
         if new != old:
-            print("docs/scale.md: its tables are stale; run docs/scale_model.py", file=sys.stderr)
+            print("docs/explanation/scale.md: its tables are stale; run docs/scripts/scale_model.py", file=sys.stderr)
         return int(new != old)
     PAGE.write_text(new, "utf-8")
     return 0

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from docs.scale_crossings import differences
-from docs.scale_model import BYTES, FIGURES, PAGE, PRICES, Model, load, main, million, with_tables
+from docs.scripts.scale_crossings import differences
+from docs.scripts.scale_model import BYTES, FIGURES, PAGE, PRICES, Model, load, main, million, with_tables
 
 PRICES_OF_TWO = PRICES.read_text().replace("worker_hour: 1.00", "worker_hour: 2.00")
 
@@ -36,7 +36,7 @@ def model_of(content: dict[str, Any], measured: dict[str, Any], **figures: float
 
 def test_the_page_is_fresh() -> None:
     page = PAGE.read_text()
-    assert with_tables(page, load()) == page, "run docs/scale_model.py"
+    assert with_tables(page, load()) == page, "run docs/scripts/scale_model.py"
     assert main(["--check"]) == 0
 
 
@@ -51,7 +51,7 @@ def test_what_the_page_says_in_short_is_what_its_tables_say() -> None:
 def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stale = tmp_path / "scale.md"
     stale.write_text(PAGE.read_text().replace("| always |", "| sometimes |", 1))
-    monkeypatch.setattr("docs.scale_model.PAGE", stale)
+    monkeypatch.setattr("docs.scripts.scale_model.PAGE", stale)
     assert main(["--check"]) == 1
     assert main([]) == 0 and stale.read_text() == PAGE.read_text()
 
@@ -68,7 +68,7 @@ def test_all_that_crosses_is_in_the_model(content: dict[str, Any], measured: dic
 
 
 def test_each_figure_says_where_it_is_from(content: dict[str, Any]) -> None:
-    script = (PAGE.parent / "scale_model.py").read_text()
+    script = FIGURES.with_suffix(".py").read_text()
     for name, figure in content["figures"].items():
         assert figure.keys() == {"value", "unit", "measured", "source"} and figure["source"] and figure["unit"], name
         assert f'"{name}"' in script, f"{name} is not used"
@@ -77,7 +77,7 @@ def test_each_figure_says_where_it_is_from(content: dict[str, Any]) -> None:
 
 
 def test_photos_of_one_size(content: dict[str, Any], measured: dict[str, Any]) -> None:
-    """docs/nightly.md: 377 of 2,000 photos of 10 kB were read twice."""
+    """docs/how-to/nightly.md: 377 of 2,000 photos of 10 kB were read twice."""
     night = model_of(content, measured, photos=2000, size_width=9600)
     assert abs(night.same_size - 377) < 5
     few = model_of(content, measured, photos=100, size_width=1e9)
@@ -171,6 +171,6 @@ def test_measurements_that_differ_are_told() -> None:
 
 @pytest.mark.slow
 def test_the_pipeline_is_as_it_was_measured() -> None:
-    from docs import scale_crossings
+    from docs.scripts import scale_crossings
 
     assert scale_crossings.main(["--check"]) == 0

@@ -1,14 +1,15 @@
-"""Writes the README's table of options from configs/schema.py: `python docs/option_table.py [--check]`."""
+"""Writes the table of options from configs/schema.py into its page: `python docs/scripts/option_table.py [--check]`."""
 
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.schema import Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
 
+PAGE = ROOT / "docs" / "reference" / "options.md"
 START = "<!-- options: written by `make docs` from configs/schema.py -->\n"
 END = "<!-- end of options -->"
 
@@ -34,22 +35,21 @@ def _shown(name: str, default: Any) -> str:
     return "off" if default is False else "on" if default is True else f"`{default}`"
 
 
-def with_table(readme: str) -> str:
-    """Returns the README's text with a fresh table."""
-    before, rest = readme.split(START)
+def with_table(page: str) -> str:
+    """Returns the page's text with a fresh table."""
+    before, rest = page.split(START)
     return before + START + table() + END + rest.split(END, 1)[1]
 
 
 def main() -> int:
-    """Returns 0, or 1 with `--check` where the README's table is stale."""
-    path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
+    """Returns 0, or 1 with `--check` where the page's table is stale."""
+    old = PAGE.read_text(encoding="utf-8")
     new = with_table(old)
     if "--check" in sys.argv[1:]:
         if new != old:
-            print("README.md: the table of options is stale; run `make docs`", file=sys.stderr)
+            print("docs/reference/options.md: the table of options is stale; run `make docs`", file=sys.stderr)
         return int(new != old)
-    path.write_text(new, encoding="utf-8")
+    PAGE.write_text(new, encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Makes the figures of docs/nightly.md: `python docs/nightly_figures.py PHOTOS FOLDER [COUNT]`.
+"""Makes the figures of docs/how-to/nightly.md: `python docs/scripts/nightly_figures.py PHOTOS FOLDER [COUNT]`.
 
 PHOTOS is a folder of COUNT (2,000) photos and a fifth more. Night by night they go into a bucket of an emulated Cloud
 Storage, over which the real commands run. FOLDER gets what each printed; figures.json says what it took, nights.json
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "services")]
 
 from conftest import BUCKET, Cloud, DataflowRecord, metadata, storage  # noqa: E402  (tests/services, on the path now)

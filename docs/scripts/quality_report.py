@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/quality.md: `python docs/quality_report.py PACK DATA TRAINING [PART ...]`.
+"""Writes the measured parts of docs/explanation/quality.md: `python docs/scripts/quality_report.py PACK DATA TRAINING [PART ...]`.
 
 PARTS are figures, curves, ablation, photos and samples; all of them where none is named. TRAINING is the folder that
 `pipelines.train pack` leaves beside the pack. What people wrote between the parts stays.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from model_handlers.pack import Pack  # noqa: E402  (the repository's root must be on the path first)
@@ -23,7 +23,8 @@ from pipelines.story import load_all  # noqa: E402
 from pipelines.telling.settings import SAMPLES  # noqa: E402
 from transforms.rows import Row  # noqa: E402
 
-PAGE = ROOT / "docs" / "quality.md"
+PAGE = ROOT / "docs" / "explanation" / "quality.md"
+IMAGES = ROOT / "docs" / "images"
 SHOWN, ABLATED = 20, 20  # photos
 CAPTIONS = 3
 
@@ -90,8 +91,8 @@ def curves(pack: str, data: Path, training: Path) -> Iterator[str]:
     """Yields the learning curves of all networks, whose pictures it copies."""
     for folder in ("joint", "thoughts", "writer", "decoder"):
         if (training / folder / "curves.png").exists():
-            shutil.copyfile(training / folder / "curves.png", PAGE.with_name(f"curves_{folder}.png"))
-            yield f"![{folder}](curves_{folder}.png)\n"
+            shutil.copyfile(training / folder / "curves.png", IMAGES / f"curves_{folder}.png")
+            yield f"![{folder}](../images/curves_{folder}.png)\n"
 
 
 def ablation(pack: str, data: Path, training: Path) -> Iterator[str]:
@@ -147,7 +148,7 @@ def samples(pack: str, data: Path, training: Path) -> Iterator[str]:
     """Yields what the pack tells of samples/, with the pictures."""
     chosen = [Namespace(image=path.name) for path in sorted(Path(SAMPLES).glob("*.jpg"))]
     for name, rows in by_photo(pack, find_files(chosen, SAMPLES)):  # type: ignore[arg-type]
-        yield f"### {name}\n\n![{name}](../samples/{name})\n\n{told(rows)}"
+        yield f"### {name}\n\n![{name}](../../samples/{name})\n\n{told(rows)}"
 
 
 PARTS: dict[str, Callable[[str, Path, Path], Iterator[str]]] = {
@@ -161,7 +162,7 @@ def main(argv: list[str]) -> None:
     for name in names or PARTS:
         text = "\n".join(PARTS[name](pack, Path(data), Path(training)))
         page = PAGE.read_text(encoding="utf-8")
-        start, end = f"<!-- {name}: written by docs/quality_report.py -->\n", f"<!-- end of {name} -->"
+        start, end = f"<!-- {name}: written by docs/scripts/quality_report.py -->\n", f"<!-- end of {name} -->"
         before, rest = page.split(start)
         PAGE.write_text(f"{before}{start}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Draws docs/story.png, a photo with its captions and story: `python docs/story_picture.py PHOTO BEAM_WIDTH`."""
+"""Draws docs/images/story.png, a photo with its captions and story: `python docs/scripts/story_picture.py PHOTO BEAM_WIDTH`."""
 
 import sys
 import textwrap
@@ -40,4 +40,4 @@ def draw(photo: str, captions: list[dict], story: str, target: Path) -> None:
 
 if __name__ == "__main__":
     (row,) = tell(load_all(beam_width=int(sys.argv[2])), sys.argv[1])
-    draw(sys.argv[1], row["captions"], row["story"], Path(__file__).with_name("story.png"))
+    draw(sys.argv[1], row["captions"], row["story"], Path(__file__).parents[1] / "images" / "story.png")

@@ -1,8 +1,8 @@
-"""Measures what crosses from stage to stage of the real pipeline: `python docs/scale_crossings.py [--check]`.
+"""Measures what crosses from stage to stage of the real pipeline: `python docs/scripts/scale_crossings.py [--check]`.
 
 The one pipeline of big runs (pipelines/nightly/remote.py) goes over a handful of photos, with its GPU hints, and with
 networks of no work whose results are as large as the real ones'. Each element that leaves a stage is encoded by Beam's
-own coders, as it would be for a shuffle. docs/scale_bytes.json gets the bytes of an element by step.
+own coders, as it would be for a shuffle. docs/scripts/scale_bytes.json gets the bytes of an element by step.
 """
 
 import io
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import apache_beam as beam  # noqa: E402  (the repository's root must be on the path first)
@@ -44,7 +44,7 @@ from pipelines.telling.steps import make_steps  # noqa: E402
 from transforms.kept import feature_rows  # noqa: E402
 from transforms.records import Networks, Photo, PhotoWithFeature, StyleVectors  # noqa: E402
 
-FILE = ROOT / "docs" / "scale_bytes.json"
+FILE = ROOT / "docs" / "scripts" / "scale_bytes.json"
 BUCKET = "memory://photos-of-the-year/2026/11"
 NIGHTS = ("25", "26")
 PHOTOS = 16
@@ -270,7 +270,7 @@ def differences(kept: Any, found: Any, path: str = "") -> Iterator[str]:
         for key in sorted(kept.keys() | found.keys()):
             yield from differences(kept.get(key), found.get(key), f"{path}/{key}")
     elif kept is None or found is None or abs(kept - found) > AGREE * kept:
-        yield f"{path}: kept {kept}, now {found}; run docs/scale_crossings.py and docs/scale_model.py"
+        yield f"{path}: kept {kept}, now {found}; run docs/scripts/scale_crossings.py and docs/scripts/scale_model.py"
 
 
 if __name__ == "__main__":
