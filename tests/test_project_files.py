@@ -1,4 +1,4 @@
-"""The files around the code agree with each other: samples, README, changelog, worker image, Makefile."""
+"""The files around the code agree with each other: samples, changelog, worker image, Makefile (pages: tests/docs)."""
 
 import re
 import runpy
@@ -52,23 +52,6 @@ def test_sample_is_small_clean_and_attributed(photo: Path) -> None:
 def test_samples_list_no_absent_photo() -> None:
     listed = re.findall(r"^\| (\S+\.jpg) \|", (ROOT / "samples/README.md").read_text(), re.MULTILINE)
     assert sorted(listed) == [photo.name for photo in SAMPLES]
-
-
-def test_table_of_options_is_fresh() -> None:
-    run = subprocess.run([sys.executable, "docs/scripts/option_table.py", "--check"], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-
-
-def test_readme_links_lead_somewhere() -> None:
-    for page in ("README.md", "CONTRIBUTING.md", "samples/README.md"):
-        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-            assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
-
-
-def test_readme_names_modules_that_exist() -> None:
-    named = set(re.findall(r"python -m (pipelines\.\w+)", (ROOT / "README.md").read_text()))
-    assert {"pipelines.run", "pipelines.import_originals", "pipelines.index_captions", "pipelines.fit_style"} <= named
-    assert [name for name in sorted(named) if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
 
 
 def test_changelog_has_the_version(distribution: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Draws docs/images/gallery.png, the morning page in Debian's Chromium: `python docs/scripts/gallery_picture.py PAGE_FOLDER`."""
+"""Draws docs/images/gallery.png, the morning page in Chromium: `python docs/scripts/gallery_picture.py PAGE_FOLDER`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Writes the measured parts of docs/explanation/quality.md: `python docs/scripts/quality_report.py PACK DATA TRAINING [PART ...]`.
+"""Writes the measured parts of docs/explanation/quality.md.
+
+Usage: `python docs/scripts/quality_report.py PACK DATA TRAINING [PART ...]`.
 
 PARTS are figures, curves, ablation, photos and samples; all of them where none is named. TRAINING is the folder that
 `pipelines.train pack` leaves beside the pack. What people wrote between the parts stays.

@@ -1,7 +1,7 @@
 """Writes the tables of docs/explanation/scale.md: `python docs/scripts/scale_model.py [--check] [--prices FILE]`.
 
-What goes in stands in docs/scripts/scale_model.yaml (rates and assumptions, each with its source) and docs/scripts/scale_bytes.json
-(bytes of elements, from docs/scripts/scale_crossings.py). With `--prices` the tables are printed for your own prices.
+Its inputs are scale_model.yaml (rates and assumptions, each with its source) and scale_bytes.json (bytes of elements,
+from scale_crossings.py), both in docs/scripts. With `--prices` the tables are printed for your own prices.
 """
 
 import argparse

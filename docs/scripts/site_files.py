@@ -1,4 +1,4 @@
-"""A hook of mkdocs: pages and pictures that lie outside docs/ come into the site, and links lead to the same files there.
+"""A hook of mkdocs: pages and pictures from outside docs/ come into the site, and links lead to the same files there.
 
 Links in all pages are those of the repository, so that they work where the repository is read too. In the site docs/ is
 the root, beside what is named here.

@@ -1,4 +1,4 @@
-"""Draws docs/images/story.png, a photo with its captions and story: `python docs/scripts/story_picture.py PHOTO BEAM_WIDTH`."""
+"""Draws docs/images/story.png, a photo with its story: `python docs/scripts/story_picture.py PHOTO BEAM_WIDTH`."""
 
 import sys
 import textwrap
