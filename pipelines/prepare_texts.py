@@ -1,6 +1,6 @@
 """Corpora to train on: `python -m pipelines.prepare_texts --books 'novels/*.txt' --captions captions.tsv --output DIR`.
 
-See docs/how-to/prepared-texts.md for what it leaves, and `pipelines.training.data.prepared.read_prepared` for reading it.
+See docs/how-to/prepared-texts.md for what it leaves; `pipelines.training.data.prepared.read_prepared` reads it.
 """
 
 import sys
