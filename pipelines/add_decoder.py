@@ -1,9 +1,36 @@
 """A story decoder of your own: `python -m pipelines.add_decoder --pack OLD --output NEW --name X --trained DIR`."""
 
 import sys
+from pathlib import Path
 
+from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.training.packing.trained_decoder import main
+from pipelines.cli.options import StrictParser
+from pipelines.training.packing.trained_decoder import add_trained
+
+DESCRIPTION = "Adds a story decoder that pipelines.train left to a model pack, and makes it the default."
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 the pack is made, 1 failed, 2 options, training or pack are wrong."""
+    return run_command(_run, argv, nothing_made("pack"))
+
+
+def _run(argv: list[str]) -> int:
+    flags = command_line().parse_args(argv)
+    made = add_trained(flags.pack, flags.output, flags.name, Path(flags.trained))
+    words = made.components["decoders"][flags.name]["n_words"] - 2
+    print(f"{made.location}: story decoder {flags.name} of {words:,} words, the default (digest {made.digest[:12]})")
+    return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = pack_parser("add_decoder", DESCRIPTION, runs_networks=False)
+    parser.add_argument("--name", required=True, help="the decoder's name; one of the pack's own is replaced")
+    parser.add_argument("--trained", required=True, metavar="DIR", help="output folder of the training")
+    return parser
+
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from configs.schema import ConfigError
-from pipelines.cli.commands import check_output, run_command
+from pipelines.cli.commands import ExitCode, check_output, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.options import StrictParser
 from pipelines.tables.manifests import Manifest, read_batches, read_manifests, refresh_after_commit
@@ -167,14 +167,12 @@ def _run(argv: list[str]) -> int:
     check_output(flags.root)
     refresh_after_commit(flags.root)  # which a crash of the last commit may have left behind
     print(COMMANDS[flags.command](flags))
-    return 0
+    return ExitCode.DONE
 
 
 def command_line() -> StrictParser:
     """Returns the parser of the commands and their options."""
-    parser = StrictParser(
-        prog="python -m pipelines.catalog", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-    )
+    parser = command_parser("catalog", DESCRIPTION, EPILOG)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "export": "writes the newest story of each photo and style to a new folder of Parquet files",

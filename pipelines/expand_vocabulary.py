@@ -2,8 +2,39 @@
 
 import sys
 
+from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.pack_tools.vocabulary import main
+from pipelines.cli.options import StrictParser
+from pipelines.pack_tools.vocabulary import expand_vocabulary, made_before
+
+DESCRIPTION = (
+    "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
+)
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 the pack is made, 1 failed, 2 options, texts or pack are wrong."""
+    return run_command(_run, argv, nothing_made("pack"))
+
+
+def _run(argv: list[str]) -> int:
+    flags = command_line().parse_args(argv)
+    made, new, share = expand_vocabulary(flags.pack, flags.output, flags.texts, flags.most)
+    print(f"{made.location}: {len(new):,} new words, {new[0]!r} the most frequent (digest {made.digest[:12]})")
+    print(f"Of how the encoder's own word vectors differ, the map predicts {share:.0%}, on words held out")
+    for line in made_before(made.components):
+        print(line)
+    return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = pack_parser("expand_vocabulary", DESCRIPTION, runs_networks=False)
+    flag = parser.add_argument
+    flag("--texts", required=True, action="append", metavar="GLOB", help="UTF-8 text files; repeatable")
+    flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
+    return parser
+
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import json
 import sys
 
 from model_handlers.handler import DEVICES
-from pipelines.cli.commands import check_output, output_parser, run_command
+from pipelines.cli.commands import ExitCode, Texts, check_output, output_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.explanation.explain_report import as_text, make_report
 from pipelines.explanation.retelling import read_again, tell_again
@@ -19,12 +19,11 @@ EPILOG = (
     "Exit codes: 0 the story came out equal (texts the same, floats to 1e-5); 1 it did not, or cannot be told again; "
     "2 options or pack are wrong, or there is no such story."
 )
-EQUAL, OTHER = 0, 1
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 equal, 1 not equal or failed, 2 wrong options, photo or pack."""
-    return run_command(explain, argv, refused="Nothing can be explained:")
+    return run_command(explain, argv, Texts("Nothing can be explained:"))
 
 
 def explain(argv: list[str]) -> int:
@@ -54,7 +53,7 @@ def explain(argv: list[str]) -> int:
         reason = error.reason
     report = make_report(stored, models, retold, reason)
     print(json.dumps(report) if flags.json else as_text(report))
-    return EQUAL if report["equal"] else OTHER
+    return ExitCode.DONE if report["equal"] else ExitCode.FAILED
 
 
 if __name__ == "__main__":

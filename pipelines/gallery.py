@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from configs.schema import ConfigError
-from pipelines.cli.commands import run_command
+from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.options import StrictParser
 from pipelines.gallery_page.differences import compare_runs
@@ -29,24 +29,22 @@ from transforms.storage import check_uri
 
 DESCRIPTION = "Makes a page of the published photos, captions and stories, as static files that a browser opens."
 EPILOG = "Exit codes: 0 done; 1 the page could not be made; 2 options are wrong, or nothing is published."
+TEXTS = Texts("No page was made:", "Stopped; an earlier page is still whole", "The page could not be made")
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0, 1 where the page could not be made, 2 where an option is wrong."""
-    stopped = "Stopped; an earlier page is still whole"
-    return run_command(_run, argv, "No page was made:", stopped, "The page could not be made")
+    return run_command(_run, argv, TEXTS)
 
 
 def _run(argv: list[str]) -> int:
     make_gallery(command_line().parse_args(argv))
-    return 0
+    return ExitCode.DONE
 
 
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
-    parser = StrictParser(
-        prog="python -m pipelines.gallery", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-    )
+    parser = command_parser("gallery", DESCRIPTION, EPILOG)
     parser.add_argument("stories", metavar="OUTPUT", help="OUTPUT of the main job, a folder or URI")
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder or URI of the page: an empty one, or an earlier page"

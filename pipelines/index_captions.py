@@ -1,9 +1,37 @@
-"""A caption index made ahead: `python -m pipelines.index_captions --pack OLD --output NEW --captions FILE`."""
+"""Captions embedded ahead of all runs: `python -m pipelines.index_captions --pack OLD --output NEW`."""
 
 import sys
 
+from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.pack_tools.indexing import main
+from pipelines.cli.options import StrictParser, parse_with_beam
+from pipelines.pack_tools.indexing import index_captions
+
+DESCRIPTION = "Embeds a pack's captions, or other ones, ahead of all runs."
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 the pack is made, 1 failed, 2 options, captions or pack are wrong."""
+    return run_command(_run, argv, nothing_made("pack"))
+
+
+def _run(argv: list[str]) -> int:
+    flags, options = parse_with_beam(command_line(), argv)
+    made, count = index_captions(
+        flags.pack, flags.output, flags.captions, flags.sentence_vectors, flags.device, options
+    )
+    ready = " with sentence vectors" if flags.sentence_vectors else ""
+    print(f"{made.location}: {count:,} captions indexed{ready} (digest {made.digest[:12]})")
+    return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = pack_parser("index_captions", DESCRIPTION)
+    parser.add_argument("--captions", metavar="FILE", help="new captions, one a line, in place of the pack's own")
+    parser.add_argument("--sentence-vectors", action="store_true", help="store their skip-thought vectors as well")
+    return parser
+
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

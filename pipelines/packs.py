@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_handlers.cache import cache_folder
 from model_handlers.pack_card import PackError
-from pipelines.cli.commands import run_command
+from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.logs import say, say_problems
 from pipelines.cli.options import StrictParser
@@ -21,12 +21,13 @@ DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
 )
 EPILOG = "Exit codes: 0 done; 1 damage or a difference was found, or a copy failed; 2 options or a pack are wrong."
+TEXTS = Texts(stopped="Stopped; a copy that was broken off goes on at the next push")
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0, 1 where a check, a comparison or a copy found something, 2 where an option or a pack is
     wrong."""
-    return run_command(_run, argv, stopped="Stopped; a copy that was broken off goes on at the next push")
+    return run_command(_run, argv, TEXTS)
 
 
 def _run(argv: list[str]) -> int:
@@ -36,7 +37,7 @@ def _run(argv: list[str]) -> int:
 
 def command_line() -> StrictParser:
     """Returns the parser of the commands and their options."""
-    parser = StrictParser(prog="python -m pipelines.packs", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
+    parser = command_parser("packs", DESCRIPTION, EPILOG)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "list": "lists packs with their digests, sizes, styles and decoders",
@@ -76,14 +77,14 @@ def list_packs(flags: Namespace) -> int:
     print("\n".join(columns(rows)) if found else "No packs in packs/ or the cache")
     for problem in problems:
         say(problem)
-    return 1 if problems else 0
+    return ExitCode.FAILED if problems else ExitCode.DONE
 
 
 def show_pack(flags: Namespace) -> int:
     """Prints a pack's card for people, or with --json as one JSON object; returns 0."""
     facts = card_facts(flags.pack)
     print(json.dumps(facts, indent=1) if flags.json else card_text(facts))
-    return 0
+    return ExitCode.DONE
 
 
 def verify_pack(flags: Namespace) -> int:
@@ -91,11 +92,11 @@ def verify_pack(flags: Namespace) -> int:
     problems, loaded = verify(flags.pack)
     if problems:
         say_problems(f"{flags.pack} is no whole pack:", problems)
-        return 1
+        return ExitCode.FAILED
     facts = card_facts(flags.pack)
     print(f"{flags.pack}: whole; {len(facts['files'])} files, {facts['bytes']:,} bytes, digest {facts['digest']}")
     print(f"Loaded: {', '.join(loaded)}")
-    return 0
+    return ExitCode.DONE
 
 
 def diff_packs(flags: Namespace) -> int:
@@ -103,9 +104,9 @@ def diff_packs(flags: Namespace) -> int:
     first, second = card_facts(flags.pack), card_facts(flags.other)
     if first["digest"] == second["digest"]:
         print(f"Equal: both have the digest {first['digest']}")
-        return 0
+        return ExitCode.DONE
     print("\n".join(differences(first, second)))
-    return 1
+    return ExitCode.FAILED
 
 
 def push_pack(flags: Namespace) -> int:
@@ -113,11 +114,11 @@ def push_pack(flags: Namespace) -> int:
     copied, problems = push(flags.pack, flags.target)
     if problems:
         say_problems("The copy is not whole:", problems)
-        return 1
+        return ExitCode.FAILED
     facts = card_facts(flags.target)
     there = len(facts["files"]) - copied
     print(f"{flags.target}: {copied} files copied, {there} were there already, all verified (digest {facts['digest']})")
-    return 0
+    return ExitCode.DONE
 
 
 COMMANDS = {"list": list_packs, "show": show_pack, "verify": verify_pack, "diff": diff_packs, "push": push_pack}

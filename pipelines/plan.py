@@ -8,7 +8,7 @@ import time
 from configs.prices import load_prices
 from configs.schema import ConfigError
 from model_handlers.handler import DeviceError, check_precision, resolve_device
-from pipelines.cli.commands import duration, run_command
+from pipelines.cli.commands import ExitCode, Texts, duration, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.options import StrictParser, flag_parser, parse
 from pipelines.cli.runners import is_local
@@ -34,7 +34,7 @@ EPILOG = (
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 planned, 1 failed, 2 wrong configuration."""
-    return run_command(plan, argv, refused="Nothing was planned:")
+    return run_command(plan, argv, Texts("Nothing was planned:"))
 
 
 def own_flags() -> argparse.ArgumentParser:
@@ -93,7 +93,7 @@ def plan(argv: list[str]) -> int:
     wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
     report = make_report(night, wanted, seconds, device.type, is_local(options))
     print(json.dumps(report) if flags.json else as_text(report))
-    return 0
+    return ExitCode.DONE
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import fsspec
 
-from pipelines.cli.commands import check_output, duration, output_parser, run_command
+from pipelines.cli.commands import ExitCode, check_output, duration, output_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.tables.leases import read_leases
 from pipelines.tables.manifests import as_they_stand, is_rewrite, list_files, read_all_manifests, refresh_current
@@ -48,7 +48,7 @@ def vacuum(argv: list[str]) -> int:
     if not flags.dry_run:
         remove(flags.output, paths)
     print(f"{len(paths):,} files {'would be' if flags.dry_run else 'were'} removed", file=sys.stderr)
-    return 0
+    return ExitCode.DONE
 
 
 def find_leftovers(output: str, older_than: timedelta) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from configs.schema import ConfigError
+from pipelines.corpora.text_places import expand_texts
 from pipelines.corpora.texts import book_paragraphs, split_sentences
 from pipelines.evaluation.task import at_least_one
-from pipelines.pack_tools.styles import expand_texts
 
 MOST_WORDS = 60  # of a passage, and of a sentence
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from configs.schema import ConfigError
 from pipelines.cli.options import parse_assignments
+from pipelines.corpora.text_places import expand_texts, read_captions
 from pipelines.evaluation.photos import add_photo_options, extract, find_files, read_table, select
 from pipelines.evaluation.probe_texts import Probe, learn
 from pipelines.evaluation.quotations import find_copies
@@ -18,8 +19,6 @@ from pipelines.evaluation.scores import plain
 from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
 from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, check_extra, gather, open_for
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
-from pipelines.pack_tools.indexing import read_captions
-from pipelines.pack_tools.styles import expand_texts
 from pipelines.telling.chain import split_errors
 from pipelines.telling.one_photo import Models, load_all, tell_batch
 from transforms.average_texts import read_passages

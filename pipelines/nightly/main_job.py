@@ -1,6 +1,5 @@
 """What `pipelines.run` does: check everything, tell the stories, commit, and say how it went."""
 
-import logging
 from dataclasses import asdict
 from datetime import datetime
 
@@ -8,8 +7,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError, RunConfig
 from model_handlers.pack import check_unchanged
-from pipelines.cli.failures import reason
-from pipelines.cli.logs import logging_as, name_run, say, say_problems
+from model_handlers.pack_card import PackError
+from pipelines.cli.commands import ExitCode, Texts, run_command
+from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
 from pipelines.cli.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
@@ -18,15 +18,7 @@ from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import Task, collect, count_photos, listed_sources, source_problems
 from pipelines.nightly.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
-from pipelines.tables.commits import (
-    CommitConflictError,
-    Run,
-    TooManyDeadLettersError,
-    commit,
-    new_id,
-    now,
-    start,
-)
+from pipelines.tables.commits import Run, commit, new_id, now, start
 from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests
 from pipelines.telling.digests import networks_of
@@ -35,41 +27,23 @@ from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
 DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
-FAILED, WRONG_CONFIG, TOO_MANY_DEAD_LETTERS, CONFLICT = 1, 2, 3, 4
+TEXTS = Texts("The job was not started:", "Stopped; nothing was published", "The run failed; nothing was published")
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code of the main job: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters,
     4 commit conflict."""
-    with logging_as(log_format_of(argv)):
-        return _run(argv)
+    return run_command(_run, argv, TEXTS, log_format_of(argv))
 
 
 def _run(argv: list[str]) -> int:
+    config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
+    settings = check(config, options)
     try:
-        config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
-        settings = check(config, options)
         tell_stories(settings, options)
-    except ConfigError as error:
-        say_problems("The job was not started:", error.problems)
-        return WRONG_CONFIG
-    except TooManyDeadLettersError as error:
-        say(error, logging.ERROR)
-        return TOO_MANY_DEAD_LETTERS
-    except CommitConflictError as error:
-        say(error, logging.ERROR)
-        return CONFLICT
-    except KeyboardInterrupt:
-        say("Stopped; nothing was published", logging.ERROR)
-        return FAILED
-    except Exception as error:  # the one place where a bug, or what no retry helps, ends the process
-        told = reason(error)
-        if told is None:
-            logging.exception("The run failed; nothing was published")
-        else:
-            say(f"The run failed; nothing was published: {told}", logging.ERROR)
-        return FAILED
-    return 0
+    except PackError as error:  # the pack was right when the run began
+        raise RuntimeError("the run cannot go on with its pack") from error
+    return ExitCode.DONE
 
 
 def check(config: RunConfig, options: PipelineOptions) -> Settings:

@@ -7,79 +7,66 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
-import fsspec
 import numpy as np
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
 from model_handlers.captions import EmbeddingHandler, caption_texts
+from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
-from pipelines.cli.options import parse_with_beam
-from pipelines.cli.pack_commands import command_parser, open_pack, run_command
+from pipelines.cli.options import beam_options
+from pipelines.corpora.text_places import read_captions
+from pipelines.pack_tools.old_pack import open_pack
 from transforms.encode_sentences import Texts, with_texts, write_chunk
 
 CHUNK = 2048  # captions embedded in one piece
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit code of `pipelines.index_captions`."""
-    return run_command(index_captions, argv)
-
-
-def index_captions(argv: list[str]) -> str:
-    """Returns a sentence on the pack that was made, with its caption index.
-
-    Raises:
-        ConfigError: a flag is wrong, or there are no captions.
-        PackError: the old pack is wrong, or the new one exists.
-    """
-    parser = command_parser("index_captions", "Embeds a pack's captions, or other ones, ahead of all runs.")
-    parser.add_argument("--captions", metavar="FILE", help="new captions, one a line, in place of the pack's own")
-    parser.add_argument("--sentence-vectors", action="store_true", help="store their skip-thought vectors as well")
-    flags, options = parse_with_beam(parser, argv)
-    pack, placement = open_pack(flags.pack, "joint_embedding", flags.device, options)
-    captions = read_captions(flags.captions) if flags.captions else caption_texts(pack)
-    if not captions:
-        raise ConfigError([f"--captions {flags.captions or pack.location}: holds no caption"])
-    writer = PackWriter(flags.output, pack)
-    try:
-        entry = {"texts": writer.add_lines("captions.txt", captions)}
-        width = pack.component("joint_embedding")["dim"]
-        target = writer.reserve_array("captions.embeddings.npy", (len(captions), width), "float32")  # [K, J]
-        fill(target, captions, EmbeddingHandler(placement), options)
-        entry["embeddings"] = "captions.embeddings.npy"
-        if flags.sentence_vectors:
-            sentences = pack.component("sentence_encoder")
-            width = sentences["uni"] + 2 * sentences["bi"]
-            target = writer.reserve_array("captions.sentence_vectors.npy", (len(captions), width), "float32")  # [K, S]
-            fill(target, captions, SentenceHandler(placement), options)
-            entry["sentence_vectors"] = "captions.sentence_vectors.npy"
-        writer.components["captions"] = entry
-        made = writer.finish()
-    finally:
-        writer.discard()
-    ready = " with sentence vectors" if flags.sentence_vectors else ""
-    return f"{made.location}: {len(captions):,} captions indexed{ready} (digest {made.digest[:12]})"
-
-
-def read_captions(location: str, option: str = "--captions") -> list[str]:
-    """Returns a file's captions: its lines, stripped; blank ones are left out.
+def index_captions(
+    pack: str,
+    output: str,
+    captions: str | None = None,
+    sentence_vectors: bool = False,
+    device: str = "auto",
+    options: PipelineOptions | None = None,
+) -> tuple[Pack, int]:
+    """Returns a new pack with its caption index, and how many captions are in it.
 
     Args:
-        location: file or URI.
-        option: what named it, for the error.
+        pack: to start from, a folder or URI.
+        output: a new folder.
+        captions: a file or URI of new ones, one a line; the pack's own without.
+        sentence_vectors: their skip-thought vectors are stored as well.
+        device: where the network runs.
+        options: of the pipeline; by default a runner on this machine.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: an argument is wrong, or there are no captions.
+        PackError: the old pack is wrong, or the new one exists.
     """
+    options = options or beam_options([])
+    old, placement = open_pack(pack, "joint_embedding", device, options)
+    texts = read_captions(captions) if captions else caption_texts(old)
+    if not texts:
+        raise ConfigError([f"--captions {captions or old.location}: holds no caption"])
+    writer = PackWriter(output, old)
     try:
-        with fsspec.open(location, "rb") as file:
-            lines = file.read().split(b"\n")
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigError([f"{option} {location}: cannot be read ({error})"]) from error
-    return [line.strip().decode("utf-8", "surrogateescape") for line in lines if line.strip()]
+        entry = {"texts": writer.add_lines("captions.txt", texts), "embeddings": "captions.embeddings.npy"}
+        width = old.component("joint_embedding")["dim"]
+        target = writer.reserve_array(entry["embeddings"], (len(texts), width), "float32")  # [K, J]
+        fill(target, texts, EmbeddingHandler(placement), options)
+        if sentence_vectors:
+            entry["sentence_vectors"] = "captions.sentence_vectors.npy"
+            sentences = old.component("sentence_encoder")
+            width = sentences["uni"] + 2 * sentences["bi"]
+            target = writer.reserve_array(entry["sentence_vectors"], (len(texts), width), "float32")  # [K, S]
+            fill(target, texts, SentenceHandler(placement), options)
+        writer.components["captions"] = entry
+        return writer.finish(), len(texts)
+    finally:
+        writer.discard()
 
 
 def chunks_of(captions: list[str]) -> Iterator[tuple[str, Texts]]:

@@ -1,11 +1,10 @@
 """Styles from anybody's texts: the mean of the sentence vectors of passages (SPEC section 8)."""
 
 import tempfile
-from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
-import fsspec
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,9 +13,10 @@ from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
-from pipelines.cli.options import parse_with_beam
-from pipelines.cli.pack_commands import command_parser, name_problems, open_pack, run_command
+from pipelines.cli.options import beam_options
 from pipelines.corpora.story_passages import choose, passages_to_keep, read_books
+from pipelines.corpora.text_places import expand_texts
+from pipelines.pack_tools.old_pack import name_problems, open_pack
 from pipelines.pack_tools.photo_means import encoded, photo_means
 from pipelines.telling.settings import pack_choices
 from transforms.average_texts import AverageTexts, Mean
@@ -27,103 +27,162 @@ PASSAGES = 2000
 """Passages that a style keeps where its pack chooses the shift `nearest` and the user says nothing."""
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit code of `pipelines.fit_style`."""
-    return run_command(fit_style, argv)
+@dataclass(frozen=True)
+class NewStyle:
+    """A style to make of texts.
+
+    Attributes:
+        name: of the style; SOURCE_STYLE is the one that is taken out.
+        texts: globs of text files, one passage a line.
+        min_words: of a passage, where whole books are cut into passages; 0 takes lines as they are.
+        spread: how the passages differ is measured too, for the shift `spread`.
+        passages: short ones that the style keeps for the shift `nearest`, at most; None is PASSAGES where the pack
+            chooses this shift.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    min_words: int = 0
+    spread: bool = False
+    passages: int | None = None
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with it, by the flags of the command."""
+        found = name_problems(self.name)
+        if self.passages is not None and self.passages < 0:
+            found.append(f"--passages {self.passages}: 0 or more")
+        if self.passages and self.name == SOURCE_STYLE:
+            found.append(f"--passages: belongs to the styles that are put in, not to {SOURCE_STYLE!r}")
+        if self.spread and self.name == SOURCE_STYLE:
+            found.append(f"--spread: belongs to the styles that are put in; that of {SOURCE_STYLE!r} is the bank's own")
+        return found
+
+    def kept_passages(self, pack: Pack) -> int:
+        """Returns how many passages the style keeps in this pack, at most."""
+        if self.name == SOURCE_STYLE:
+            return 0
+        if self.passages is not None:
+            return self.passages
+        return PASSAGES if pack_choices(pack).shift == "nearest" else 0
 
 
-def fit_style(argv: list[str]) -> str:
-    """Returns a sentence on the pack that was made, with a style averaged from texts (SPEC section 8).
+def fit_style(
+    pack: str, output: str, style: NewStyle, device: str = "auto", options: PipelineOptions | None = None
+) -> Pack:
+    """Returns a new pack with a style that is averaged from texts (SPEC section 8).
+
+    Args:
+        pack: to start from, a folder or URI.
+        output: a new folder.
+        style: what to make.
+        device: where the network runs.
+        options: of the pipelines; by default a runner on this machine.
 
     Raises:
-        ConfigError: a flag is wrong, or no text was found.
+        ConfigError: an argument is wrong, or no text was found.
         PackError: the old pack is wrong, or the new one exists.
     """
-    parser = command_parser(
-        "fit_style", "Adds a style to a model pack: the mean of the sentence vectors of your own texts."
-    )
-    parser.add_argument(
-        "--name", required=True, help=f"the style's name; {SOURCE_STYLE!r} sets the style that is taken out"
-    )
-    parser.add_argument(
-        "--texts", required=True, action="append", help="glob of UTF-8 text files, one passage a line; repeatable"
-    )
-    parser.add_argument(
-        "--min-words", type=int, default=0, metavar="N", help="cut whole books into passages of N words or more"
-    )
-    parser.add_argument(
-        "--spread",
-        action="store_true",
-        help="also measure how the passages differ, for --shift spread; it encodes captions of the pack's bank",
-    )
-    parser.add_argument(
-        "--passages",
-        type=int,
-        metavar="N",
-        help=f"keep up to N short passages of the texts, those nearest to the pack's captions, for --shift nearest "
-        f"(default: {PASSAGES} where the pack chooses this shift, else none)",
-    )
-    flags, options = parse_with_beam(parser, argv)
-    problems = name_problems(flags.name)
-    if flags.passages is not None and flags.passages < 0:
-        problems.append(f"--passages {flags.passages}: 0 or more")
-    if flags.passages and flags.name == SOURCE_STYLE:
-        problems.append(f"--passages: belongs to the styles that are put in, not to {SOURCE_STYLE!r}")
-    files = sorted({uri for pattern in flags.texts for uri in expand_texts(pattern)})
-    if flags.spread and flags.name == SOURCE_STYLE:
-        problems.append(f"--spread: belongs to the styles that are put in; that of {SOURCE_STYLE!r} is the bank's own")
-    problems += [] if files else [f"--texts {' '.join(flags.texts)}: no file matches"]
-    if problems:
-        raise ConfigError(problems)
-    pack, placement = open_pack(flags.pack, "sentence_encoder", flags.device, options)
-    writer = PackWriter(flags.output, pack)
+    options = options or beam_options([])
+    files = find_files(style)
+    old, placement = open_pack(pack, "sentence_encoder", device, options)
+    writer = PackWriter(output, old)
     try:
-        mean = average(files, SentenceHandler(placement), flags.min_words, options, flags.spread)
-        if mean is None:
-            raise ConfigError(
-                [f"--texts: {len(files)} files, but no passage of {max(flags.min_words, 1)} words or more in them"]
-            )
-        if flags.spread and mean.count < 2:
-            raise ConfigError(["--spread: one passage does not say how passages differ; give more"])
-        file = writer.add_array(f"styles/{flags.name}.npy", mean.vector)
-        if flags.name == SOURCE_STYLE:
-            writer.components["source_style"] = file
-        else:
-            writer.components.setdefault("styles", {})[flags.name] = file
-            for group in ("spreads", "passages"):
-                writer.components.get(group, {}).pop(flags.name, None)
-        count = _passages_wanted(pack, flags)
-        if flags.spread or count:
-            needed = "--spread" if flags.spread else "--passages"
-            means = photo_means(pack, placement, options, needed)  # [N, S]
-        if mean.covariance is not None:
-            source = shrink(np.cov(means.T, bias=True), len(means))  # [S, S]
-            spread = transport(source, shrink(mean.covariance, mean.count))  # [S, S]
-            file = writer.add_array(f"spreads/{flags.name}.npy", spread.astype(np.float16))
-            writer.components.setdefault("spreads", {})[flags.name] = file
-        made_from = {"passages": mean.count, "files": len(files), "min_words": flags.min_words}
-        if count:
-            passages = passages_to_keep(read_books(files, by_line=flags.min_words == 0))
-            if not passages:
-                raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
-            kept = nearest_passages(pack, encoded(passages, pack, placement, options), means, count)  # [k, S]
-            file = writer.add_array(f"passages/{flags.name}.npy", kept.astype(np.float16))
-            writer.components.setdefault("passages", {})[flags.name] = file
-            made_from["kept"] = len(kept)
-        writer.card.setdefault("style_texts", {})[flags.name] = made_from
-        made = writer.finish()
+        mean = measure(files, style, SentenceHandler(placement), options)
+        add_vector(writer, style.name, mean.vector)
+        made_from = {"passages": mean.count, "files": len(files), "min_words": style.min_words}
+        count = style.kept_passages(old)
+        if style.spread or count:
+            needed = "--spread" if style.spread else "--passages"
+            means = photo_means(old, placement, options, needed)  # [N, S]
+            if mean.covariance is not None:
+                add_spread(writer, style.name, mean.covariance, mean.count, means)
+            if count:
+                vectors = encoded(short_passages(files, style), old, placement, options)  # [P, S]
+                kept = nearest_passages(old, vectors, means, count)  # [k, S]
+                add_to_style(writer, "passages", style.name, kept)
+                made_from["kept"] = len(kept)
+        writer.card.setdefault("style_texts", {})[style.name] = made_from
+        return writer.finish()
     finally:
         writer.discard()
-    texts = f"{mean.count:,} passages in {len(files):,} files"
-    return f"{made.location}: style {flags.name} from {texts} (digest {made.digest[:12]})"
 
 
-def _passages_wanted(pack: Pack, flags: Namespace) -> int:
-    if flags.name == SOURCE_STYLE:
-        return 0
-    if flags.passages is not None:
-        return int(flags.passages)
-    return PASSAGES if pack_choices(pack).shift == "nearest" else 0
+def describe_style(pack: Pack, name: str) -> str:
+    """Returns a sentence on a style that was added to a pack."""
+    made_from = pack.card["style_texts"][name]
+    texts = f"{made_from['passages']:,} passages in {made_from['files']:,} files"
+    return f"{pack.location}: style {name} from {texts} (digest {pack.digest[:12]})"
+
+
+def find_files(style: NewStyle) -> list[str]:
+    """Returns the URIs of a style's text files.
+
+    Raises:
+        ConfigError: lists everything that is wrong with the style.
+    """
+    files = sorted({uri for pattern in style.texts for uri in expand_texts(pattern)})
+    problems = style.problems() + ([] if files else [f"--texts {' '.join(style.texts)}: no file matches"])
+    if problems:
+        raise ConfigError(problems)
+    return files
+
+
+def measure(files: list[str], style: NewStyle, handler: ModelHandler, options: PipelineOptions) -> Mean:
+    """Returns the mean of a style's passages, with their covariance where the style wants its spread.
+
+    Raises:
+        ConfigError: there are too few passages.
+    """
+    mean = average(files, handler, style.min_words, options, style.spread)
+    if mean is None:
+        words = max(style.min_words, 1)
+        raise ConfigError([f"--texts: {len(files)} files, but no passage of {words} words or more in them"])
+    if style.spread and mean.count < 2:
+        raise ConfigError(["--spread: one passage does not say how passages differ; give more"])
+    return mean
+
+
+def add_vector(writer: PackWriter, name: str, vector: np.ndarray) -> None:
+    """Adds a style vector `[S]` to a new pack, in place of what the old one has of that style."""
+    file = writer.add_array(f"styles/{name}.npy", vector)
+    if name == SOURCE_STYLE:
+        writer.components["source_style"] = file
+        return
+    writer.components.setdefault("styles", {})[name] = file
+    for group in ("spreads", "passages"):
+        writer.components.get(group, {}).pop(name, None)
+
+
+def add_spread(writer: PackWriter, name: str, covariance: np.ndarray, count: int, means: np.ndarray) -> None:
+    """Adds the map from the spread of photos to that of a style.
+
+    Args:
+        writer: of the new pack.
+        name: of the style.
+        covariance: of its passages `[S, S]`.
+        count: passages.
+        means: of photos, see `photo_means` `[N, S]`.
+    """
+    source = shrink(np.cov(means.T, bias=True), len(means))  # [S, S]
+    add_to_style(writer, "spreads", name, transport(source, shrink(covariance, count)))
+
+
+def add_to_style(writer: PackWriter, group: str, name: str, array: np.ndarray) -> None:
+    """Adds an array of a group, `spreads` or `passages`, to a style in half precision."""
+    file = writer.add_array(f"{group}/{name}.npy", array.astype(np.float16))
+    writer.components.setdefault(group, {})[name] = file
+
+
+def short_passages(files: list[str], style: NewStyle) -> list[str]:
+    """Returns the passages that a style may keep.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    passages = passages_to_keep(read_books(files, by_line=style.min_words == 0))
+    if not passages:
+        raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
+    return passages
 
 
 def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: int) -> np.ndarray:
@@ -140,22 +199,6 @@ def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: 
     """
     source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
     return vectors[choose(vectors, means - source, count)]
-
-
-def expand_texts(pattern: str) -> list[str]:
-    """Returns the URIs of the files that a glob, or a plain name, stands for.
-
-    Raises:
-        ConfigError: the place cannot be listed.
-    """
-    try:
-        filesystem, path = fsspec.core.url_to_fs(pattern)
-        found = (
-            [path] if filesystem.isfile(path) else [name for name in filesystem.glob(path) if filesystem.isfile(name)]
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise ConfigError([f"--texts {pattern}: cannot be listed ({error})"]) from error
-    return [name if "://" not in pattern else filesystem.unstrip_protocol(name) for name in found]
 
 
 def average(

@@ -4,7 +4,6 @@ Skip-thoughts read 930,000 words and had learned 20,000 of them (Kiros et al. 20
 `pipelines.pack_tools.expansion`.
 """
 
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -19,11 +18,10 @@ from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import END_WORD, UNKNOWN_WORD, SentenceEncoder
-from pipelines.cli.options import StrictParser
-from pipelines.cli.pack_commands import command_parser, quality_without, run_command
+from pipelines.corpora.text_places import expand_texts
 from pipelines.corpora.texts import Vocabulary
 from pipelines.pack_tools.expansion import expand, outside_vectors
-from pipelines.pack_tools.styles import expand_texts
+from pipelines.pack_tools.old_pack import quality_without
 
 LEAST = 2  # occurrences of a new word in the texts
 FITTED = 50_000  # words of the encoder that the map is fitted on, at most
@@ -32,61 +30,44 @@ PACKAGES = ("wordllama", "tokenizers")
 MEASURED = ("decoder", "reconstruction", "sentences", "stories")  # tasks whose figures the old words were measured by
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit code of `pipelines.expand_vocabulary`."""
-    return run_command(expand_vocabulary, argv)
+def expand_vocabulary(pack: str, output: str, texts: Sequence[str], most: int) -> tuple[Pack, list[str], float]:
+    """Returns a new pack whose sentence encoder knows more words, these words, and `predicted_share` of their vectors.
 
-
-def make_parser() -> StrictParser:
-    """Returns the parser of the command's flags."""
-    description = (
-        "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
-    )
-    parser = command_parser("expand_vocabulary", description, runs_networks=False)
-    flag = parser.add_argument
-    flag("--texts", required=True, action="append", metavar="GLOB", help="UTF-8 text files; repeatable")
-    flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
-    return parser
-
-
-def expand_vocabulary(argv: list[str]) -> str:
-    """Returns what to say of the pack that was made, whose sentence encoder knows more words.
+    Args:
+        pack: to start from, a folder or URI.
+        output: a new folder.
+        texts: globs of text files.
+        most: words to add, at most.
 
     Raises:
-        ConfigError: a flag is wrong, the extra is not installed, or no text has a new word.
+        ConfigError: an argument is wrong, the extra is not installed, or no text has a new word.
         PackError: the old pack is wrong, or the new one exists.
     """
-    flags = make_parser().parse_args(argv)
-    files = check(flags)
-    pack = Pack.open(flags.pack)
-    encoder = SentenceEncoder(pack, torch.device("cpu"))
-    writer = PackWriter(flags.output, pack)
+    files = check(texts, most)
+    old = Pack.open(pack)
+    encoder = SentenceEncoder(old, torch.device("cpu"))
+    writer = PackWriter(output, old)
     try:
-        new = Vocabulary.of_counts(count_unknown(files, encoder), flags.most + 2, LEAST).words
+        new = Vocabulary.of_counts(count_unknown(files, encoder), most + 2, LEAST).words
         if not new:
             nothing = f"no word {LEAST} times or more that the sentence encoder does not know"
             raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
-        share = add_words(writer, pack, new)
+        share = add_words(writer, old, new)
         writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}
-        writer.card["quality"] = quality_without(pack, MEASURED)
-        made = writer.finish()
+        writer.card["quality"] = quality_without(old, MEASURED)
+        return writer.finish(), new, share
     finally:
         writer.discard()
-    lines = [
-        f"{made.location}: {len(new):,} new words, {new[0]!r} the most frequent (digest {made.digest[:12]})",
-        f"Of how the encoder's own word vectors differ, the map foretells {share:.0%}, on words held out",
-    ]
-    return "\n".join(lines + list(made_before(made.components)))
 
 
-def check(flags: Namespace) -> list[str]:
+def check(texts: Sequence[str], most: int) -> list[str]:
     """Returns the URIs of the text files.
 
     Raises:
         ConfigError: lists all that is wrong.
     """
-    found = {pattern: expand_texts(pattern) for pattern in flags.texts}
-    problems = [] if flags.most > 0 else [f"--most {flags.most}: must be at least 1"]
+    found = {pattern: expand_texts(pattern) for pattern in texts}
+    problems = [] if most > 0 else [f"--most {most}: must be at least 1"]
     problems += [f"--texts {pattern}: no file matches" for pattern, files in found.items() if not files]
     problems += [
         f"the package {name} is not installed; the extra `train` brings it: pip install -e '.[train]'"
@@ -124,7 +105,7 @@ def read_lines(uri: str) -> Iterator[str]:
 
 
 def add_words(writer: PackWriter, pack: Pack, new: Sequence[str]) -> float:
-    """Adds words to a new pack's sentence encoder, below its old ones; returns `foretold_share` of the map.
+    """Adds words to a new pack's sentence encoder, below its old ones; returns `predicted_share` of the map.
 
     Args:
         writer: of the new pack.
@@ -145,7 +126,7 @@ def add_words(writer: PackWriter, pack: Pack, new: Sequence[str]) -> float:
         target[: len(words)] = table
         target[len(words) :] = vectors
     writer.add_json(entry["words"], [*words, *new])
-    return foretold_share(known, own)
+    return predicted_share(known, own)
 
 
 def rows_to_fit(words: Sequence[str], most: int = FITTED) -> list[int]:
@@ -155,8 +136,8 @@ def rows_to_fit(words: Sequence[str], most: int = FITTED) -> list[int]:
     return rows[:: max(1, -(-len(rows) // most))]
 
 
-def foretold_share(known: np.ndarray, own: np.ndarray) -> float:
-    """Returns the share of the word vectors' variance that the map foretells for words that it was not fitted on.
+def predicted_share(known: np.ndarray, own: np.ndarray) -> float:
+    """Returns the share of the word vectors' variance that the map predicts for words that it was not fitted on.
 
     Args:
         known: outside vectors `[K, D]`.

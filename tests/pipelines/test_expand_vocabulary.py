@@ -15,8 +15,9 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceEncoder
 from pipelines import packs
 from pipelines.corpora.texts import Vocabulary
+from pipelines.expand_vocabulary import main
 from pipelines.pack_tools import vocabulary as new_words
-from pipelines.pack_tools.vocabulary import foretold_share, main, read_lines, rows_to_fit
+from pipelines.pack_tools.vocabulary import predicted_share, read_lines, rows_to_fit
 from pipelines.training.packing.assembly import _add_sentence_encoder, add_decoder
 from pipelines.training.recipes import transfer as growing
 from pipelines.training.recipes.thoughts import Autoencoder, ThoughtsConfig
@@ -274,9 +275,9 @@ def test_rows_to_fit_are_words_each_once_and_spread_over_all() -> None:
 def test_the_share_that_the_map_foretells() -> None:
     draw = np.random.default_rng(0)
     known, own = draw.standard_normal((400, 3)), draw.standard_normal((400, 2))  # [K, D], [K, W]
-    assert foretold_share(known, known @ draw.standard_normal((3, 2)) + 5) > 0.999
-    assert foretold_share(draw.standard_normal((400, 100)), own) == 0, "what is learned by heart does not count"
-    half = foretold_share(known, known[:, :2] + own)
+    assert predicted_share(known, known @ draw.standard_normal((3, 2)) + 5) > 0.999
+    assert predicted_share(draw.standard_normal((400, 100)), own) == 0, "what is learned by heart does not count"
+    half = predicted_share(known, known[:, :2] + own)
     assert 0.35 < half < 0.65, "as much noise as there is sense"
 
 

@@ -121,7 +121,7 @@ def test_ready_sentence_vectors_are_looked_up(
     tell: Any, output: Any, photos: Path, explain: Explain, photo_pack: Pack, tmp_path: Path
 ) -> None:
     ready = str(tmp_path / "ready")
-    index_captions(["--pack", photo_pack.location, "--output", ready, "--sentence-vectors"])
+    index_captions(photo_pack.location, ready, sentence_vectors=True)
     tell(pack=ready)
     found = json.loads(explain(output.location, f"--uri={photos}/cat.jpg", "--json")[1])
     assert found["equal"] and found["shift"]["compared"] == len(compared_sentences(load_all(ready, device="cpu"), []))

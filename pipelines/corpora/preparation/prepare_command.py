@@ -14,8 +14,8 @@ import fsspec
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
+from pipelines.cli.commands import ExitCode, command_parser, nothing_made, run_command
 from pipelines.cli.options import StrictParser, parse_with_beam
-from pipelines.cli.pack_commands import run_command
 from pipelines.cli.runners import container_problems, is_local, place_problems
 from pipelines.corpora.preparation.corpus_graph import Target, build
 from pipelines.corpora.preparation.corpus_records import DEV, MANIFEST, Rules
@@ -35,12 +35,17 @@ NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 def main(argv: list[str]) -> int:
     """Returns the exit code of `pipelines.prepare_texts`: 0, 2 where options or inputs are wrong, 1 where the pipeline
     failed."""
-    return run_command(prepare_texts, argv, "corpus")
+    return run_command(_run, argv, nothing_made("corpus"))
+
+
+def _run(argv: list[str]) -> int:
+    print(prepare_texts(argv))
+    return ExitCode.DONE
 
 
 def make_parser() -> StrictParser:
     """Returns the parser of the command's own flags."""
-    parser = StrictParser(prog="python -m pipelines.prepare_texts", description=DESCRIPTION, allow_abbrev=False)
+    parser = command_parser("prepare_texts", DESCRIPTION)
     flag = parser.add_argument
     flag("--books", action="append", default=[], metavar="[NAME=]PLACE", help=".txt or .txt.gz in UTF-8; repeatable")
     flag(

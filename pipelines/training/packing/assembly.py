@@ -1,6 +1,7 @@
 """A model pack from what was trained: networks in half precision, words, caption bank, styles, and the card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from configs.schema import ConfigError as TextsError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from pipelines.pack_tools.styles import fit_style
+from pipelines.pack_tools.styles import SOURCE_STYLE, NewStyle, describe_style, fit_style
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.photo_features import BACKBONE, PREPROCESSING, lite_backbone
 from pipelines.training.engine.loop import best_weights
@@ -138,7 +139,7 @@ def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, c
     Raises:
         ConfigError: texts are missing.
     """
-    texts = {"caption": [corpus.data / "captions" / "flickr30k_train.txt"]}
+    texts = {SOURCE_STYLE: [corpus.data / "captions" / "flickr30k_train.txt"]}
     texts |= {
         name: [file for file in corpus.book_files if file.stem.startswith(tuple(starts))]
         for name, starts in styles.items()
@@ -147,10 +148,11 @@ def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, c
         last = name == list(texts)[-1]
         step = output if last else output.with_name(f"{output.name}-{name}")
         if not step.exists():
-            chosen = [part for file in files for part in ("--texts", str(file))]
-            cut = [] if name == "caption" else ["--min-words", str(STYLE_WORDS), "--passages", str(passages)]
+            style = NewStyle(name, tuple(map(str, files)))
+            if name != SOURCE_STYLE:
+                style = replace(style, min_words=STYLE_WORDS, passages=passages)
             try:
-                print(fit_style(["--pack", str(pack), "--output", str(step), "--name", name, *chosen, *cut]))
+                print(describe_style(fit_style(str(pack), str(step), style), name))
             except TextsError as error:
                 raise ConfigError(f"style {name}: {error}") from error
         pack = step

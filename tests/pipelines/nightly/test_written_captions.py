@@ -55,7 +55,7 @@ def pack(photo_pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
 def ready_pack(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """Returns the same pack with the sentence vectors of its caption bank."""
     output = str(tmp_path_factory.mktemp("packs") / "ready")
-    index_captions(["--pack", pack.location, "--output", output, "--sentence-vectors"])
+    index_captions(pack.location, output, sentence_vectors=True)
     return Pack.open(output)
 
 

@@ -11,8 +11,10 @@ import torch
 from model_handlers.captions import CaptionEmbedder
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceEncoder
+from pipelines.corpora.text_places import read_captions
+from pipelines.index_captions import main
 from pipelines.pack_tools import indexing
-from pipelines.pack_tools.indexing import chunks_of, main, read_captions
+from pipelines.pack_tools.indexing import chunks_of
 
 CPU = torch.device("cpu")
 Index = Callable[..., tuple[int, str, str]]

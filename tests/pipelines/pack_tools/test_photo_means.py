@@ -50,7 +50,7 @@ def test_the_caption_means_by_hand(story_pack: Pack, tmp_path: Path) -> None:
     found = means_of(pack)
     assert len(found) == len(captions) > 3
     np.testing.assert_allclose(found, vectors[nearest].mean(axis=1), atol=1e-6)
-    index_captions(["--pack", pack.location, "--output", str(tmp_path / "ready"), "--sentence-vectors"])
+    index_captions(pack.location, str(tmp_path / "ready"), sentence_vectors=True)
     np.testing.assert_allclose(means_of(Pack.open(str(tmp_path / "ready"))), found, atol=1e-6)
 
 

@@ -14,8 +14,9 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceEncoder
 from pipelines.cli.options import beam_options
 from pipelines.corpora import story_passages
+from pipelines.corpora.text_places import expand_texts
+from pipelines.fit_style import main
 from pipelines.pack_tools.photo_means import photo_means
-from pipelines.pack_tools.styles import expand_texts, main
 from transforms.spreading import shrink, transport
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -57,7 +57,7 @@ def test_a_notebooks_row_is_the_pipelines(
 
 
 def test_ready_sentence_vectors_tell_the_same(photo_pack: Pack, tmp_path: Path) -> None:
-    index_captions(["--pack", photo_pack.location, "--output", str(tmp_path / "ready"), "--sentence-vectors"])
+    index_captions(photo_pack.location, str(tmp_path / "ready"), sentence_vectors=True)
     photo = str(SAMPLES / "cat.jpg")
     (plain,) = tell(load_all(photo_pack.location, **OPTIONS), photo)
     (ready,) = tell(load_all(str(tmp_path / "ready"), **OPTIONS), photo)

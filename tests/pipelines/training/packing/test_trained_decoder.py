@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
+from pipelines.add_decoder import main
 from pipelines.pack_tools.pack_verify import verify
-from pipelines.training.packing.trained_decoder import main
 
 WORDS = ["the", "dog", "ran", "home", "."]
 
