@@ -1,10 +1,21 @@
-"""The distribution `beam-storyteller`: four code folders, their YAML and the files of the gallery's page."""
+"""The distribution `beam-storyteller`: four code folders with their data, the pocket pack and the sample photos."""
 
+import os
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 CODE_FOLDERS = ("configs", "model_handlers", "transforms", "pipelines")
+
+# Packages that hold only data, and the folders of the repository that they are made of. Workers get their pack by its
+# URI, so the sdist that a job on Dataflow takes along is made without them (pipelines/cli/runners.py): 0.5 MB, not 57.
+DATA_FOLDERS = {"storyteller_packs": "packs", "storyteller_samples": "samples"}
+DATA = {name: folder for name, folder in DATA_FOLDERS.items() if Path(folder).is_dir()}
+if os.environ.get("STORYTELLER_CODE_ONLY"):
+    DATA = {}
+    # setuptools would add what an earlier build listed
+    Path("beam_storyteller.egg-info/SOURCES.txt").unlink(missing_ok=True)
 
 REQUIREMENTS = [
     "apache-beam[gcp]>=2.77,<2.78",  # one minor version: workers and submitting machine must agree
@@ -68,23 +79,53 @@ EXTRAS = {
     "s3": ["s3fs>=2024.6"],
 }
 
+
+def long_description() -> str:
+    """Returns the README without pictures and links that lead to files of the repository."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
 setup(
     name="beam-storyteller",
     version="0.1.0",
     description="Photos become short stories in Parquet: neural-storyteller (2015) on Apache Beam and PyTorch",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    author="The Beam Storyteller authors",
+    keywords=["photos", "stories", "captions", "image-to-text", "apache-beam", "dataflow", "pytorch", "parquet"],
+    license_expression="Apache-2.0",
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=[pattern for name in CODE_FOLDERS for pattern in (name, f"{name}.*")]),
+    packages=[*find_packages(include=[p for name in CODE_FOLDERS for p in (name, f"{name}.*")]), *DATA],
+    package_dir=DATA,
     include_package_data=False,
-    package_data={"configs": ["**/*.yaml"], "pipelines.gallery_page": ["*.html", "*.css", "*.js"]},
+    package_data={
+        "": ["py.typed"],
+        "configs": ["**/*.yaml"],
+        "pipelines.gallery_page": ["*.html", "*.css", "*.js"],
+        "storyteller_packs": ["pocket/**/*"],
+        "storyteller_samples": ["*.jpg", "README.md"],
+    },
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     classifiers=[
         "Development Status :: 3 - Alpha",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Graphics",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
     ],
 )

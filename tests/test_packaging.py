@@ -1,10 +1,14 @@
 """What people and Dataflow workers install: built and looked into."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -24,12 +28,15 @@ FILES = (
 )
 NOT_PACKED = (
     "tests/test_a.py",
-    "samples/a.jpg",
-    "packs/pocket/pack.json",
+    "samples/notes.txt",
+    "packs/pocket-new/pack.json",
     "docs/a.py",
     "deploy/a.py",
     "benchmarks/a.py",
+    "pipelines/notes.txt",
 )
+DATA = {"packs": "storyteller_packs", "samples": "storyteller_samples"}
+LARGEST = 100_000_000  # bytes of a file that package indexes take
 
 pytestmark = pytest.mark.slow
 
@@ -40,68 +47,120 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     for name in FILES:
         shutil.copy(ROOT / name, tree)
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, "packs/pocket", "samples"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in NOT_PACKED:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text("stray\n")
-    (tree / "pipelines/notes.txt").write_text("stray\n")
     return tree
 
 
-@pytest.fixture(scope="module")
-def built(tree: Path) -> Path:
-    """Returns the folder of the wheel and of the sdist, built the way Beam's stager builds."""
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        "--sdist",
-        "--wheel",
-        "--outdir",
-        str(tree / "out"),
-        str(tree),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tree.parent)
+def build(tree: Path, output: Path, *kinds: str, **environment: str) -> Path:
+    """Returns the file that was built the way Beam's stager builds; without kinds, the wheel of the sdist."""
+    command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", str(output), str(tree)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tree.parent, env=os.environ | environment)
     assert run.returncode == 0, run.stdout + run.stderr
-    return tree / "out"
+    (file,) = output.glob("*.tar.gz" if kinds == ("--sdist",) else "*.whl")
+    return file
 
 
 @pytest.fixture(scope="module")
-def expected() -> set[str]:
+def wheel(tree: Path) -> Path:
+    """Returns the wheel that is built of the sdist, which lies beside it."""
+    return build(tree, tree / "out")
+
+
+@pytest.fixture(scope="module")
+def code() -> set[str]:
     """Returns the code files of the four folders, the YAML, and the files of the gallery's page."""
     code = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    typed = {ROOT / folder / "py.typed" for folder in FOLDERS}
     yaml = set((ROOT / "configs").rglob("*.yaml"))
     page = {path for path in (ROOT / "pipelines/gallery_page").iterdir() if path.suffix in (".html", ".css", ".js")}
     assert len(page) == 8
-    return {path.relative_to(ROOT).as_posix() for path in code | yaml | page}
+    return {path.relative_to(ROOT).as_posix() for path in code | typed | yaml | page}
 
 
-def test_wheel_holds_code_yaml_and_page_alone(built: Path, expected: set[str]) -> None:
-    (wheel,) = built.glob("*.whl")
-    assert wheel.name.endswith("-py3-none-any.whl")
-    members = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert members == expected
+@pytest.fixture(scope="module")
+def data() -> set[str]:
+    """Returns the files of the pocket pack and of the samples."""
+    pack = {path for path in (ROOT / "packs/pocket").rglob("*") if path.is_file()}
+    samples = {*(ROOT / "samples").glob("*.jpg"), ROOT / "samples/README.md"}
+    return {path.relative_to(ROOT).as_posix() for path in pack | samples}
 
 
-def test_sdist_holds_code_yaml_and_page_alone(built: Path, expected: set[str]) -> None:
-    (sdist,) = built.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        members = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}
+def members(wheel: Path) -> dict[str, int]:
+    """Returns the checksum of each file of a wheel that gets installed as it is."""
+    return {
+        entry.filename: entry.CRC for entry in zipfile.ZipFile(wheel).infolist() if ".dist-info/" not in entry.filename
+    }
+
+
+def sources(sdist: Path) -> set[str]:
+    """Returns the files of an sdist but for those that each sdist has."""
     around = {"setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE", "PKG-INFO"}
-    assert {name for name in members if not name.startswith("beam_storyteller.egg-info/")} - around == expected
+    with tarfile.open(sdist) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}
+    return {name for name in names - around if not name.startswith("beam_storyteller.egg-info/")}
+
+
+def test_wheel_holds_code_pack_and_samples(wheel: Path, code: set[str], data: set[str]) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    installed = {f"{DATA[name.split('/')[0]]}/{name.split('/', 1)[1]}" for name in data}
+    assert set(members(wheel)) == code | installed
+    assert wheel.stat().st_size < LARGEST
+
+
+def test_sdist_holds_code_pack_and_samples(wheel: Path, code: set[str], data: set[str]) -> None:
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    assert sources(sdist) == code | data
+    assert sdist.stat().st_size < LARGEST
+
+
+def test_wheel_of_the_sdist_is_that_of_the_repository(wheel: Path, tree: Path) -> None:
+    assert members(build(tree, tree / "direct", "--wheel")) == members(wheel)
+
+
+def test_workers_take_the_code_only(tree: Path, tmp_path: Path, code: set[str]) -> None:
+    sdist = build(tree, tmp_path, "--sdist", STORYTELLER_CODE_ONLY="1")
+    assert sources(sdist) == code
     assert sdist.stat().st_size < 1_000_000
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    assert set(members(build(unpacked, tmp_path / "wheel", "--wheel"))) == code
 
 
-@pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])
-def test_installed_package_runs_without_the_repository(built: Path, tmp_path: Path, pattern: str) -> None:
-    (package,) = built.glob(pattern)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    subprocess.run([*install, "--target", str(tmp_path / "site"), str(package)], check=True, cwd=tmp_path)
-    program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import pipelines.run as run; print(run.__file__)"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    """Returns what an index shows of the wheel."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    return message_from_bytes(archive.read(name))
+
+
+def test_metadata_are_complete(metadata: Message) -> None:
+    for field in ("Name", "Version", "Summary", "Keywords", "Author", "License-Expression", "Requires-Python"):
+        assert metadata[field], field
+    assert {Path(name).name for name in metadata.get_all("License-File", [])} == {"LICENSE", "NOTICE"}
+    classifiers = metadata.get_all("Classifier", [])
+    topics = ("Typing :: Typed", "Operating System ::", "Topic ::", "Programming Language :: Python :: 3.13")
+    assert all(any(line.startswith(topic) for line in classifiers) for topic in topics)
+    assert {"test", "train", "evaluate", "heif", "s3"} <= set(metadata.get_all("Provides-Extra", []))
+
+
+def test_description_leads_to_no_file_of_the_repository(metadata: Message) -> None:
+    text = str(metadata.get_payload())
+    assert text.startswith("# Beam Storyteller") and metadata["Description-Content-Type"] == "text/markdown"
+    assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if not link.startswith(("https://", "#"))] == []
+    assert "model pack" in text.lower()
+
+
+def test_installed_code_finds_pack_and_samples(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    program = "from pipelines.telling.settings import POCKET, SAMPLES; print(POCKET, SAMPLES)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip().startswith(str(tmp_path / "site"))
+    for place in run.stdout.split():
+        assert place.startswith(str(tmp_path / "site")) and Path(place).is_dir()

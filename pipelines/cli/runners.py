@@ -1,6 +1,9 @@
 """Which runners may run the main job, and what each needs."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from apache_beam.options.pipeline_options import (
     PipelineOptions,
@@ -13,6 +16,7 @@ from apache_beam.options.pipeline_options import (
 from configs.schema import RunConfig
 from pipelines.telling.settings import POCKET, photo_patterns
 
+CODE_ONLY = "STORYTELLER_CODE_ONLY"  # read by setup.py
 LOCAL = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "PrismRunner")
 SINGLE = ("PortableRunner", "DataflowRunner", "FlinkRunner", "SparkRunner")
 REFUSED = {
@@ -85,3 +89,13 @@ def container_problems(options: PipelineOptions) -> list[str]:
     if setup.setup_file or setup.extra_packages:
         return []
     return ["--sdk_container_image or --setup_file is needed, so that Dataflow workers have this project's code"]
+
+
+@contextmanager
+def staging_code_only() -> Iterator[None]:
+    """Has setup.py leave packs and photos out of the sdist that Beam makes for `--setup_file` in this context."""
+    os.environ[CODE_ONLY] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[CODE_ONLY]

@@ -15,6 +15,7 @@ from model_handlers.pack import check_unchanged
 from pipelines.cli.commands import duration
 from pipelines.cli.logs import say
 from pipelines.cli.progress import log_dead_letters, tell_end
+from pipelines.cli.runners import staging_code_only
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
 from pipelines.nightly.selection import (
     Task,
@@ -66,7 +67,8 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
         say(f"Run {run.run_id} is submitted; it commits to {run.output} by itself.")
         with_pipeline = beam.Pipeline(options=options)
         build_single(with_pipeline, run, settings, steps)
-        result = with_pipeline.run()
+        with staging_code_only():
+            result = with_pipeline.run()
         if job := dataflow_job(result):
             say(f"Created job with id: [{job}]")  # in the words that Airflow's operator looks for
         state = result.wait_until_finish()

@@ -19,8 +19,16 @@ from transforms.records import StyleVectors
 from transforms.redaction import bare_uri
 from transforms.storage import Allowed
 
-POCKET = str(Path(__file__).parents[2] / "packs" / "pocket")
-SAMPLES = str(Path(__file__).parents[2] / "samples")
+
+def shipped(folder: str) -> Path:
+    """Returns where a folder that ships is: a package of data in an installation, else the repository's folder."""
+    root = Path(__file__).parents[2]
+    installed = root / f"storyteller_{folder}"
+    return installed if installed.is_dir() else root / folder
+
+
+POCKET = str(shipped("packs") / "pocket")
+SAMPLES = str(shipped("samples"))
 
 
 @dataclass(frozen=True)
