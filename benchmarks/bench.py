@@ -114,7 +114,7 @@ class Bench:
 
     def place(self, pack: Pack) -> Placement:
         """Returns where a pack's networks run."""
-        return Placement(pack.location, pack.digest, "cpu", self.threads)
+        return Placement(pack.location, pack.digest, "cpu")
 
     def rate(self) -> float:
         """Returns float32 operations a second, measured now."""

@@ -21,8 +21,9 @@ IMPORTED = time.perf_counter()
 
 def main(location: str, threads: str) -> None:
     """Prints the seconds of imports, of loading all networks, and until one photo's captions are found."""
+    torch.set_num_threads(int(threads))
     pack = Pack.open(location)
-    where = Placement(location, pack.digest, "cpu", int(threads))
+    where = Placement(location, pack.digest, "cpu")
     (decoder,) = pack.components["decoders"]
     index = CaptionHandler(where, 100).load_model().get()
     others = (FeatureHandler(where), SentenceHandler(where), StoryHandler(where, decoder, 50))

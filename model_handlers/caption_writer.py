@@ -20,7 +20,7 @@ from model_handlers.nets.search_steps import SearchSteps
 from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.precision import lowered
-from model_handlers.words import Vocabulary
+from model_handlers.words import PackVocabulary
 
 BEAM_WIDTH = 5  # at least; more captions widen the beam
 MOST_WORDS = 24  # of a written caption, its end counted
@@ -41,7 +41,7 @@ class CaptionWriter:
     """A decoder that a photo's joint embedding starts, and the joint embedding that ranks what it writes."""
 
     net: StoryDecoder
-    vocabulary: Vocabulary
+    vocabulary: PackVocabulary
     embedder: CaptionEmbedder
     steps: SearchSteps = field(init=False)
 
@@ -184,12 +184,12 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     def variant(self) -> tuple[Any, ...]:
         return (self.retrieve,)
 
-    def appetite(self) -> tuple[Any, ...]:
+    def memory_key(self) -> tuple[Any, ...]:
         return (self.count, self.written)
 
     def build(self, pack: Pack, device: torch.device) -> Captioner:
         entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
-        vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
+        vocabulary = PackVocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
         net = lowered(build_caption_writer(pack, device), self.placement.precision)
         writer = CaptionWriter(net, vocabulary, embedder)
         return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_handlers.cache import cache_folder, put_into_cache
 from model_handlers.components import build_joint_embedding
-from model_handlers.handler import LazyModel, PackHandler, Placement, check_vectors, on_device
+from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
+from model_handlers.machine_cache import cache_folder, put_into_cache
 from model_handlers.memory import Limit
 from model_handlers.nets.blocks import highest
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack, open_once
 from model_handlers.pack_card import PackError
 from model_handlers.precision import computing, exactly
-from model_handlers.words import Vocabulary
+from model_handlers.process_cache import PROCESS_CACHE
+from model_handlers.words import PackVocabulary
 
 
 class Matches(list[tuple[str, float]]):
@@ -49,7 +50,7 @@ class CaptionEmbedder:
         self.net: JointEmbedding = build_joint_embedding(pack, device)
         self.device = device
         self._limit = Limit("caption embeddings")
-        self.vocabulary = Vocabulary(
+        self.vocabulary = PackVocabulary(
             pack.json(entry["vocabulary"]),
             entry["n_words"],
             entry.get("lower", False),
@@ -257,7 +258,7 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         super().__init__(placement, batch_size)
         self.count = count
 
-    def appetite(self) -> tuple[Any, ...]:
+    def memory_key(self) -> tuple[Any, ...]:
         return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
@@ -300,7 +301,7 @@ class ReadyVectors:
         return vectors[[rows[caption] for caption in captions]].astype(np.float32, copy=False)  # [K, S]
 
     def _table(self) -> tuple[dict[str, int], np.ndarray]:
-        return LazyModel(("ReadyVectors", self._placement.digest), self._open).get()
+        return PROCESS_CACHE.get(("ReadyVectors", self._placement.digest), self._open)
 
     def _open(self) -> tuple[dict[str, int], np.ndarray]:
         pack = open_once(self._placement.location, self._placement.digest)

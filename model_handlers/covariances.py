@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from model_handlers.handler import LazyModel, Placement
+from model_handlers.handler import Placement
 from model_handlers.pack import open_once
+from model_handlers.process_cache import PROCESS_CACHE
 
 Read = TypeVar("Read")
 
@@ -38,7 +39,7 @@ class _StyleFiles:
 
     def _lazy(self, read: Callable[[], Read]) -> Read:
         """Returns what `read` makes of the arrays, made once in this process."""
-        return LazyModel((type(self).__name__, self.placement.digest, self.files), read).get()
+        return PROCESS_CACHE.get((type(self).__name__, self.placement.digest, self.files), read)
 
 
 class ReadySpread(_StyleFiles):

@@ -49,7 +49,8 @@ class Backbone:
         if device.type == "cpu":
             side = recipe.get("crop", SIDE)
             pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))  # [1, 3, side, side]
-            net = fold_batch_norms(net, pixels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            folded: Any = fold_batch_norms(net, pixels)  # the annotations of some torch know no memory_format
+            net = folded.to(memory_format=torch.channels_last)
         each = recipe.get("mean", [0, 0, 0]), recipe.get("scale", [1, 1, 1])
         mean, scale = torch.tensor(each, dtype=torch.float32, device=device)[:, :, None, None]  # [3, 1, 1] each
         return cls(net, width, device, mean, scale)

@@ -1,10 +1,10 @@
 """What all handlers share: a model loaded at the first batch, a device that is never guessed, batches that heal."""
 
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +15,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from model_handlers.memory import Limit, machine_stamp, no_memory, ran_out_of_memory
 from model_handlers.pack import Pack, open_once
 from model_handlers.precision import PRECISIONS, computing
+from model_handlers.process_cache import PROCESS_CACHE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,6 +26,8 @@ DEVICES = ("auto", "cpu", "cuda")
 
 class DeviceError(Exception):
     """The device that was asked for is not on this machine, or does not compute as was asked."""
+
+    code = "device"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,34 +56,26 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise DeviceError(f"{name} computes neither in TF32 nor in bfloat16; float32 runs there")
 
 
-_MODELS: dict[tuple[Any, ...], Any] = {}
-_LIMITS: dict[tuple[Any, ...], Limit] = {}
-_LOCK = threading.Lock()
-
-
 class LazyModel(Generic[Model]):
     """A model of this process, built when first asked for and kept by its key across pipelines.
 
     Args:
         key: of the model.
         build: makes it.
-        appetite: what decides beside the model how much memory an item takes.
+        memory_key: what decides beside the model how much memory an item takes.
 
     Attributes:
         limit: of its batches, kept likewise.
     """
 
-    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model], appetite: tuple[Any, ...] = ()) -> None:
+    def __init__(self, key: tuple[Any, ...], build: Callable[[], Model], memory_key: tuple[Any, ...] = ()) -> None:
         self._key = key
         self._build = build
-        self.limit = _LIMITS.setdefault((key, appetite), Limit(str(key[0])))
+        self.limit = PROCESS_CACHE.get(("limit", key, memory_key), partial(Limit, str(key[0])))
 
     def get(self) -> Model:
         """Returns the model, after building it where no one has yet."""
-        with _LOCK:
-            if self._key not in _MODELS:
-                _MODELS[self._key] = self._build()
-            return _MODELS[self._key]
+        return PROCESS_CACHE.get(("model", self._key), self._build)
 
 
 def infer_each(
@@ -132,14 +127,12 @@ class Placement:
         location: the pack's folder or URI.
         digest: its digest; a pack that was replaced meanwhile is refused.
         device: `auto`, `cpu` or `cuda`.
-        threads: torch threads of a process; None leaves torch's own choice, one a core.
-        precision: `float32`, `tf32` (CUDA alone) or `bfloat16`, see `computing`.
+        precision: `float32`, `tf32` (on CUDA only) or `bfloat16`, see `computing`.
     """
 
     location: str
     digest: str
     device: str = "auto"
-    threads: int | None = None
     precision: str = "float32"
 
 
@@ -172,24 +165,22 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """Returns what tells this handler's model from others of its class and pack."""
         return ()
 
-    def appetite(self) -> tuple[Any, ...]:
+    def memory_key(self) -> tuple[Any, ...]:
         """Returns what decides beside the model how much memory an item takes."""
         return ()
 
     def load_model(self) -> LazyModel[Model]:
         """Returns a handle on the model, which is built at the first batch."""
-        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open, self.appetite())
+        return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open, self.memory_key())
 
     def _stamp(self) -> Path | None:
         """Returns where this machine keeps the limit of batches."""
         where = self.placement
-        facts = (type(self).__name__, where.digest, where.precision, *self.variant(), *self.appetite())
+        facts = (type(self).__name__, where.digest, where.precision, *self.variant(), *self.memory_key())
         return machine_stamp(resolve_device(where.device), facts)
 
     def _open(self) -> Model:
         where = self.placement
-        if where.threads is not None:
-            torch.set_num_threads(where.threads)
         device = resolve_device(where.device)
         check_precision(where.precision, device)
         try:

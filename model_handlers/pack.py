@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, float32
 
-from model_handlers.cache import cache_folder, read_stamp, write_stamp
+from model_handlers.machine_cache import cache_folder, read_stamp, write_stamp
 from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, cast_floats, file_facts
+from model_handlers.process_cache import PROCESS_CACHE
 
 LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left
 
@@ -243,22 +243,19 @@ def _read_card(root: Path, location: str) -> dict[str, Any]:
     return card
 
 
-_OPEN: dict[tuple[str, str], Pack] = {}
-_LOCK = threading.Lock()
-
-
 def open_once(location: str, digest: str) -> Pack:
     """Returns the pack at `location`, opened once in this process.
 
     Raises:
         PackError: it cannot be opened, or is another pack than the one whose digest was meant.
     """
-    with _LOCK:
-        if (location, digest) not in _OPEN:
-            pack = Pack.open(location)
-            _refuse_other(location, pack.digest, digest)
-            _OPEN[location, digest] = pack
-        return _OPEN[location, digest]
+
+    def open_now() -> Pack:
+        pack = Pack.open(location)
+        _refuse_other(location, pack.digest, digest)
+        return pack
+
+    return PROCESS_CACHE.get(("pack", location, digest), open_now)
 
 
 def check_unchanged(location: str, digest: str) -> None:

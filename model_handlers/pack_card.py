@@ -18,6 +18,8 @@ class PackError(Exception):
     Beam makes errors anew from their text, so that may come in place of the problems.
     """
 
+    code = "pack"
+
     def __init__(self, problems: list[str] | str) -> None:
         self.problems = [problems] if isinstance(problems, str) else problems
         super().__init__("; ".join(self.problems))

@@ -17,7 +17,7 @@ from model_handlers.nets.search_steps import SearchSteps
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.precision import lowered
-from model_handlers.words import Vocabulary
+from model_handlers.words import PackVocabulary
 
 SENTENCE_ENDS = (".", "!", "?")
 CLOSING_QUOTES = ("''", '"', "'", "”", "’")
@@ -54,7 +54,7 @@ class Storyteller:
     """A story decoder with its vocabulary, on its device."""
 
     net: StoryDecoder
-    vocabulary: Vocabulary
+    vocabulary: PackVocabulary
     device: torch.device
     steps: SearchSteps = field(init=False)
 
@@ -123,12 +123,12 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     def variant(self) -> tuple[Any, ...]:
         return (self.decoder,)
 
-    def appetite(self) -> tuple[Any, ...]:
+    def memory_key(self) -> tuple[Any, ...]:
         return (self.beam_width, self.rules.contrast > 0)
 
     def build(self, pack: Pack, device: torch.device) -> Storyteller:
         entry = decoder_entry(pack, self.decoder)
-        vocabulary = Vocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
+        vocabulary = PackVocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
         net = lowered(build_decoder(pack, self.decoder, device), self.placement.precision)
         return Storyteller(net, vocabulary, device)
 

@@ -14,7 +14,7 @@ def split_words(text: str) -> list[str]:
     return [word for word in _SPACE.split(text) if word]
 
 
-class Vocabulary:
+class PackVocabulary:
     """Words and their ids; 0 ends a text, 1 is the unknown word.
 
     Args:

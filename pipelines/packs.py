@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from model_handlers.cache import cache_folder
+from model_handlers.machine_cache import cache_folder
 from model_handlers.pack_card import PackError
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from configs.schema import ConfigError
 from model_handlers.nets.story_decoder import UNKNOWN, StoryDecoder
 from model_handlers.stories import StoryHandler
-from model_handlers.words import Vocabulary
+from model_handlers.words import PackVocabulary
 from pipelines.corpora.texts import padded
 from pipelines.evaluation.book_texts import Book, add_book_options, read_books
 from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
@@ -72,7 +72,7 @@ def left_out(books: Sequence[Book]) -> float:
     return 1 - sum(len(passage) for book in books for passage in book.passages()) / whole
 
 
-def encode(vocabulary: Vocabulary, decoding: Decoding, passage: str) -> list[int]:
+def encode(vocabulary: PackVocabulary, decoding: Decoding, passage: str) -> list[int]:
     """Returns the ids of a passage's tokens, closed by the end."""
     return vocabulary.encode(" ".join(decoding.tokens(passage)))
 

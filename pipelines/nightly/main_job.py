@@ -17,7 +17,8 @@ from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_ti
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import Task, collect, count_photos, listed_sources, source_problems
-from pipelines.nightly.waves import cut_into_waves, remove_scratch, run_waves, worker_threads
+from pipelines.nightly.waves import cut_into_waves, remove_scratch, run_waves
+from pipelines.nightly.workers import worker_threads
 from pipelines.tables.commits import Run, commit, new_id, now, start
 from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests

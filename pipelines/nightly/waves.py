@@ -12,7 +12,7 @@ from typing import Any
 
 import apache_beam as beam
 import fsspec
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.cli.progress import Report
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
@@ -23,18 +23,9 @@ from pipelines.tables.commits import Run, count_outcomes
 from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
-from transforms.cores import cores
 from transforms.records import Outcome
 from transforms.storage import is_local, write_whole
 from transforms.write import FileRecord
-
-
-def worker_threads(options: PipelineOptions) -> int | None:
-    """Returns the torch threads of each worker process: the cores shared out, or torch's own choice for one."""
-    workers = options.view_as(DirectOptions).direct_num_workers or cores()
-    if workers == 1 or not in_processes(options):
-        return None
-    return max(1, cores() // workers)
 
 
 def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:

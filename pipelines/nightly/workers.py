@@ -27,6 +27,8 @@ from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 from google.protobuf import json_format, text_format
 
+from transforms.cores import cores
+
 COMMAND = (sys.executable, "-m", "pipelines.nightly.worker_process", "apache_beam.runners.worker.sdk_worker_main")
 ROOT = Path(__file__).parents[2]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
@@ -39,12 +41,16 @@ class WorkerDiedError(Exception):
 class Crew:
     """The worker processes of one pipeline.
 
+    Args:
+        threads: that networks have in each of them; None leaves torch's own choice, one a core.
+
     Attributes:
         endings: gets None where the pipeline has ended well, an error where it has not, and one for each worker that
             dies.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
+        self._environment = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         self.endings: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
@@ -55,7 +61,8 @@ class Crew:
         with self._lock:
             if self._ended:
                 raise RuntimeError("the pipeline is over")
-            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=os.environ | environment)
+            around = os.environ | self._environment | environment
+            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=around)
             self._processes.append(process)
         return process
 
@@ -74,6 +81,14 @@ def in_processes(options: PipelineOptions) -> bool:
     return options.view_as(DirectOptions).direct_running_mode == "multi_processing"
 
 
+def worker_threads(options: PipelineOptions) -> int | None:
+    """Returns the threads that networks have in each worker process: its share of the cores, None for one."""
+    workers = options.view_as(DirectOptions).direct_num_workers or cores()
+    if workers == 1 or not in_processes(options):
+        return None
+    return max(1, cores() // workers)
+
+
 def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
     """Runs a function that runs a pipeline, until it returns or one of the pipeline's worker processes dies.
 
@@ -83,7 +98,7 @@ def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
     if not in_processes(options):
         tell()
         return
-    crew = Crew()
+    crew = Crew(worker_threads(options))
     threading.excepthook = _tell_unless_cut_off
     with _watch(crew):
         threading.Thread(target=_report, args=(tell, crew.endings), daemon=True).start()

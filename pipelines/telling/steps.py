@@ -67,18 +67,18 @@ class PhotoSteps(Steps):
 
 
 def make_steps(
-    settings: Settings, hints: dict[str, str], threads: int | None = None, deadline: datetime | None = None
+    settings: Settings, hints: dict[str, str], processes: int | None = None, deadline: datetime | None = None
 ) -> Steps:
     """Returns the steps for a run's settings, with real handlers: PhotoSteps unless the run has feature vectors.
 
     Args:
         settings: settings of the run.
         hints: resource hints of the GPU steps.
-        threads: torch threads of each process, and processes that decode photos for it; None is all cores.
+        processes: that decode photos for each process of the run; None is one a core.
         deadline: see Steps.
     """
     config, choices, pack = settings.config, settings.choices, settings.pack
-    where = Placement(pack.location, pack.digest, config.device, threads, config.precision)
+    where = Placement(pack.location, pack.digest, config.device, config.precision)
     ready = choices.captions != "written" and "sentence_vectors" in pack.component("captions")
     rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat, choices.contrast)
     steps: dict[str, Any] = {
@@ -97,10 +97,10 @@ def make_steps(
     }
     if config.features is not None:
         return Steps(**steps)
-    return PhotoSteps(**steps, load=_loading(settings, threads), features=FeatureHandler(where, config.batch_size))
+    return PhotoSteps(**steps, load=_loading(settings, processes), features=FeatureHandler(where, config.batch_size))
 
 
-def _loading(settings: Settings, threads: int | None) -> LoadImages:
+def _loading(settings: Settings, processes: int | None) -> LoadImages:
     config = settings.config
     return LoadImages(
         settings.pack.component("features")["preprocessing"],
@@ -109,7 +109,7 @@ def _loading(settings: Settings, threads: int | None) -> LoadImages:
         config.max_bytes,
         allowed=allowed(config),
         preprocessing=config.preprocessing,
-        processes=threads,
+        processes=processes,
     )
 
 

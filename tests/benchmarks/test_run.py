@@ -132,7 +132,7 @@ def test_missing_frameworks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pipeline_and_data_loader_see_the_same(random: Pack) -> None:
     paths = [str(path) for path in (*SAMPLES[:2], SAMPLES[0])]
-    handler = FeatureHandler(Placement(random.location, random.digest, "cpu", 1), 2)
+    handler = FeatureHandler(Placement(random.location, random.digest, "cpu"), 2)
     recipe = random.component("features")["preprocessing"]
     ours = photos.by_pipeline(LoadImages(recipe), handler, paths)  # [N, F]
     check = Check()

@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from model_handlers import handler
-from model_handlers import pack as packs
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
@@ -18,6 +16,7 @@ from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.nets.vgg import VGG19
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
+from model_handlers.process_cache import PROCESS_CACHE
 
 CAPTIONS = ["a dog .", "", "two cats", "a dog .", "  ", "A dog .", "caf\u00e9"]
 JOINT_WORDS = [["a", 2], ["dog", 3], [".", 4], ["two", 5], ["cats", 6], ["ritz", 7]]
@@ -100,8 +99,7 @@ class TinyPack:
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Gives each test an empty cache, and a process without packs and models."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(handler, "_MODELS", {})
-    monkeypatch.setattr(packs, "_OPEN", {})
+    PROCESS_CACHE.clear()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.words import Vocabulary
+from model_handlers.words import PackVocabulary
 
 CPU = torch.device("cpu")
 FEATURE, JOINT, WORDS = 5, 4, [["a", 2], ["dog", 3], [".", 4], ["two", 5], ["cats", 6]]
@@ -96,7 +96,7 @@ def test_captions_are_those_of_the_chain_by_similarity_and_likelihood(
     pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
     photos = embedder.embed_photos(torch.from_numpy(np.stack(features(6))))  # [6, J]
     texts = ["a dog", "cats", "a dog dog", "a dog dog dog"]
     scores = photos @ torch.from_numpy(embedder.embed(texts)).double().T  # [6, 4]
@@ -116,7 +116,7 @@ def test_captions_are_those_of_the_chain_by_similarity_and_likelihood(
 
 def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
     photos = embedder.embed_photos(torch.from_numpy(np.stack(features(1))))  # [1, J]
     monkeypatch.setattr(Chain, "TABLE", {-1: [0, 0, 1.0, 0, 0, 0, 0], 2: [0, 0, 1.0, 0, 0, 0, 0]})
     ((match, *others),) = writer.write(photos, 5)
@@ -128,7 +128,7 @@ def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypat
 def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
     batch = features(4)
     net, embedder = build_caption_writer(pack, CPU), CaptionEmbedder(pack, CPU)
-    vocabulary = Vocabulary(WORDS, 7)
+    vocabulary = PackVocabulary(WORDS, 7)
     writer = CaptionWriter(net, vocabulary, embedder)
     for found, feature in zip(infer(WriterHandler(place(pack), 100, 8, False), batch), batch, strict=True):
         photo = embedder.embed_photos(torch.from_numpy(feature)[None])  # [1, J]
@@ -166,7 +166,7 @@ def test_written_and_nearest_captions_are_one_ranking(
     monkeypatch.setattr(caption_writer, "NEIGHBOURS", 3)
     both, few = (infer(WriterHandler(place(pack), count, 4, True), batch) for count in (5, 2))
     embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(build_caption_writer(pack, CPU), Vocabulary(WORDS, 7), embedder)
+    writer = CaptionWriter(build_caption_writer(pack, CPU), PackVocabulary(WORDS, 7), embedder)
     photos = embedder.embed_photos(torch.from_numpy(np.stack(batch)))  # [8, J]
     consensus = Consensus(open_index(pack, embedder).captions)
     mixed = agreed = False
@@ -188,7 +188,7 @@ def test_written_and_nearest_captions_are_one_ranking(
 
 def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> None:
     embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
     photos = torch.ones(3, 2, dtype=torch.float64)  # [3, J]
     matches = [("cats", 0.5), ("a dog", 0.4), ("cats", 0.9)]
     ranked = writer.rank(photos, [matches, [], matches[1:]], 5)
@@ -197,7 +197,7 @@ def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> No
 
 
 def test_costs_that_are_known_are_not_computed_again(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = CaptionWriter(Chain(), Vocabulary(WORDS, 7), CaptionEmbedder(pack, CPU))  # type: ignore[arg-type]
+    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), CaptionEmbedder(pack, CPU))  # type: ignore[arg-type]
     costed: list[str] = []
     compute = writer._costs
 

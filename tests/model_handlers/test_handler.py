@@ -13,7 +13,6 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 
 from model_handlers import handler
-from model_handlers.cache import cache_folder
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import (
@@ -26,9 +25,11 @@ from model_handlers.handler import (
     on_device,
     resolve_device,
 )
+from model_handlers.machine_cache import cache_folder
 from model_handlers.memory import OutOfMemory
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
+from model_handlers.process_cache import PROCESS_CACHE
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 
@@ -176,18 +177,6 @@ def test_a_pack_replaced_during_the_run_is_refused(tiny_pack: Callable[..., Pack
         doubler.run_inference([1], doubler.load_model())
 
 
-def test_threads_are_set_where_they_are_asked_for(
-    tiny_pack: Callable[..., Pack], place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    pack = tiny_pack()
-    for threads in (None, 3):
-        doubler = Doubler(place(pack, threads=threads))
-        doubler.run_inference([1], doubler.load_model())
-    assert asked == [3]
-
-
 def test_in_a_pipeline(tiny_pack: Callable[..., Pack], place: Place) -> None:
     """One good, one bad; batches have a fixed size, and an error stands in its element's place."""
     doubler = KeyedModelHandler(Doubler(place(tiny_pack()), batch_size=4))
@@ -206,7 +195,7 @@ def test_an_empty_pipeline_loads_no_model(tiny_pack: Callable[..., Pack], place:
     with TestPipeline("FnApiRunner") as pipeline:
         results = pipeline | beam.Create([]) | RunInference(KeyedModelHandler(Doubler(place(tiny_pack()))))
         assert_that(results, is_empty(), label="nothing comes out")
-    assert BUILT == [] and handler._MODELS == {}
+    assert BUILT == []
 
 
 def test_batches_have_a_fixed_size(tiny_pack: Callable[..., Pack], place: Place) -> None:
@@ -353,7 +342,7 @@ def test_a_size_that_fits_is_remembered_on_a_machine(
     monkeypatch.setattr(Hungry, "sizes", [])
     pack = tiny_pack()
     for _ in range(2):  # two processes
-        monkeypatch.setattr(handler, "_LIMITS", {})
+        PROCESS_CACHE.clear()
         hungry = Hungry(place(pack), 8)
         hungry.run_inference(list(range(8)), hungry.load_model())
     assert Hungry.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]

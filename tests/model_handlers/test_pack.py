@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from model_handlers import pack as packs
-from model_handlers.cache import cache_folder
+from model_handlers.machine_cache import cache_folder
 from model_handlers.pack import Pack, open_once
 from model_handlers.pack_card import PackError, card_digest, file_facts
 from model_handlers.pack_writer import PackWriter

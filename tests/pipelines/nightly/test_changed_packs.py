@@ -11,12 +11,11 @@ import fsspec
 import numpy as np
 import pytest
 
-from model_handlers import handler
-from model_handlers import pack as packs
-from model_handlers.cache import cache_folder
+from model_handlers.machine_cache import cache_folder
 from model_handlers.pack import Pack
 from model_handlers.pack_card import card_digest
 from model_handlers.pack_writer import PackWriter
+from model_handlers.process_cache import PROCESS_CACHE
 from model_handlers.sentences import SentenceHandler
 from pipelines.nightly import main_job, waves
 
@@ -66,10 +65,9 @@ class Place:
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_process() -> None:
     """Lets each test begin as a process does, with no pack and no model open, and with an empty cache."""
-    for module, name in ((packs, "_OPEN"), (handler, "_MODELS")):
-        monkeypatch.setattr(module, name, {})
+    PROCESS_CACHE.clear()
     shutil.rmtree(cache_folder(), ignore_errors=True)
 
 

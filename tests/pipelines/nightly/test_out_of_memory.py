@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers import handler
 from model_handlers.captions import CaptionHandler
 from model_handlers.handler import PackHandler
 from model_handlers.pack import Pack
+from model_handlers.process_cache import PROCESS_CACHE
 from model_handlers.sentences import SentenceEncoder
 from model_handlers.stories import StoryHandler
 
@@ -26,8 +26,7 @@ ERRORS = {
 @pytest.fixture
 def tell(run_job: Any, write_features: Any, story_pack: Pack, monkeypatch: Any) -> Callable[[Any], tuple[int, str]]:
     """Returns a function that tells photos in two waves into an OUTPUT, in a process that has no model yet."""
-    monkeypatch.setattr(handler, "_MODELS", {})
-    monkeypatch.setattr(handler, "_LIMITS", {})
+    PROCESS_CACHE.clear()
     draw = np.random.RandomState(1)
     features = write_features([(f"photo {place:02d}", draw.rand(4096).astype("f4")) for place in range(PHOTOS)])
 
@@ -58,8 +57,7 @@ def test_smaller_batches_tell_the_same_stories(
 ) -> None:
     wide, narrow = output_at(str(tmp_path / "wide")), output_at(str(tmp_path / "narrow"))
     assert tell(wide)[0] == 0
-    monkeypatch.setattr(handler, "_LIMITS", {})
-    monkeypatch.setattr(handler, "_MODELS", {})
+    PROCESS_CACHE.clear()
     sizes = {kind: hold_at_most(kind, 3, monkeypatch) for kind in ERRORS}
     encode, chunks = SentenceEncoder._encode_batch, []
 

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.nightly import waves
 from pipelines.nightly.graph import OutputPlace
 from pipelines.nightly.measures import Sums
-from pipelines.nightly.waves import _chunks, cut_into_waves, read_report, remove_scratch, worker_threads, write_report
+from pipelines.nightly.waves import _chunks, cut_into_waves, read_report, remove_scratch, write_report
 from pipelines.tables.commits import Run
 from transforms.chunk_tables import open_chunks
 from transforms.encode_sentences import Texts, write_chunk
@@ -110,22 +110,3 @@ def test_waves_share_a_folder_of_this_machine(
     assert folder.is_absolute() and folder.exists() == (output != "memory://"), "what is not in OUTPUT goes at once"
     assert (folder == tmp_path / "runs/night/scratch") == (output != "memory://")
     assert not fsspec.filesystem("memory").exists(f"{tmp_path}/runs")
-
-
-@pytest.mark.parametrize(
-    ("cores", "flags", "threads"),
-    [
-        (8, [], None),
-        (8, ["--direct_num_workers=2"], None),  # one process all the same
-        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"], 4),
-        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=3"], 2),
-        (2, ["--direct_running_mode=multi_processing", "--direct_num_workers=4"], 1),
-        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=0"], 1),  # a worker a core
-        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=1"], None),
-    ],
-)
-def test_worker_processes_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, flags: list[str], threads: int | None
-) -> None:
-    monkeypatch.setattr(waves, "cores", lambda: cores)
-    assert worker_threads(PipelineOptions(flags)) == threads

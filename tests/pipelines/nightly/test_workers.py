@@ -17,7 +17,16 @@ from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 
 from pipelines.cli.failures import reason
 from pipelines.nightly import workers
-from pipelines.nightly.workers import Crew, WorkerDiedError, WorkerLogs, describe_end, killed_for_memory, run_watched
+from pipelines.nightly.workers import (
+    Crew,
+    WorkerDiedError,
+    WorkerLogs,
+    describe_end,
+    killed_for_memory,
+    run_watched,
+    worker_threads,
+)
+from transforms.cores import cores
 
 TWO = PipelineOptions(["--direct_running_mode=multi_processing"])
 
@@ -76,7 +85,7 @@ def test_a_crew_ends_and_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_death_explains_an_error(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner may notice that an answer is missing before the system says that a process has ended."""
     crew = Crew()
-    monkeypatch.setattr(workers, "Crew", lambda: crew)
+    monkeypatch.setattr(workers, "Crew", lambda threads: crew)
 
     def tell() -> None:
         if first == "death":
@@ -90,6 +99,37 @@ def test_a_death_explains_an_error(first: str, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(WorkerDiedError, match="it died") as raised:
         run_watched(TWO, tell)
     assert reason(raised.value) == "it died"
+
+
+@pytest.mark.parametrize(
+    ("cores", "flags", "threads"),
+    [
+        (8, [], None),
+        (8, ["--direct_num_workers=2"], None),  # one process all the same
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"], 4),
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=3"], 2),
+        (2, ["--direct_running_mode=multi_processing", "--direct_num_workers=4"], 1),
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=0"], 1),  # a worker a core
+        (8, ["--direct_running_mode=multi_processing", "--direct_num_workers=1"], None),
+    ],
+)
+def test_worker_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, flags: list[str], threads: int | None
+) -> None:
+    monkeypatch.setattr(workers, "cores", lambda: cores)
+    assert worker_threads(PipelineOptions(flags)) == threads
+
+
+def test_the_networks_of_a_worker_have_its_share_of_the_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = "import sys, torch; open(sys.argv[1], 'w').write(str(torch.get_num_threads()))"
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-c", program, str(tmp_path / "threads")))
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert Crew(1).start({}).wait() == 0
+    assert (tmp_path / "threads").read_text() == "1"
+    assert Crew().start({}).wait() == 0
+    assert (tmp_path / "threads").read_text() == str(min(2, cores())), "torch chooses"
 
 
 def test_what_workers_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from model_handlers.nets.search import beam_search, best_hypothesis, greedy_sear
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceEncoder
-from model_handlers.words import Vocabulary
+from model_handlers.words import PackVocabulary
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = torch.device("cpu")
@@ -123,7 +123,7 @@ def test_beam_search_equals_the_original(golden_pack: Pack, name: str) -> None:
     cases = [case for case in golden["cases"] if case["decoder"] == name and "stochastic" not in case]
     assert len([case for case in golden["cases"] if "stochastic" not in case]) == 198
     entry = golden_pack.component("decoders")[name]
-    vocabulary = Vocabulary(golden_pack.json(entry["vocabulary"]), entry["n_words"])
+    vocabulary = PackVocabulary(golden_pack.json(entry["vocabulary"]), entry["n_words"])
     net = decoder_of(golden_pack, name)
     for width, unknown in sorted({(case["beam_width"], case["use_unk"]) for case in cases}):
         same = [case for case in cases if (case["beam_width"], case["use_unk"]) == (width, unknown)]
