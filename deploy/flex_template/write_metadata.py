@@ -8,7 +8,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import DEADLINE, Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.choices import Choices  # noqa: E402  (the repository's root must be on the path first)
+from configs.schema import DEADLINE, RunConfig  # noqa: E402  (the repository's root must be on the path first)
 
 METADATA = Path(__file__).with_name("metadata.json")
 LEFT_OUT = {

@@ -7,7 +7,8 @@ from typing import Any, get_args
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from configs.schema import Choices, RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.choices import Choices  # noqa: E402  (the repository's root must be on the path first)
+from configs.schema import RunConfig  # noqa: E402  (the repository's root must be on the path first)
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
 START = "<!-- options: written by `make docs` from configs/schema.py -->\n"

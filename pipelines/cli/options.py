@@ -9,7 +9,8 @@ from typing import Any, NoReturn, get_args
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-from configs.schema import Choices, ConfigError, RunConfig, check_config, load_yaml
+from configs.choices import Choices
+from configs.schema import ConfigError, RunConfig, check_config, load_yaml
 
 DEFAULT_RUNNER = "FnApiRunner"
 REPEATABLE = tuple(name for name, field in RunConfig.model_fields.items() if isinstance(field.default, list))

@@ -8,7 +8,7 @@ from typing import Any
 from model_handlers.pack import Pack
 from pipelines.tables.commits import Run, comparable
 from pipelines.tables.manifests import Manifest
-from pipelines.telling.settings import Settings, pixel_settings
+from pipelines.telling.settings import Settings, changing_settings
 from transforms.kept import KeptFile
 from transforms.records import DEFERRED, Networks
 
@@ -20,24 +20,19 @@ def networks_of(settings: Settings) -> Networks | None:
 
     Another style, decoder or sentence encoder in a pack changes neither, though the pack has another digest then.
     """
-    config, choices, pack = settings.config, settings.choices, settings.pack
-    if config.features is not None or not config.keep_features:
+    pack, used = settings.pack, settings.used()
+    if used["features"] is not None or not used["keep_features"]:
         return None
-    made = {"format": FORMAT, "network": _facts(pack, "features")} | pixel_settings(config)
-    if config.precision != "float32":
-        made["precision"] = config.precision
-    features = _digest(made)
-    parts: dict[str, Any] = {
-        "features": features,
-        "joint_embedding": _facts(pack, "joint_embedding"),
-        "captions": choices.captions,
-        "captions_per_photo": choices.captions_per_photo,
-    }
-    if choices.captions != "written":
+    pixels = changing_settings(used, "features", digest="features")
+    features = _digest({"format": FORMAT, "network": _facts(pack, "features")} | pixels)
+    made = changing_settings(used, "captions", digest="captions")
+    written = made.pop("written_captions")
+    parts = made | {"features": features, "joint_embedding": _facts(pack, "joint_embedding")}
+    if made["captions"] != "written":
         bank = _facts(pack, "captions")
         parts["bank"] = {name: value for name, value in bank.items() if name != "sentence_vectors"}
-    if choices.captions != "retrieved":
-        parts |= {"writer": _facts(pack, "caption_writer"), "written": choices.written_captions}
+    if made["captions"] != "retrieved":
+        parts |= {"writer": _facts(pack, "caption_writer"), "written": written}
     return Networks(features, _digest(parts))
 
 

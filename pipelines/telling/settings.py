@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from configs.schema import Choices, ConfigError, RunConfig, check_choices
+from configs.choices import Choices, Effect
+from configs.effects import options_that_change
+from configs.schema import ConfigError, RunConfig, check_choices
 from model_handlers.components import decoder_entry
 from model_handlers.covariances import ReadyPassages, ReadySpread
 from model_handlers.handler import DeviceError, Placement, check_precision, resolve_device
@@ -123,14 +125,26 @@ def _pack_defaults(pack: Pack) -> dict[str, Any]:
 
 def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
     """Returns the digest of the settings that can change a text."""
-    settings = choices.model_dump() | {
-        "written_captions": None if choices.captions == "retrieved" else choices.written_captions,
-        "lyric": config.lyric,
-        "decoder": decoder,
-        **({"decoding": None} if config.features else pixel_settings(config)),
-        "precision": config.precision,
-    }
+    used = config.model_dump() | choices.model_dump() | {"decoder": decoder}
+    settings = changing_settings(used, "features", "captions", "stories", digest="stories")
+    if choices.captions == "retrieved":
+        settings["written_captions"] = None
+    if config.features:  # no pixels are read
+        settings.pop("preprocessing", None)
+        settings["decoding"] = None
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def changing_settings(used: Mapping[str, Any], *effects: Effect, digest: Effect) -> dict[str, Any]:
+    """Returns the options that change one of some things, with their values, for a digest.
+
+    Args:
+        used: value of each option.
+        effects: what the options change.
+        digest: what the digest is of.
+    """
+    left_out = options_that_change(*effects, digest=digest)
+    return {name: used[name] for name, value in left_out.items() if used[name] != value}
 
 
 def photo_patterns(config: RunConfig) -> list[str]:
@@ -141,15 +155,6 @@ def photo_patterns(config: RunConfig) -> list[str]:
 def allowed(config: RunConfig) -> Allowed:
     """Returns the schemes and places that photos may be read from."""
     return Allowed(tuple(config.schemes), tuple(config.roots))
-
-
-def pixel_settings(config: RunConfig) -> dict[str, str]:
-    """Returns the settings that decide what a photo's file becomes, for digests.
-
-    Preprocessing is there only where it is `fast`: runs of before there was a choice have made what `pack` makes.
-    """
-    chosen = {} if config.preprocessing == "pack" else {"preprocessing": config.preprocessing}
-    return {"decoding": config.decoding, **chosen}
 
 
 def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:

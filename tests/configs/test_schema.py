@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from configs.schema import Choices, ConfigError, RunConfig, check_choices, check_config, load_yaml
+from configs.choices import Choices
+from configs.schema import ConfigError, RunConfig, check_choices, check_config, load_yaml
 
 
 def test_the_defaults_are_the_originals() -> None:

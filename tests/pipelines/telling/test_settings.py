@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.schema import Choices, ConfigError, check_choices, check_config
+from configs.choices import Choices
+from configs.schema import ConfigError, check_choices, check_config
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from pipelines.telling.settings import resolve, settings_digest

@@ -1,0 +1,59 @@
+"""Configurations read and checked: every problem at once, in words for people."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class ConfigError(Exception):
+    """Options, config file or pack are wrong; `problems` lists every one, with where it is and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load_yaml(path: str) -> dict[str, Any]:
+    """Returns a config file's mapping.
+
+    Raises:
+        ConfigError: it cannot be read or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError([f"--config {path}: cannot be read ({error})"]) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError([f"--config {path}: holds no keys and values"])
+    return content
+
+
+def checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
+    """Returns the checked values of a schema.
+
+    Raises:
+        ConfigError: lists each key that is unknown, missing or wrong.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError([_problem(detail) for detail in error.errors()]) from error
+
+
+def _problem(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: no such option; see --help"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
+    if not key:
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "value_error":
+        return f"{key} = {detail['input']!r}: {detail['ctx']['error']}"
+    return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"
