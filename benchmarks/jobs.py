@@ -20,7 +20,7 @@ from benchmarks.results import Result
 from benchmarks.timing import Marginal, Side, Timed, play
 from model_handlers.pack import Pack
 from pipelines.nightly import main_job
-from pipelines.show import newest_rows
+from pipelines.tables.read import newest_rows
 from transforms.cores import cores
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Which runners may run the main job, and what each needs."""
+"""Which of Beam's runners may be used, and what each needs."""
 
 import os
 import re
@@ -12,9 +12,6 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
-
-from configs.schema import RunConfig
-from pipelines.telling.settings import POCKET, photo_patterns
 
 CODE_ONLY = "STORYTELLER_CODE_ONLY"  # read by setup.py
 LOCAL = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "PrismRunner")
@@ -49,13 +46,6 @@ def sees_local_files(options: PipelineOptions) -> bool:
     return portable.environment_type == "LOOPBACK"
 
 
-def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
-    """Returns what speaks against this runner, and each local path that its workers could not see."""
-    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
-    named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
-    return place_problems(options, named)
-
-
 def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> list[str]:
     """Returns what speaks against this runner, and each local path among (flag, path) that its workers cannot see."""
     name = runner_name(options)
@@ -70,13 +60,6 @@ def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> li
         for flag, path in named
         if path and ("://" not in path or path.startswith("file://"))
     ]
-
-
-def gpu_hints(options: PipelineOptions, config: RunConfig) -> dict[str, str]:
-    """Returns the resource hints of the GPU steps: none on this machine, or where the device is the CPU."""
-    if config.device == "cpu" or sees_local_files(options):
-        return {}
-    return {"accelerator": config.accelerator}
 
 
 def container_problems(options: PipelineOptions) -> list[str]:

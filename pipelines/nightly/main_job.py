@@ -12,7 +12,7 @@ from pipelines.cli.commands import ExitCode, Texts, run_command
 from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
-from pipelines.cli.runners import container_problems, gpu_hints, is_local, runner_problems, sees_local_files
+from pipelines.cli.runners import container_problems, is_local, place_problems, sees_local_files
 from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import run_single
@@ -23,7 +23,7 @@ from pipelines.tables.commits import Run, commit, new_id, now, start
 from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests
 from pipelines.telling.digests import networks_of
-from pipelines.telling.settings import Settings, resolve
+from pipelines.telling.settings import POCKET, Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
@@ -62,6 +62,20 @@ def check(config: RunConfig, options: PipelineOptions) -> Settings:
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
+    """Returns what speaks against this runner, and each local path that its workers could not see."""
+    named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
+    named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
+    return place_problems(options, named)
+
+
+def gpu_hints(options: PipelineOptions, config: RunConfig) -> dict[str, str]:
+    """Returns the resource hints of the GPU steps: none on this machine, or where the device is the CPU."""
+    if config.device == "cpu" or sees_local_files(options):
+        return {}
+    return {"accelerator": config.accelerator}
 
 
 def tell_stories(settings: Settings, options: PipelineOptions) -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import catalog
 from pipelines.catalog import main, open_stories
+from pipelines.tables import read as tables_read
 from transforms.rows import STORIES
 
 NIGHTS = ("2026-01-01T23:59:59+00:00", "2026-01-02T02:00:00+00:00", "2026-01-03T02:00:00+00:00")
@@ -87,8 +87,10 @@ def test_batches_are_read_one_at_a_time(place: str, publish: Any, monkeypatch: p
     sizes = [len(batch) for batch in batches]
     assert sum(sizes) == 5000 and max(sizes) <= 1024
     opened: list[str] = []
-    read = catalog.read_batches
-    monkeypatch.setattr(catalog, "read_batches", lambda output, file: opened.append(file["path"]) or read(output, file))
+    before = tables_read.read_batches
+    monkeypatch.setattr(
+        tables_read, "read_batches", lambda output, file: opened.append(file["path"]) or before(output, file)
+    )
     publish(place, "two", {"photo 00001": "Again."})
     batches = open_stories(place).to_batches()
     assert opened == []
@@ -99,7 +101,7 @@ def test_batches_are_read_one_at_a_time(place: str, publish: Any, monkeypatch: p
 def test_rows_of_an_older_schema_get_nulls(place: str, publish: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(place, "one", {"a": "One."})
     wider = pa.schema([*STORIES, pa.field("mood", pa.string())])
-    monkeypatch.setattr(catalog, "STORIES", wider)
+    monkeypatch.setattr(tables_read, "STORIES", wider)
     (row,) = open_stories(place).to_table().to_pylist()
     assert row["mood"] is None and row["story"] == "One."
 
@@ -108,7 +110,7 @@ def test_duckdb_reads_an_export(tmp_path: Path, publish: Any, monkeypatch: pytes
     output, folder = str(tmp_path / "stories"), tmp_path / "out [1]"
     publish(output, "one", {f"photo {number}": f"Story {number}." for number in range(3000)})
     publish(output, "two", {"photo 7": "Again.", "photo 8": 'An owl; it said "who".'})
-    monkeypatch.setattr(catalog, "FULL", 10)  # each row group gets a file
+    monkeypatch.setattr(tables_read, "FULL", 10)  # each row group gets a file
     assert main(["export", output, f"--output={folder}"]) == 0
     assert capsys.readouterr().out.startswith(f"{folder}: ")
     assert len(list(folder.iterdir())) > 1

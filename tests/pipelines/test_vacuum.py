@@ -10,11 +10,12 @@ from typing import Any
 import fsspec
 import pytest
 
-from pipelines import vacuum
+from pipelines.tables import maintain
 from pipelines.tables.commits import Run, start
 from pipelines.tables.leases import release, take
+from pipelines.tables.maintain import find_leftovers
 from pipelines.tables.manifests import put_if_absent
-from pipelines.vacuum import find_leftovers, main
+from pipelines.vacuum import main
 
 DAY = 24 * 3600
 
@@ -126,14 +127,14 @@ def test_a_run_committed_during_the_look_keeps_its_files(
 ) -> None:
     publish(place, "first", {"a": "One."})
     leave(place, "runs/second/stories/00000-of-00001.parquet", 8)
-    look = vacuum._files
+    look = maintain._files
 
     def look_and_commit(output: str) -> set[str]:
         found = look(output)
         publish(place, "second", {"b": "Two."})
         return found
 
-    monkeypatch.setattr(vacuum, "_files", look_and_commit)
+    monkeypatch.setattr(maintain, "_files", look_and_commit)
     assert find_leftovers(place, timedelta(0)) == []
 
 

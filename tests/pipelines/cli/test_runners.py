@@ -7,12 +7,11 @@ from configs.schema import RunConfig, check_config
 from pipelines.cli.runners import (
     REFUSED,
     container_problems,
-    gpu_hints,
     is_local,
     runner_name,
-    runner_problems,
     sees_local_files,
 )
+from pipelines.nightly.main_job import gpu_hints, runner_problems
 
 LOCAL = {"input": ["photos/**"], "uris": ["list.txt"], "output": "out", "pack": "packs/mine"}
 REMOTE = {"input": ["gs://b/photos/**"], "uris": ["gs://b/list.txt"], "output": "gs://b/out", "pack": "gs://b/pack"}

@@ -21,9 +21,9 @@ from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines.nightly import graph as job
 from pipelines.nightly import main_job
-from pipelines.show import newest_rows
 from pipelines.tables.leases import release_run
 from pipelines.tables.manifests import read_manifests
+from pipelines.tables.read import newest_rows
 from pipelines.tables.rewrites import compact, forget
 from pipelines.vacuum import main as vacuum
 from transforms import audit

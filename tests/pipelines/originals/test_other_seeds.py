@@ -13,7 +13,7 @@ import pytest
 from model_handlers.nets.tokeniser import tokenise
 from pipelines.import_originals import import_originals
 from pipelines.nightly.main_job import main
-from pipelines.show import newest_rows
+from pipelines.tables.read import newest_rows
 
 PHOTOS = 6
 
