@@ -20,6 +20,9 @@ PAGES = [
     *(ROOT / name / "README.md" for name in ("deploy", "samples", "benchmarks")),
 ]
 SLUG = re.compile(r"[^\w\- ]")
+FILE = re.compile(
+    r"(?:configs|model_handlers|transforms|pipelines|tests|docs|benchmarks|deploy)/[\w/-]+\.(?:py|md|ya?ml|json|svg)"
+)
 LEFT_OUT = re.compile(r"\bforetell|\bforetold|\bdearest\b|\bappetite|\bkin\b", re.IGNORECASE)
 
 
@@ -50,6 +53,11 @@ def broken_links(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     assert list(broken_links(page)) == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *DOCS.rglob("*.svg")], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    assert [file for file in FILE.findall(text_of(page)) if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -143,3 +151,19 @@ def test_readme_is_short_and_begins_with_the_commands_that_people_want() -> None
     assert len(readme.splitlines()) <= 250
     for command in ("make demo", "make test", "storyteller run", "storyteller story", "storyteller gallery"):
         assert re.search(rf"^    {command}\b", readme, re.MULTILINE), command
+
+
+def test_map_says_where_a_change_goes_and_what_tests_it() -> None:
+    section = text_of(ROOT / "CONTRIBUTING.md").partition("\n## You want to change X\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 20
+    for change, places, test in rows:
+        assert FILE.search(places) or "mkdocs.yml" in places, change
+        assert FILE.fullmatch(test.strip("`")) and test.startswith("`tests/"), change
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/explanation/architecture.md", "docs/images/folders.svg"])
+def test_each_folder_of_the_code_is_explained(page: str) -> None:
+    folders = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert {"tables", "nightly"} <= folders
+    assert [name for name in sorted(folders) if not re.search(rf"\b{name}\b", text_of(ROOT / page))] == []
