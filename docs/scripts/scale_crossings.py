@@ -140,7 +140,7 @@ def idle_networks(settings: Settings, sizes: Sizes) -> Any:
         sentences=Idle(sentences),
         stories=Idle(stories),
         styles={name: StyleVectors(zeros, zeros) for name in settings.styles},
-        alone=False,
+        with_style=False,
         table=None,
     )
 
