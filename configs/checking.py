@@ -1,10 +1,14 @@
 """Configurations read and checked: every problem at once, in words for people."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+
+from configs.spelling import did_you_mean
+from configs.values import at_home
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -24,7 +28,7 @@ def load_yaml(path: str) -> dict[str, Any]:
         ConfigError: it cannot be read or is no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text("utf-8"))
+        content = yaml.safe_load(Path(at_home(path)).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"--config {path}: cannot be read ({error})"]) from error
     if content is None:
@@ -43,17 +47,18 @@ def checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError([_problem(detail) for detail in error.errors()]) from error
+        raise ConfigError([_problem(detail, schema) for detail in error.errors()]) from error
 
 
-def _problem(detail: Any) -> str:
+def _problem(detail: Any, schema: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{key}: no such option; see --help"
+        return f"{key}: no such option{did_you_mean(key, schema.model_fields) or '; see --help'}"
     if detail["type"] == "missing":
         return f"{key}: is missing"
     if not key:
         return str(detail["ctx"]["error"])
     if detail["type"] == "value_error":
         return f"{key} = {detail['input']!r}: {detail['ctx']['error']}"
-    return f"{key} = {detail['input']!r}: {detail['msg'].lower()}"
+    choices = re.findall("'([^']+)'", detail["msg"]) if detail["type"] == "literal_error" else []
+    return f"{key} = {detail['input']!r}: {detail['msg'].lower()}{did_you_mean(str(detail['input']), choices)}"

@@ -1,13 +1,10 @@
 """What a run can be told: one schema checks config files, `--set` and command line alike."""
 
 import re
-from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
@@ -33,27 +30,7 @@ from configs.choices import (
     WordCount,
     WrittenCount,
 )
-
-Text = Annotated[str, Field(min_length=1)]
-AGE = r"^\d{1,6}[smhd]$"
-DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
-
-
-def _date_as_text(value: Any) -> Any:
-    """Returns a date or time as text; YAML makes them of texts that look like one."""
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _check_moment(text: str) -> str:
-    if not re.match(AGE, text):
-        try:
-            datetime.fromisoformat(text)
-        except ValueError as error:
-            raise ValueError("write a date or time such as 2026-01-31 or '2026-01-31 06:00', or an age, 2d") from error
-    return text
-
-
-Moment = Annotated[str, BeforeValidator(_date_as_text), AfterValidator(_check_moment)]
+from configs.values import AGE, DEADLINE, Moment, Names, Place, Places, Text, Texts
 
 
 class RunConfig(BaseModel):
@@ -64,20 +41,20 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
-    input: Annotated[list[Text], NOTHING] = Field(
+    input: Annotated[Places, NOTHING] = Field(
         [],
         description="photos: a folder, a glob (** crosses folders) or a URI such as gs://bucket/2026/**; repeatable. "
         "Default: the photos in samples/",
     )
-    uris: Annotated[list[Text], NOTHING] = Field(
+    uris: Annotated[Places, NOTHING] = Field(
         [],
         description="list of photos: text with one URI a line, or CSV or Parquet with a uri column; repeatable",
     )
-    schemes: Annotated[list[Text], NOTHING] = Field(
+    schemes: Annotated[Texts, NOTHING] = Field(
         [],
         description="schemes that photos may be read from, file for local paths; repeatable. Default: all known ones",
     )
-    roots: Annotated[list[Text], NOTHING] = Field(
+    roots: Annotated[Places, NOTHING] = Field(
         [],
         description="folders or URIs that all photos must lie below, symbolic links followed; repeatable. Default: "
         "photos may lie anywhere",
@@ -102,15 +79,19 @@ class RunConfig(BaseModel):
         description="tell only photos that ended as dead letters when they were last tried, those too that no other "
         "night would try; new ones are deferred",
     )
-    features: Annotated[Text | None, NOTHING] = Field(
+    features: Annotated[Place | None, NOTHING] = Field(
         None,
         description="Parquet of ready-made feature vectors in place of photos: columns uri, feature (list of float32)",
     )
-    output: Annotated[Text, NOTHING] = Field("stories", description="folder or URI of the stories; each run adds to it")
-    pack: Annotated[Text | None, NAMED] = Field(
-        None, description="model pack, a folder or URI. Default: the pocket pack that ships here"
+    output: Annotated[Place, NOTHING] = Field(
+        "stories", description="folder or URI of the stories; each run adds to it"
     )
-    style: Annotated[Text, NAMED] = Field(
+    pack: Annotated[Place | None, NAMED] = Field(
+        None,
+        description="model pack, a folder, a URI, or a name that `packs list` shows. Default: the pocket pack that "
+        "ships here",
+    )
+    style: Annotated[Names, NAMED] = Field(
         "romance", description="style of the stories; several with commas, a mean of several with +"
     )
     style_strength: Strength | None = Field(

@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor, float32
 
 from model_handlers.machine_cache import cache_folder, read_stamp, write_stamp
-from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, cast_floats, file_facts
+from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, file_facts
+from model_handlers.precision import cast_floats
 from model_handlers.process_cache import PROCESS_CACHE
 
 LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left

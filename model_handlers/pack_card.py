@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, dtype
-
 FORMAT = 1
 CARD = "pack.json"
 
@@ -31,11 +29,6 @@ class PackError(Exception):
 def card_digest(card: Mapping[str, Any]) -> str:
     """Returns the pack digest: sha256 of the card, which names the sha256 of every file."""
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
-
-
-def cast_floats(tensor: Tensor, kind: dtype) -> Tensor:
-    """Returns the tensor in a floating point type; whole numbers stay as they are."""
-    return tensor.to(kind) if tensor.is_floating_point() else tensor
 
 
 def file_facts(path: Path) -> dict[str, Any]:

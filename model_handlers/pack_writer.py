@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, float16, float32
 
 from model_handlers.pack import Pack
-from model_handlers.pack_card import CARD, FORMAT, PackError, cast_floats, component_files, file_facts
+from model_handlers.pack_card import CARD, FORMAT, PackError, component_files, file_facts
+from model_handlers.precision import cast_floats
 
 
 class PackWriter:

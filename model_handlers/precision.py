@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, dtype, nn
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -94,3 +94,8 @@ def lowered(net: Net, precision: str) -> Net:
             if isinstance(part, nn.Linear | nn.GRUCell):
                 part.to(torch.bfloat16)
     return net
+
+
+def cast_floats(tensor: Tensor, kind: dtype) -> Tensor:
+    """Returns the tensor in a floating point type; whole numbers stay as they are."""
+    return tensor.to(kind) if tensor.is_floating_point() else tensor

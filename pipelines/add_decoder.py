@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser
+from pipelines.cli.flags import StrictParser
 from pipelines.training.packing.trained_decoder import add_trained
 
 DESCRIPTION = "Adds a story decoder that pipelines.train left to a model pack, and makes it the default."

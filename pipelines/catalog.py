@@ -9,7 +9,7 @@ from argparse import Namespace
 
 from pipelines.cli.commands import ExitCode, check_output, command_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser
+from pipelines.cli.flags import StrictParser
 from pipelines.tables.manifests import refresh_after_commit
 from pipelines.tables.read import Stories, export, open_stories
 from pipelines.tables.rewrites import compact, forget

@@ -6,7 +6,7 @@ import sys
 
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser
+from pipelines.cli.flags import StrictParser
 from pipelines.evaluation.table import make_table
 from pipelines.evaluation.task import EvaluationTask, add_common_options
 from pipelines.evaluation.tasks import TASKS

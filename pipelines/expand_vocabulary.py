@@ -4,7 +4,7 @@ import sys
 
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser
+from pipelines.cli.flags import StrictParser
 from pipelines.pack_tools.vocabulary import expand_vocabulary, made_before
 
 DESCRIPTION = (

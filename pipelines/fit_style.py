@@ -4,7 +4,8 @@ import sys
 
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser, parse_with_beam
+from pipelines.cli.flags import StrictParser
+from pipelines.cli.options import parse_with_beam
 from pipelines.pack_tools.styles import PASSAGES, SOURCE_STYLE, NewStyle, describe_style, fit_style
 
 DESCRIPTION = "Adds a style to a model pack: the mean of the sentence vectors of your own texts."

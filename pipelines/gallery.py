@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from configs.schema import ConfigError
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser
+from pipelines.cli.flags import StrictParser
 from pipelines.gallery_page.differences import compare_runs
 from pipelines.gallery_page.page_figures import figures
 from pipelines.gallery_page.page_folder import Folder

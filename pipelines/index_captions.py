@@ -4,7 +4,8 @@ import sys
 
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser, parse_with_beam
+from pipelines.cli.flags import StrictParser
+from pipelines.cli.options import parse_with_beam
 from pipelines.pack_tools.indexing import index_captions
 
 DESCRIPTION = "Embeds a pack's captions, or other ones, ahead of all runs."

@@ -3,19 +3,17 @@
 import json
 import sys
 from argparse import Namespace
-from pathlib import Path
 
-from model_handlers.machine_cache import cache_folder
 from model_handlers.pack_card import PackError
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
+from pipelines.cli.flags import StrictParser
 from pipelines.cli.logs import say, say_problems
-from pipelines.cli.options import StrictParser
+from pipelines.cli.packs_at_hand import pack_places
 from pipelines.pack_tools.pack_diff import differences
 from pipelines.pack_tools.pack_push import push
 from pipelines.pack_tools.pack_show import card_facts, card_text, columns, find_packs, listing
 from pipelines.pack_tools.pack_verify import verify
-from pipelines.telling.settings import POCKET
 
 DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
@@ -51,7 +49,10 @@ def command_line() -> StrictParser:
         for name, text in texts.items()
     }
     parts["list"].add_argument(
-        "places", nargs="*", metavar="FOLDER", help="packs, or folders or URIs of packs (default: packs/ and the cache)"
+        "places",
+        nargs="*",
+        metavar="FOLDER",
+        help="packs, or places of packs (default: those that ship, the cache's and those in packs/)",
     )
     parts["show"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
     parts["show"].add_argument("--json", action="store_true", help="print the card as one JSON object")
@@ -69,12 +70,11 @@ def list_packs(flags: Namespace) -> int:
     Raises:
         PackError: a place that was asked for holds no pack.
     """
-    own = [place for place in (Path(POCKET).parent, cache_folder() / "packs") if place.is_dir()]
-    found = [pack for place in flags.places or map(str, own) for pack in find_packs(place)]
+    found = [pack for place in flags.places or map(str, pack_places()) for pack in find_packs(place)]
     if flags.places and not found:
         raise PackError([f"{place}: no pack there, nor in the folders right below it" for place in flags.places])
     rows, problems = listing(found)
-    print("\n".join(columns(rows)) if found else "No packs in packs/ or the cache")
+    print("\n".join(columns(rows)) if found else "No packs that ship, in the cache or in packs/")
     for problem in problems:
         say(problem)
     return ExitCode.FAILED if problems else ExitCode.DONE

@@ -10,7 +10,8 @@ from configs.schema import ConfigError
 from model_handlers.handler import DeviceError, check_precision, resolve_device
 from pipelines.cli.commands import ExitCode, Texts, duration, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.options import StrictParser, flag_parser, parse
+from pipelines.cli.flags import StrictParser, flag_parser
+from pipelines.cli.options import parse
 from pipelines.cli.runners import is_local
 from pipelines.nightly.main_job import check, new_run
 from pipelines.planning.estimate import estimate

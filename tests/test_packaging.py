@@ -158,7 +158,8 @@ def test_description_leads_to_no_file_of_the_repository(metadata: Message) -> No
 
 def test_installed_code_finds_pack_and_samples(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    program = "from pipelines.telling.settings import POCKET, SAMPLES; print(POCKET, SAMPLES)"
+    imports = "from pipelines.cli.packs_at_hand import POCKET; from pipelines.telling.settings import SAMPLES"
+    program = f"{imports}; print(POCKET, SAMPLES)"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert run.returncode == 0, run.stderr

@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.choices import Choices  # noqa: E402  (the repository's root must be on the path first)
-from configs.schema import DEADLINE, RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.schema import RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.values import DEADLINE  # noqa: E402
 
 METADATA = Path(__file__).with_name("metadata.json")
 LEFT_OUT = {

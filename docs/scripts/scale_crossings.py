@@ -37,9 +37,10 @@ from PIL import Image  # noqa: E402
 from configs.schema import RunConfig, check_config  # noqa: E402
 from model_handlers.captions import Matches  # noqa: E402
 from model_handlers.stories import Passage  # noqa: E402
+from pipelines.cli.packs_at_hand import POCKET  # noqa: E402
 from pipelines.nightly.main_job import new_run  # noqa: E402
 from pipelines.nightly.remote import build_single  # noqa: E402
-from pipelines.telling.settings import POCKET, Settings, resolve  # noqa: E402
+from pipelines.telling.settings import Settings, resolve  # noqa: E402
 from pipelines.telling.steps import make_steps  # noqa: E402
 from transforms.kept import feature_rows  # noqa: E402
 from transforms.records import Networks, Photo, PhotoWithFeature, StyleVectors  # noqa: E402

@@ -14,8 +14,8 @@ from configs.schema import ConfigError
 from model_handlers.handler import DEVICES
 from model_handlers.pack_card import PackError
 from pipelines.cli.failures import reason
+from pipelines.cli.flags import StrictParser, program
 from pipelines.cli.logs import logging_as, say, say_problems
-from pipelines.cli.options import StrictParser
 from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError
 
 AGE = re.compile(r"(\d{1,6})([smhd])")
@@ -115,9 +115,7 @@ def _say_failure(error: Exception, failed: str) -> None:
 
 def command_parser(command: str, description: str, epilog: str = "") -> StrictParser:
     """Returns the parser of a command's flags, without any yet."""
-    return StrictParser(
-        prog=f"python -m pipelines.{command}", description=description, epilog=epilog, allow_abbrev=False
-    )
+    return StrictParser(prog=program(command), description=description, epilog=epilog, allow_abbrev=False)
 
 
 def output_parser(command: str, description: str, epilog: str) -> StrictParser:

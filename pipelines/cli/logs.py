@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from apache_beam.runners.worker import statesampler
-
 from pipelines.cli.error_output import ErrorOutput
 from transforms.redaction import without_secrets
 
@@ -53,7 +51,8 @@ class JsonFormatter(logging.Formatter):
 
 def step_of_thread() -> str | None:
     """Returns the label of the pipeline's step that this thread is in; None where it is in none."""
-    tracker = statesampler.get_current_tracker()
+    statesampler = sys.modules.get("apache_beam.runners.worker.statesampler")  # not loaded: there is no pipeline
+    tracker = statesampler.get_current_tracker() if statesampler else None
     state = tracker.current_state() if tracker else None
     return state.name_context.step_name if state and state.name_context else None
 

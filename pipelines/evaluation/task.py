@@ -11,7 +11,7 @@ from configs.schema import ConfigError
 from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from pipelines.telling.settings import POCKET
+from pipelines.cli.packs_at_hand import POCKET
 
 Figures = dict[str, Any]
 _PACKAGE_NAMES = {"sklearn": "scikit-learn"}  # of what is imported by another name

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,17 @@ import numpy as np
 from configs.choices import Choices, Effect
 from configs.effects import options_that_change
 from configs.schema import ConfigError, RunConfig, check_choices
+from configs.spelling import did_you_mean
 from model_handlers.components import decoder_entry
 from model_handlers.covariances import ReadyPassages, ReadySpread
 from model_handlers.handler import DeviceError, Placement, check_precision, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, PackError
+from pipelines.cli.packs_at_hand import POCKET, find_pack, shipped
 from transforms.records import StyleVectors
 from transforms.redaction import bare_uri
 from transforms.storage import Allowed
 
-
-def shipped(folder: str) -> Path:
-    """Returns where a folder that ships is: a package of data in an installation, else the repository's folder."""
-    root = Path(__file__).parents[2]
-    installed = root / f"storyteller_{folder}"
-    return installed if installed.is_dir() else root / folder
-
-
-POCKET = str(shipped("packs") / "pocket")
 SAMPLES = str(shipped("samples"))
 
 
@@ -69,7 +61,7 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
         ConfigError: lists everything in pack, decoder, styles and device that does not fit.
     """
     try:
-        pack = Pack.open(config.pack or POCKET)
+        pack = Pack.open(find_pack(config.pack) if config.pack else POCKET)
     except PackError as error:
         raise ConfigError([f"--pack {problem}" for problem in error.problems]) from error
     choices, wrong_choices = Choices(), []
@@ -82,7 +74,8 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
     try:
         width = decoder_entry(pack, decoder)["dim_context"]
     except PackError as error:
-        raise ConfigError(problems + [f"--decoder {problem}" for problem in error.problems]) from error
+        meant = did_you_mean(decoder, pack.components.get("decoders", {}))
+        raise ConfigError(problems + [f"--decoder {problem}{meant}" for problem in error.problems]) from error
     problems += _width_problems(pack, config, decoder)
     styles: dict[str, StyleVectors] = {}
     for name in [part.strip() for part in config.style.split(",")]:
@@ -175,6 +168,7 @@ def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> Sty
     there = ", ".join(sorted(styles)) or "none"
     problems = [
         f"{part!r}: the pack has no such style; it has {there}. pipelines.fit_style makes more"
+        f"{did_you_mean(part, styles)}"
         for part in parts
         if part not in styles
     ]

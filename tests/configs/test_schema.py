@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "preprocessing": ("quick", "'pack' or 'fast'"),
     "output": ("", "output = ''"),
     "style": (None, "style = None"),
-    "input": ("a.jpg", "input = 'a.jpg': input should be a valid list"),
+    "input": (7, "input = 7: input should be a valid list"),
     "lyric": ("perhaps", "lyric = 'perhaps'"),
     "wave_size": (1.5, "wave_size = 1.5"),
     "shards": (0, "shards = 0"),

@@ -17,6 +17,7 @@ from model_handlers.pack import Pack, cache_folder
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
 from pipelines import packs
+from pipelines.cli import packs_at_hand
 from pipelines.pack_tools import pack_push
 from pipelines.packs import main
 
@@ -86,8 +87,9 @@ def test_own_packs_and_the_cache_are_listed_unasked(
     call: Call, pack: Pack, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(packs, "POCKET", str(tmp_path / "packs" / "pocket"))
-    assert call("list") == (0, "No packs in packs/ or the cache\n", "")
+    monkeypatch.setattr(packs_at_hand, "SHIPPED", tmp_path / "packs")
+    monkeypatch.chdir(tmp_path)
+    assert call("list") == (0, "No packs that ship, in the cache or in packs/\n", "")
     bucket.put(f"{pack.location}/", "/packs/mine", recursive=True)
     assert Pack.open("memory://packs/mine").digest == pack.digest
     code, printed, _ = call("list")

@@ -15,7 +15,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
 from pipelines.cli.commands import ExitCode, command_parser, nothing_made, run_command
-from pipelines.cli.options import StrictParser, parse_with_beam
+from pipelines.cli.flags import StrictParser
+from pipelines.cli.options import parse_with_beam
 from pipelines.cli.runners import container_problems, is_local, place_problems
 from pipelines.corpora.preparation.corpus_graph import Target, build
 from pipelines.corpora.preparation.corpus_records import DEV, MANIFEST, Rules

@@ -14,7 +14,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from configs.schema import ConfigError, RunConfig
-from pipelines.cli.options import StrictParser, flag_parser, parse, parse_with_beam
+from pipelines.cli.flags import StrictParser, flag_parser
+from pipelines.cli.options import parse, parse_with_beam
 
 
 def parsed(*argv: str) -> tuple[RunConfig, PipelineOptions]:
@@ -124,9 +125,17 @@ def test_the_main_session_is_never_pickled() -> None:
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["--wave-sise=3"], ["--wave-sise=3: neither this job nor Apache Beam knows this option"]),
-        (["--styl=a"], ["--styl=a: neither"]),  # no abbreviations
-        (["--runer=DirectRunner", "stray"], ["--runer=DirectRunner: neither", "stray: neither"]),
+        (
+            ["--wave-sise=3"],
+            ["--wave-sise=3: neither this job nor Apache Beam knows this option. Did you mean --wave-size?"],
+        ),
+        (["--styl=a"], ["--styl=a: neither this job nor Apache Beam knows this option. Did you mean --style?"]),
+        (
+            ["--runer=DirectRunner", "--qqq"],
+            ["Did you mean --runner?", "--qqq: neither this job nor Apache Beam knows"],
+        ),
+        (["--set=wavesize=3"], ["wavesize: no such option. Did you mean wave_size?"]),
+        (["--device=cpuu"], ["device = 'cpuu': input should be 'auto', 'cpu' or 'cuda'. Did you mean cpu?"]),
         (["--set=lyric"], ["--set lyric: write it as key=value"]),
         (["--set=style=[a"], ["--set style=[a: the value is no YAML"]),
         (["--set=colour=red"], ["colour: no such option"]),
@@ -146,7 +155,7 @@ def test_wrong_words_of_a_file_are_named(config_file: Any) -> None:
     found = problems(config_file("beam-width: 3\nbeam_options: {runer: x}\n"), "--wave-size=0")
     assert sorted(problem.split(" ")[0] for problem in found) == ["beam-width:", "wave_size"]
     assert problems(config_file("beam_options: {runer: x}\n")) == [
-        "--runer=x: neither this job nor Apache Beam knows this option; see --help"
+        "--runer=x: neither this job nor Apache Beam knows this option. Did you mean --runner?"
     ]
 
 
@@ -168,3 +177,68 @@ def test_smaller_commands_are_as_strict() -> None:
     for argv in (["--name=a", "--nam=b"], ["--direct_num_workers=3"]):
         with pytest.raises(ConfigError):
             parse_with_beam(parser, argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "photos"),
+    [
+        (["a.jpg", "b c.jpg"], ["a.jpg", "b c.jpg"]),
+        (["a", "--input=b", "c", "--input", "d"], ["a", "b", "c", "d"]),
+        (["--lyric", "a", "--no-keep-features", "b"], ["a", "b"]),
+        (["--style", "x", "a", "--style-strength", "-0.5", "b"], ["a", "b"]),
+        (["--direct_num_workers", "2", "a", "--runner=DirectRunner", "b"], ["a", "b"]),
+        (["--save_main_session", "a"], ["a"]),
+        (["--lyric", "--", "--lyric", "-x.jpg"], ["--lyric", "-x.jpg"]),
+    ],
+)
+def test_words_without_a_flag_are_photos(argv: list[str], photos: list[str]) -> None:
+    assert parsed(*argv)[0].input == photos
+
+
+def test_the_word_behind_an_unknown_flag_is_no_photo() -> None:
+    found = problems("--wrkers", "5", "a.jpg", "--input", "b.jpg")
+    assert [problem.partition(":")[0] for problem in found] == ["--wrkers", "5"]
+    _, options = parsed("a.jpg", "--direct_num_workers", "2", "b.jpg")
+    assert options.view_as(DirectOptions).direct_num_workers == 2
+
+
+def test_home_is_meant_by_a_tilde_wherever_a_place_is_named(
+    config_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    config_file("input: [~/a, ~/b]\nroots: ~/\nfeatures: ~/f\n")
+    config, _ = parsed("--config=~/run.yaml", "--set=pack=~/p", "--output=~/o", "--uris", "~/u")
+    places = [*config.input, *config.roots, config.features, config.pack, config.output, *config.uris]
+    assert places == [f"{tmp_path}/a", f"{tmp_path}/b", f"{tmp_path}/", *(f"{tmp_path}/{name}" for name in "fpou")]
+    (tmp_path / "~").mkdir()
+    assert parsed("~")[0].input == ["~"]
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("romance", "romance"), ("[romance, mystery]", "romance,mystery"), ("[a+b, c]", "a+b,c"), ("[only]", "only")],
+)
+def test_styles_may_be_a_list(config_file: Any, text: str, style: str) -> None:
+    assert parsed(config_file(f"style: {text}\n"))[0].style == style
+    assert parsed(f"--set=style={text}")[0].style == style
+
+
+def test_missing_flags_and_those_meant_for_them_are_named_together() -> None:
+    parser = StrictParser(allow_abbrev=False)
+    parser.add_argument("--pack", required=True)
+    parser.add_argument("--device", choices=("auto", "cpu"))
+    with pytest.raises(ConfigError) as raised:
+        parser.parse_args(["--pak=x", "--quite-another"])
+    assert raised.value.problems == [
+        "the following arguments are required: --pack",
+        "--pak=x: no such option. Did you mean --pack?",
+    ]
+    with pytest.raises(ConfigError, match="choose from .*Did you mean cpu"):
+        parser.parse_args(["--pack=x", "--device=cup"])
+    with pytest.raises(ConfigError) as raised:
+        parser.parse_args(["--pack=x", "--devise=cpu", "stray"])
+    assert raised.value.problems == [
+        "--devise=cpu: no such option. Did you mean --device?",
+        "stray: one word too many; see --help",
+    ]

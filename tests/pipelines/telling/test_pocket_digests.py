@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from configs.schema import check_config
+from pipelines.cli.packs_at_hand import POCKET
 from pipelines.telling.digests import networks_of
-from pipelines.telling.settings import POCKET, resolve
+from pipelines.telling.settings import resolve
 from transforms.records import Networks
 
 PACK = "562ad6285e322f7c67f204dd34f5a9ee8e3f9d25cd3e8f61fdcb174f215fca9d"  # of version 5; another pack has other values

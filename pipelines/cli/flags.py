@@ -1,0 +1,193 @@
+"""The parsers of command lines. Nothing here loads Beam or torch: help, mistakes and completion come at once."""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from configs.choices import Choices
+from configs.schema import ConfigError, RunConfig
+from configs.spelling import did_you_mean
+
+WORD = "storyteller"
+"""The console command."""
+
+REPEATABLE = tuple(name for name, field in RunConfig.model_fields.items() if isinstance(field.default, list))
+INVALID_CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)")
+GROUPS = {
+    "input": "photos",
+    "output": "where the stories go",
+    "pack": "stories",
+    "keep_features": "networks and pixels",
+    "max_dead_letter_ratio": "how the job runs",
+}
+"""Headings in the help of the main job: each option belongs to the last one named up to it."""
+
+EPILOG = (
+    "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
+    "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
+    "letters; 4 another run told the same photos meanwhile."
+)
+
+
+def program(command: str) -> str:
+    """Returns how a command was typed, for its help: with the console command, or as a module."""
+    if Path(sys.argv[0]).stem == WORD:
+        return f"{WORD} {command.replace('_', '-')}"
+    return f"python -m pipelines.{command}"
+
+
+class StrictParser(argparse.ArgumentParser):
+    """A parser that raises its problems instead of ending the process."""
+
+    @property
+    def flags(self) -> set[str]:
+        """Returns every flag that the parser or one of its subcommands knows."""
+        below = (parser for action in self._actions for parser in _subparsers(action))
+        return set(self._option_string_actions).union(*(parser.flags for parser in below))
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the problem as a ConfigError."""
+        wrong = INVALID_CHOICE.search(message)
+        raise ConfigError([message + (did_you_mean(wrong[1], wrong[2].replace("'", "").split(", ")) if wrong else "")])
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns the values of the flags, and the words that the parser does not know.
+
+        Raises:
+            ConfigError: lists what is wrong; where a flag is missing, also those that may be meant for it.
+        """
+        try:
+            return super().parse_known_args(args, namespace)
+        except ConfigError as error:
+            words = sys.argv[1:] if args is None else args
+            misspelt = [self.unknown(word) for word in words if self._is_misspelt(word)]
+            raise ConfigError([*error.problems, *(one for one in misspelt if one not in error.problems)]) from error
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns the values of the flags.
+
+        Raises:
+            ConfigError: lists what is wrong, and each word that the parser does not know.
+        """
+        values, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            raise ConfigError([self.unknown(word) for word in unknown])
+        return values
+
+    def unknown(self, word: str) -> str:
+        """Returns what to say of a word that the parser does not know."""
+        if not word.startswith("-"):
+            return f"{word}: one word too many; see --help"
+        return f"{word}: no such option{did_you_mean(flag_of(word), self.flags) or '; see --help'}"
+
+    def _is_misspelt(self, word: str) -> bool:
+        known = self.flags
+        return word.startswith("--") and flag_of(word) not in known and bool(did_you_mean(flag_of(word), known))
+
+
+def _subparsers(action: argparse.Action) -> Iterator[StrictParser]:
+    if isinstance(action, argparse._SubParsersAction):
+        yield from action.choices.values()
+
+
+def flag_of(word: str) -> str:
+    """Returns the flag of a word such as `--flag=value`."""
+    return word.partition("=")[0]
+
+
+def flag_parser(
+    prog: str, description: str, more: Sequence[argparse.ArgumentParser] = (), epilog: str = ""
+) -> StrictParser:
+    """Returns the parser of the main job's flags, made from the schema, and of a command's own flags.
+
+    The photos named without a flag are in its help only: `with_input_flags` makes flags of them before.
+    """
+    usage = "%(prog)s [PHOTO ...] [options] [Apache Beam's options]"
+    parser = StrictParser(
+        prog=prog, usage=usage, description=description, allow_abbrev=False, epilog=epilog or EPILOG, parents=list(more)
+    )
+    group = parser.add_argument_group("configuration")
+    group.add_argument("--config", metavar="FILE", help="YAML file of the options below")
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file"
+    )
+    for name, field in RunConfig.model_fields.items():
+        if name in GROUPS:
+            group = parser.add_argument_group(GROUPS[name])
+        if name != "beam_options":
+            group.add_argument(f"--{name.replace('_', '-')}", **_flag_options(name, field))
+    return parser
+
+
+def _flag_options(name: str, field: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "dest": name,
+        "default": argparse.SUPPRESS,
+        "help": _help(name, field.description, field.default),
+    }
+    if field.annotation is bool:
+        return options | {"action": argparse.BooleanOptionalAction}
+    if name in REPEATABLE:
+        return options | {"action": "append", "metavar": "URI"}
+    return options | {"metavar": _metavar(Choices.model_fields.get(name, field).annotation)}
+
+
+def _help(name: str, description: str | None, default: Any) -> str:
+    text = (description or "").replace("%", "%%")
+    if name in Choices.model_fields:
+        return f"{text} (default: the pack's choice, else {Choices.model_fields[name].default})"
+    shown = "" if default in (None, [], False) else f" (default: {default})"
+    return text + shown
+
+
+def _metavar(annotation: Any) -> str:
+    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    if all(isinstance(kind, str) for kind in kinds):
+        return "{" + ",".join(kinds) + "}"
+    first = kinds[0]
+    return {int: "N", float: "X"}.get(first, "NAME")
+
+
+def written_form(word: str) -> str:
+    """Returns one of our own flags in its written form.
+
+    Underscores, as Beam's flags have them, are taken too, and `=true` or `=false` behind a switch: what launches a
+    template gives each flag a value.
+    """
+    flag, equals, value = word.partition("=")
+    name = flag.removeprefix("--").replace("-", "_")
+    if not flag.startswith("--") or name not in RunConfig.model_fields:
+        return word
+    hyphened = name.replace("_", "-")
+    if RunConfig.model_fields[name].annotation is bool and value.lower() in ("true", "false"):
+        return f"--{hyphened}" if value.lower() == "true" else f"--no-{hyphened}"
+    return f"--{hyphened}{equals}{value}"
+
+
+def with_input_flags(words: Sequence[str], switches: set[str]) -> list[str]:
+    """Returns a command line in which each photo that stands there without a flag has `--input` before it.
+
+    The word behind a flag without `=` is the flag's, unless the flag is a switch: so that of an unknown flag, too, is
+    never taken for a photo. Behind `--` all words are photos.
+
+    Args:
+        words: the command line.
+        switches: the flags that take no value.
+    """
+    made: list[str] = []
+    is_value = False
+    for place, word in enumerate(words):
+        if word == "--" and not is_value:
+            return made + [f"--input={name}" for name in words[place + 1 :]]
+        is_flag = word.startswith("--" if is_value else "-") and word != "-"  # a value may be -0.5
+        made.append(word if is_flag or is_value else f"--input={word}")
+        is_value = is_flag and "=" not in word and word not in switches
+    return made
+
+
+def switches_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Returns the flags of a parser that take no value."""
+    return {flag for flag, action in parser._option_string_actions.items() if action.nargs == 0}
