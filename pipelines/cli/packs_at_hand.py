@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import at_home
 from configs.spelling import did_you_mean
+from configs.values import at_home
 from model_handlers.machine_cache import cache_folder
 from model_handlers.pack_card import CARD, PackError, card_digest
 

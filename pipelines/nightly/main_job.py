@@ -11,6 +11,7 @@ from model_handlers.pack_card import PackError
 from pipelines.cli.commands import ExitCode, Texts, run_command
 from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
+from pipelines.cli.packs_at_hand import POCKET
 from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
 from pipelines.cli.runners import container_problems, is_local, place_problems, sees_local_files
 from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
@@ -23,7 +24,7 @@ from pipelines.tables.commits import Run, commit, new_id, now, start
 from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests
 from pipelines.telling.digests import networks_of
-from pipelines.telling.settings import POCKET, Settings, photo_patterns, resolve
+from pipelines.telling.settings import Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
