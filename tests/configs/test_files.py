@@ -7,7 +7,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, WorkerOptio
 
 from configs.schema import RunConfig, check_config, load_yaml
 from pipelines.cli.options import parse
-from pipelines.cli.runners import container_problems, gpu_hints, runner_problems
+from pipelines.cli.runners import container_problems
+from pipelines.nightly.main_job import gpu_hints, runner_problems
 from pipelines.nightly.selection import source_problems
 
 CONFIGS = Path(__file__).parents[2] / "configs"
