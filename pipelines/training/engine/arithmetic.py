@@ -74,9 +74,3 @@ def autocast() -> torch.autocast:
     """Returns torch's autocast to bfloat16, switched off where products are float32."""
     here = arithmetic()
     return torch.autocast(here.device.type, LOW, enabled=here.low)
-
-
-def fast_on_processor() -> bool:
-    """Returns whether this project's own bfloat16 kernels for processors are to be used."""
-    here = arithmetic()
-    return here.low and here.device.type == "cpu"

@@ -11,7 +11,6 @@ from model_handlers.nets.story_decoder import StoryDecoder
 from pipelines.corpora.texts import Tokens, padded
 from pipelines.training.data.passages import Source
 from pipelines.training.data.story_set import StorySet
-from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
 from pipelines.training.recipes.text_vectors import TableEncoder
 from pipelines.training.recipes.thoughts import Batches, TextLengths, decoder_states, drop_words, jitter, text_loss
@@ -166,8 +165,7 @@ class DecoderTask(Task):
         kind, texts, contexts = self._draw(draw)
         ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
         contexts = jitter(contexts, self.config.noise)  # [N, S]
-        with autocast():
-            states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
+        states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
         value = text_loss(self.model, states, ids, lengths, self.config.negatives)
         return Loss(value, int(lengths.sum()), {f"nll_{kind}": float(value.detach())})
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_handlers.nets.gru import last_state
 from model_handlers.nets.joint_embedding import JointEmbedding
 from pipelines.corpora.texts import UNKNOWN, Tokens, Vocabulary, padded
+from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
-from pipelines.training.engine.recurrence import run_gru
 
 LONG = 8  # one caption in so many counts as a long one
 FEW = 0.15  # of the photos, at most, show what a word tells of a scene
@@ -211,7 +212,7 @@ class JointTask(Task):
         return nn.functional.dropout(values, self.config.dropout)  # as values
 
     def _embed(self, words: Tensor, lengths: Tensor) -> Tensor:
-        """Returns joint embeddings `[N, J]` of captions `[N, T]`, with the products of `run_gru`.
+        """Returns joint embeddings `[N, J]` of captions `[N, T]`.
 
         The few that are long go by themselves, for all would be padded to the longest.
         """
@@ -221,8 +222,9 @@ class JointTask(Task):
         parts = []
         for rows in order.split([len(order) - few, few] if few else [len(order)]):
             texts = words[rows, : int(lengths[rows[-1]])]  # [n, T]
-            states = run_gru(self.model.encoder, self._dropout(self.model.word_vectors(texts)))  # [n, T, J]
-            parts.append(states[torch.arange(len(rows)), lengths[rows] - 1])  # [n, J]
+            vectors = self._dropout(self.model.word_vectors(texts))  # [n, T, W]
+            with autocast():
+                parts.append(last_state(self.model.encoder, vectors, lengths[rows]))  # [n, J]
         last = torch.cat(parts)[order.argsort()]  # [N, J]
         return last / last.norm(dim=1, keepdim=True)  # [N, J]
 

@@ -14,8 +14,8 @@ from model_handlers.nets.skip_thoughts import SkipThoughts
 from pipelines.corpora.texts import Tokens, Vocabulary, padded
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import other_captions, photo_captions
+from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import best_weights
-from pipelines.training.engine.recurrence import encode_fast
 from pipelines.training.engine.whole_files import save_arrays
 from pipelines.training.recipes.joint import embed_texts
 
@@ -54,7 +54,9 @@ class TableEncoder(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns sentence vectors `[N, S]` of ids `[N, T]`, without the closing 0."""
-        return encode_fast(self.encoder, self.table(ids), lengths)  # [N, S]
+        words = self.table(ids)  # [N, T, W]
+        with autocast():
+            return self.encoder(words, words, lengths)  # [N, S]
 
 
 def load_encoder(folder: Path) -> TableEncoder:
@@ -93,7 +95,7 @@ def sentence_vectors(model: TableEncoder, texts: Sequence[np.ndarray] | Tokens, 
     for first in tqdm(range(0, len(order), batch_size), desc="sentence vectors", unit="batch", mininterval=2):
         places = order[first : first + batch_size]
         ids, counts = (torch.from_numpy(array) for array in padded([texts[place] for place in places], closing=False))
-        vectors[places] = encode_fast(model.encoder, model.table(ids), counts).half().numpy()  # [N, S]
+        vectors[places] = model.encode(ids, counts).half().numpy()  # [N, S]
     return vectors
 
 

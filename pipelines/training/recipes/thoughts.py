@@ -20,8 +20,6 @@ from pipelines.corpora.texts import END, UNKNOWN, Tokens, padded
 from pipelines.training.data.passages import Source
 from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
-from pipelines.training.engine.recurrence import encode_fast, run_gru
-from pipelines.training.engine.softmax import linear_cross_entropy
 
 TEMPERATURE = 0.1  # divides cosines of neighbours
 
@@ -93,15 +91,18 @@ class Autoencoder(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns sentence vectors `[N, S]` of ids `[N, T]`, without the closing 0."""
-        return encode_fast(self.encoder, self.table(ids), lengths)  # [N, S]
+        words = self.table(ids)  # [N, T, W]
+        with autocast():
+            return self.encoder(words, words, lengths)  # [N, S]
 
 
 def decoder_states(decoder: StoryDecoder, contexts: Tensor, ids: Tensor, shown: Tensor) -> Tensor:
     """Returns what the logits are made of, `[N, T, W]`, for texts `[N, T]` of which the decoder sees `shown`."""
     start = torch.full_like(ids[:, :1], -1)  # [N, 1]
     inputs = decoder.embed(torch.cat([start, shown[:, :-1]], dim=1))  # [N, T, W]
-    states = run_gru(decoder.cell, inputs, decoder.initial_state(contexts))  # [N, T, H]
-    return torch.tanh(decoder.hidden(states).float()) if decoder.hidden is not None else states  # [N, T, W]
+    with autocast():
+        states = decoder.run(inputs, decoder.initial_state(contexts).to(inputs.dtype))  # [N, T, H]
+        return decoder.seen(states).float()  # [N, T, W]
 
 
 def text_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, lengths: Tensor, negatives: int = 0) -> Tensor:
@@ -121,7 +122,6 @@ def text_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, lengths: Tenso
     bias: Tensor = decoder.logits.bias  # [V]
     mask = torch.arange(ids.shape[1]) < lengths[:, None]  # [N, T]
     rows, targets = states[mask], ids[mask]  # [R, W], [R]
-    shares = torch.full((len(rows),), 1 / len(rows))  # [R]
     if negatives:
         share = negatives / len(weight)
         own = torch.zeros(len(weight), dtype=torch.bool).index_fill_(0, targets, True)  # [V]
@@ -129,7 +129,9 @@ def text_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, lengths: Tenso
         raised = bias - torch.log(torch.where(own, 1.0, share))  # [V]
         targets = (used.cumsum(0) - 1)[targets]  # [R]
         weight, bias = weight[used], raised[used]  # [U, W], [U]
-    return linear_cross_entropy(rows.float(), weight, bias, targets, shares)
+    with autocast():
+        logits = nn.functional.linear(rows, weight, bias)  # [R, V or U]
+    return nn.functional.cross_entropy(logits.float(), targets)
 
 
 def drop_words(ids: Tensor, share: float) -> Tensor:
@@ -187,11 +189,9 @@ class ThoughtsTask(Task):
         source, model = self.sources[name], self.model
         texts = [source.texts[place] for place in places]
         ids, lengths = (torch.as_tensor(array) for array in padded(texts))  # [N, T], [N]
-        with autocast():
-            vectors = model.encode(ids, lengths - 1)  # [N, S]
-            contexts = jitter(vectors, self.config.noise)  # [N, S]
-            shown = drop_words(ids, self.config.word_dropout)  # [N, T]
-            states = decoder_states(model.decoder, contexts, ids, shown)  # [N, T, W]
+        contexts = jitter(model.encode(ids, lengths - 1), self.config.noise)  # [N, S]
+        shown = drop_words(ids, self.config.word_dropout)  # [N, T]
+        states = decoder_states(model.decoder, contexts, ids, shown)  # [N, T, W]
         words = text_loss(model.decoder, states, ids, lengths, self.config.negatives)
         near = [source.texts[next_] if (next_ := source.neighbours[place]) >= 0 else None for place in places]
         bag = self._bag_loss(model.own_bag, contexts, texts) + self._bag_loss(model.next_bag, contexts, near)
@@ -210,11 +210,11 @@ class ThoughtsTask(Task):
         if len(rows) < 2:
             return torch.zeros(())
         ids, lengths = (torch.as_tensor(array) for array in padded([near[row] for row in rows], closing=False))
+        neighbours = self.model.encode(ids, lengths)  # [M, S]
         with autocast():
-            neighbours = self.model.encode(ids, lengths)  # [M, S]
-            foretold = self.model.follower(contexts[torch.as_tensor(rows)])  # [M, S]
-        foretold, neighbours = (part.float() - part.float().mean(dim=0) for part in (foretold, neighbours))
-        cosines = nn.functional.normalize(foretold) @ nn.functional.normalize(neighbours).T  # [M, M]
+            predicted = self.model.follower(contexts[torch.as_tensor(rows)])  # [M, S]
+        predicted, neighbours = (part.float() - part.float().mean(dim=0) for part in (predicted, neighbours))
+        cosines = nn.functional.normalize(predicted) @ nn.functional.normalize(neighbours).T  # [M, M]
         return nn.functional.cross_entropy(cosines / TEMPERATURE, torch.arange(len(rows)))
 
     def _bag_loss(self, layer: nn.Linear, contexts: Tensor, texts: Sequence[np.ndarray | None]) -> Tensor:

@@ -14,7 +14,6 @@ from model_handlers.nets.search import sample
 from model_handlers.nets.story_decoder import StoryDecoder
 from pipelines.corpora.lexicon import NOT_LAST, OFTEN
 from pipelines.corpora.texts import END, Tokens, Vocabulary, padded
-from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
 from pipelines.training.recipes.thoughts import decoder_states, drop_words, jitter, text_loss
 
@@ -79,8 +78,7 @@ class WriterTask(Task):
         places = order[first : first + wide]
         ids, lengths = (torch.as_tensor(array) for array in padded([self.texts[place] for place in places]))
         contexts = jitter(torch.as_tensor(rows[places].astype(np.float32)), self.config.noise)  # [N, J]
-        with autocast():
-            states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
+        states = decoder_states(self.model, contexts, ids, drop_words(ids, self.config.word_dropout))  # [N, T, W]
         value = text_loss(self.model, states, ids, lengths, self.config.negatives)
         return Loss(value, int(lengths.sum()), {"nll_photos" if pictured else "nll_texts": float(value.detach())})
 
