@@ -23,7 +23,6 @@ from pipelines.nightly.workers import worker_threads
 from pipelines.tables.commits import Run, commit, new_id, now, start
 from pipelines.tables.leases import hold
 from pipelines.tables.manifests import last_number, read_all_manifests
-from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
@@ -118,7 +117,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
 def new_run(settings: Settings) -> Run:
     """Returns a new run under a name that sorts by time."""
-    pack, networks = settings.pack, networks_of(settings)
+    pack, networks = settings.pack, settings.networks()
     started, deadline = now(), settings.config.deadline
     return Run(
         output=settings.config.output,

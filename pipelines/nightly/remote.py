@@ -17,6 +17,7 @@ from pipelines.cli.logs import say
 from pipelines.cli.progress import log_dead_letters, tell_end
 from pipelines.cli.runners import staging_code_only
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
+from pipelines.nightly.kept_runs import kept_files
 from pipelines.nightly.selection import (
     Task,
     feature_photo,
@@ -38,7 +39,6 @@ from pipelines.tables.commits import (
 )
 from pipelines.tables.leases import release, release_run, take
 from pipelines.tables.manifests import read_manifests
-from pipelines.telling.digests import kept_files
 from pipelines.telling.settings import Settings, allowed, photo_patterns
 from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.anti_join import SETTLED, Attempt, TakeOutDone

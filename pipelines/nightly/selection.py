@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
 from pipelines.cli.commands import AGE, duration
+from pipelines.nightly.kept_runs import kept_files
 from pipelines.tables.commits import Run, attempts_in, comparable
 from pipelines.tables.manifests import read_manifests
-from pipelines.telling.digests import kept_files
 from pipelines.telling.settings import Settings, allowed, photo_patterns
 from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
 from transforms.audit import LostPhotoError

@@ -1,26 +1,50 @@
-"""Digests that say whether two runs' networks make the same of a photo, and where earlier runs kept what they made."""
+"""Digests of settings and networks: where they are equal, two runs make the same of a photo."""
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from configs.choices import Effect
+from configs.effects import options_that_change
 from model_handlers.pack import Pack
-from pipelines.tables.commits import Run, comparable
-from pipelines.tables.manifests import Manifest
-from pipelines.telling.settings import Settings, changing_settings
-from transforms.kept import KeptFile
-from transforms.records import DEFERRED, Networks
+from transforms.records import Networks
 
 FORMAT = 1  # another one where what the code makes of the same networks changes
 
 
-def networks_of(settings: Settings) -> Networks | None:
+def settings_digest(used: Mapping[str, Any]) -> str:
+    """Returns the digest of the options that can change a text.
+
+    Args:
+        used: value of each option, the decoder's name included.
+    """
+    settings = changing_settings(used, "features", "captions", "stories", digest="stories")
+    if used["captions"] == "retrieved":
+        settings["written_captions"] = None
+    if used["features"]:  # no pixels are read
+        settings.pop("preprocessing", None)
+        settings["decoding"] = None
+    return _digest(settings)
+
+
+def changing_settings(used: Mapping[str, Any], *effects: Effect, digest: Effect) -> dict[str, Any]:
+    """Returns the options that change one of some things, with their values, for a digest.
+
+    Args:
+        used: value of each option.
+        effects: what the options change.
+        digest: what the digest is of.
+    """
+    left_out = options_that_change(*effects, digest=digest)
+    return {name: used[name] for name, value in left_out.items() if used[name] != value}
+
+
+def networks_of(pack: Pack, used: Mapping[str, Any]) -> Networks | None:
     """Returns what decides feature vectors and captions; None where they are not kept.
 
     Another style, decoder or sentence encoder in a pack changes neither, though the pack has another digest then.
     """
-    pack, used = settings.pack, settings.used()
     if used["features"] is not None or not used["keep_features"]:
         return None
     pixels = changing_settings(used, "features", digest="features")
@@ -48,26 +72,3 @@ def _facts(pack: Pack, component: str) -> dict[str, Any]:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def kept_files(
-    run: Run, networks: Networks, manifests: Sequence[Manifest], told: Container[int] | None = None
-) -> Iterator[KeptFile]:
-    """Yields the files in which earlier runs kept feature vectors of the same network.
-
-    Args:
-        run: this one.
-        networks: of this run.
-        manifests: of earlier runs, as they stand.
-        told: numbers of the comparable runs that told one of the photos wanted; None where nobody knows.
-    """
-    for manifest in manifests:
-        if manifest.get("networks", {}).get("features") != networks.features:
-            continue
-        late = manifest.get("deadline") and manifest["counts"].get(DEFERRED)  # photos were seen, and told no more
-        if told is not None and comparable(run, manifest) and manifest["number"] not in told and not late:
-            continue
-        for file in manifest["files"]:
-            if file["table"] == "features":
-                groups = file.get("groups")
-                yield KeptFile(file["path"], manifest["number"], None if groups is None else tuple(groups))

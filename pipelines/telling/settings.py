@@ -1,24 +1,19 @@
 """A checked configuration and an opened pack become what a pipeline is built from."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from configs.choices import Choices, Effect
-from configs.effects import options_that_change
+from configs.choices import Choices
 from configs.schema import ConfigError, RunConfig, check_choices
 from configs.spelling import did_you_mean
 from model_handlers.components import decoder_entry
-from model_handlers.covariances import ReadyPassages, ReadySpread
-from model_handlers.handler import DeviceError, Placement, check_precision, resolve_device
+from model_handlers.handler import DeviceError, check_precision, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, PackError
 from pipelines.cli.packs_at_hand import POCKET, find_pack, shipped
-from transforms.records import StyleVectors
+from pipelines.telling.digests import networks_of, settings_digest
+from pipelines.telling.style_shifts import style_vectors
+from transforms.records import Networks, StyleVectors
 from transforms.redaction import bare_uri
 from transforms.storage import Allowed
 
@@ -47,7 +42,11 @@ class Settings:
 
     def used(self) -> dict[str, Any]:
         """Returns every option of the run with the value that was used."""
-        return self.config.model_dump() | self.choices.model_dump() | {"decoder": self.decoder}
+        return used_options(self.config, self.choices, self.decoder)
+
+    def networks(self) -> Networks | None:
+        """Returns the digests under which features and captions are kept; None where nothing is kept."""
+        return networks_of(self.pack, self.used())
 
 
 def resolve(config: RunConfig, remote: bool = False) -> Settings:
@@ -86,7 +85,12 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
     problems += _device_problems(config, remote)
     if problems:
         raise ConfigError(problems)
-    return Settings(config, choices, pack, decoder, styles, settings_digest(config, choices, decoder))
+    return Settings(config, choices, pack, decoder, styles, settings_digest(used_options(config, choices, decoder)))
+
+
+def used_options(config: RunConfig, choices: Choices, decoder: str) -> dict[str, Any]:
+    """Returns every option with the value that is used."""
+    return config.model_dump() | choices.model_dump() | {"decoder": decoder}
 
 
 def choose(pack: Pack, config: RunConfig) -> Choices:
@@ -116,30 +120,6 @@ def _pack_defaults(pack: Pack) -> dict[str, Any]:
     return pack.card.get("defaults", {})
 
 
-def settings_digest(config: RunConfig, choices: Choices, decoder: str) -> str:
-    """Returns the digest of the settings that can change a text."""
-    used = config.model_dump() | choices.model_dump() | {"decoder": decoder}
-    settings = changing_settings(used, "features", "captions", "stories", digest="stories")
-    if choices.captions == "retrieved":
-        settings["written_captions"] = None
-    if config.features:  # no pixels are read
-        settings.pop("preprocessing", None)
-        settings["decoding"] = None
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def changing_settings(used: Mapping[str, Any], *effects: Effect, digest: Effect) -> dict[str, Any]:
-    """Returns the options that change one of some things, with their values, for a digest.
-
-    Args:
-        used: value of each option.
-        effects: what the options change.
-        digest: what the digest is of.
-    """
-    left_out = options_that_change(*effects, digest=digest)
-    return {name: used[name] for name, value in left_out.items() if used[name] != value}
-
-
 def photo_patterns(config: RunConfig) -> list[str]:
     """Returns the patterns to list: what was asked for, or the samples where nothing was."""
     return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
@@ -148,88 +128,6 @@ def photo_patterns(config: RunConfig) -> list[str]:
 def allowed(config: RunConfig) -> Allowed:
     """Returns the schemes and places that photos may be read from."""
     return Allowed(tuple(config.schemes), tuple(config.roots))
-
-
-def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
-    """Returns the shift to a style, or to several joined by +: to their mean, or to the passages of all.
-
-    Args:
-        pack: holds the styles.
-        name: of the style or styles.
-        width: S, of the decoder.
-        shift: `mean`, `spread` or `nearest`.
-
-    Raises:
-        PackError: the pack lacks a style, its spread or passages where wanted, or the source style, or one has another
-            width.
-    """
-    styles = pack.components.get("styles", {})
-    parts = name.split("+")
-    there = ", ".join(sorted(styles)) or "none"
-    problems = [
-        f"{part!r}: the pack has no such style; it has {there}. pipelines.fit_style makes more"
-        f"{did_you_mean(part, styles)}"
-        for part in parts
-        if part not in styles
-    ]
-    if "source_style" not in pack.components:
-        problems.append(
-            f"{name}: the pack has no source style to take out; pipelines.fit_style --name caption makes one"
-        )
-    if problems:
-        raise PackError(problems)
-    where = Placement(pack.location, pack.digest)
-    spread = passages = None
-    if shift == "spread":
-        spread = ReadySpread(where, _of_styles(pack, "spreads", parts, (width, width)))
-    if shift == "nearest":
-        passages = ReadyPassages(where, _of_styles(pack, "passages", parts, (-1, width)))
-    source, *targets = [_vector(pack, file) for file in (pack.components["source_style"], *map(styles.get, parts))]
-    for vector in [source, *targets]:
-        if vector.shape != (width,):
-            raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
-    target = targets[0] if len(targets) == 1 else np.stack(targets).mean(axis=0, dtype=np.float32)  # [S]
-    return StyleVectors(source, target, spread, passages)
-
-
-SHIFT_PARTS = {"spreads": ("spread", "spread", "--spread"), "passages": ("nearest", "passages", "--passages 2000")}
-"""For each group of a pack's files the shift that needs it, what it is called, and how fit_style makes it."""
-
-
-def _of_styles(pack: Pack, group: str, parts: Sequence[str], shape: tuple[int, int]) -> tuple[str, ...]:
-    """Returns the files of a group that belong to some styles.
-
-    Args:
-        pack: holds them.
-        group: of SHIFT_PARTS.
-        parts: the styles.
-        shape: of each array; -1 is any number.
-
-    Raises:
-        PackError: the pack lacks one, or one has another shape.
-    """
-    there = pack.components.get(group, {})
-    shift, called, flag = SHIFT_PARTS[group]
-    problems = [
-        f"{part!r}: the pack has no {called} of it, which --shift {shift} needs; it has "
-        f"{', '.join(sorted(there)) or 'none'}. pipelines.fit_style {flag} makes them"
-        for part in parts
-        if part not in there
-    ]
-    files = tuple(there[part] for part in parts if part in there)
-    shapes = [pack.array(file).shape for file in files]
-    problems += [
-        f"{', '.join(parts)}: {called} of shape {found}, but the decoder wants vectors {shape[1]} wide"
-        for found in shapes
-        if len(found) != 2 or found[1] != shape[1] or shape[0] not in (-1, found[0])
-    ]
-    if problems:
-        raise PackError(problems)
-    return files
-
-
-def _vector(pack: Pack, file: str) -> np.ndarray:
-    return np.array(pack.array(file), np.float32).reshape(-1)
 
 
 def _missing_components(pack: Pack, config: RunConfig, choices: Choices) -> list[str]:

@@ -13,7 +13,6 @@ from model_handlers.handler import Placement
 from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
-from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import Settings, allowed
 from transforms.encode_sentences import VectorTable
 from transforms.load_images import LoadImages
@@ -92,7 +91,7 @@ def make_steps(
         "table": ReadyVectors(where) if ready else None,
         "complete": choices.captions == "retrieved",
         "hints": hints,
-        "networks": networks_of(settings),
+        "networks": settings.networks(),
         "deadline": deadline,
     }
     if config.features is not None:

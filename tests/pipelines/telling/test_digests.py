@@ -10,15 +10,15 @@ import pytest
 from configs.schema import check_config
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
+from pipelines.nightly.kept_runs import kept_files
 from pipelines.tables.commits import Run
-from pipelines.telling.digests import kept_files, networks_of
 from pipelines.telling.settings import resolve
 from transforms.kept import KeptFile
 from transforms.records import Networks
 
 
 def networks(pack: Pack, **options: Any) -> Networks:
-    found = networks_of(resolve(check_config({"pack": pack.location, "device": "cpu", **options})))
+    found = resolve(check_config({"pack": pack.location, "device": "cpu", **options})).networks()
     assert found is not None
     return found
 
@@ -63,7 +63,7 @@ def test_what_was_kept_before_there_were_preprocessing_and_precision_to_choose_s
 def test_what_is_not_kept(photo_pack: Pack, write_features: Any) -> None:
     for options in ({"keep_features": False}, {"features": write_features([("a", [1.0])])}):
         config = check_config({"pack": photo_pack.location, "device": "cpu", **options})
-        assert networks_of(resolve(config)) is None
+        assert resolve(config).networks() is None
 
 
 @pytest.mark.parametrize("change", ["style", "sentence vectors", "names", "captions", "preprocessing"])

@@ -6,7 +6,6 @@ import pytest
 
 from configs.schema import check_config
 from pipelines.cli.packs_at_hand import POCKET
-from pipelines.telling.digests import networks_of
 from pipelines.telling.settings import resolve
 from transforms.records import Networks
 
@@ -19,7 +18,7 @@ BOTH = "e47f3ed02c2d3243c24d59f9d496e72459184fa7fe195d6f7391cbc69f5d7f6d"
 def of_pocket(**options: Any) -> tuple[str, Networks | None]:
     settings = resolve(check_config({"pack": POCKET, "device": "cpu", **options}))
     assert settings.pack.digest == PACK
-    return settings.digest, networks_of(settings)
+    return settings.digest, settings.networks()
 
 
 @pytest.mark.parametrize(

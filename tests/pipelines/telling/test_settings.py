@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from configs.choices import Choices
-from configs.schema import ConfigError, check_choices, check_config
+from configs.schema import ConfigError, RunConfig, check_choices, check_config
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from pipelines.telling.settings import resolve, settings_digest
+from pipelines.telling.digests import settings_digest
+from pipelines.telling.settings import resolve, used_options
+
+
+def digest_of(config: RunConfig, choices: Choices, decoder: str) -> str:
+    return settings_digest(used_options(config, choices, decoder))
 
 
 def settings_of(pack: Pack, **options: Any) -> Any:
@@ -145,7 +150,7 @@ def test_a_precision_that_the_device_lacks_is_told(story_pack: Pack) -> None:
 
 def test_precisions_are_told_apart_and_float32_is_as_before() -> None:
     digests = [
-        settings_digest(check_config({"precision": precision}), Choices(), "romance")
+        digest_of(check_config({"precision": precision}), Choices(), "romance")
         for precision in ("float32", "tf32", "bfloat16")
     ]
     assert len(set(digests)) == 3
@@ -196,22 +201,20 @@ SAME = {
 
 def test_the_digest_names_what_can_change_a_text() -> None:
     assert {*CHOICES, "written_captions"} == set(Choices.model_fields)
-    plain = settings_digest(check_config({}), Choices(), "romance")
-    changed = [settings_digest(check_config({key: value}), Choices(), "romance") for key, value in CHANGES.items()]
-    changed += [
-        settings_digest(check_config({}), check_choices({key: value}), "romance") for key, value in CHOICES.items()
-    ]
-    changed.append(settings_digest(check_config({}), Choices(), "swift"))
+    plain = digest_of(check_config({}), Choices(), "romance")
+    changed = [digest_of(check_config({key: value}), Choices(), "romance") for key, value in CHANGES.items()]
+    changed += [digest_of(check_config({}), check_choices({key: value}), "romance") for key, value in CHOICES.items()]
+    changed.append(digest_of(check_config({}), Choices(), "swift"))
     assert len({plain, *changed}) == len(changed) + 1
     for key, value in SAME.items():
-        assert settings_digest(check_config({key: value}), Choices(), "romance") == plain, key
+        assert digest_of(check_config({key: value}), Choices(), "romance") == plain, key
 
 
 def test_how_many_are_written_is_nothing_to_retrieved_captions() -> None:
     """Nor does it change the settings of a run that could not use it."""
     for captions, count in (("retrieved", 1), ("written", 2), ("both", 2)):
         found = {
-            settings_digest(check_config({}), Choices(captions=captions, written_captions=number), "romance")
+            digest_of(check_config({}), Choices(captions=captions, written_captions=number), "romance")
             for number in (5, 6)
         }
         assert len(found) == count
@@ -249,7 +252,7 @@ def test_a_pack_without_a_caption_bank_can_write(story_pack: Pack, tmp_path: Pat
 
 def test_decoding_is_nothing_to_ready_made_vectors() -> None:
     digests = {
-        settings_digest(check_config({"features": "f", **pixels}), Choices(), "romance")
+        digest_of(check_config({"features": "f", **pixels}), Choices(), "romance")
         for pixels in ({}, {"decoding": "original"}, {"preprocessing": "fast"})
     }
     assert len(digests) == 1
@@ -262,4 +265,4 @@ def test_what_was_told_before_there_was_a_preprocessing_to_choose_stays_told() -
     }
     for features, digest in old.items():
         config = check_config({"features": features} if features else {})
-        assert settings_digest(config, Choices(), "romance") == digest
+        assert digest_of(config, Choices(), "romance") == digest

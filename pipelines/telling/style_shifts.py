@@ -1,0 +1,94 @@
+"""What a style's shift needs of a pack: style vectors, and the files of its spread or passages."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from configs.spelling import did_you_mean
+from model_handlers.covariances import ReadyPassages, ReadySpread
+from model_handlers.handler import Placement
+from model_handlers.pack import Pack
+from model_handlers.pack_card import PackError
+from transforms.records import StyleVectors
+
+
+def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
+    """Returns the shift to a style, or to several joined by +: to their mean, or to the passages of all.
+
+    Args:
+        pack: holds the styles.
+        name: of the style or styles.
+        width: S, of the decoder.
+        shift: `mean`, `spread` or `nearest`.
+
+    Raises:
+        PackError: the pack lacks a style, its spread or passages where wanted, or the source style, or one has another
+            width.
+    """
+    styles = pack.components.get("styles", {})
+    parts = name.split("+")
+    there = ", ".join(sorted(styles)) or "none"
+    problems = [
+        f"{part!r}: the pack has no such style; it has {there}. pipelines.fit_style makes more"
+        f"{did_you_mean(part, styles)}"
+        for part in parts
+        if part not in styles
+    ]
+    if "source_style" not in pack.components:
+        problems.append(
+            f"{name}: the pack has no source style to take out; pipelines.fit_style --name caption makes one"
+        )
+    if problems:
+        raise PackError(problems)
+    where = Placement(pack.location, pack.digest)
+    spread = passages = None
+    if shift == "spread":
+        spread = ReadySpread(where, _of_styles(pack, "spreads", parts, (width, width)))
+    if shift == "nearest":
+        passages = ReadyPassages(where, _of_styles(pack, "passages", parts, (-1, width)))
+    source, *targets = [_vector(pack, file) for file in (pack.components["source_style"], *map(styles.get, parts))]
+    for vector in [source, *targets]:
+        if vector.shape != (width,):
+            raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
+    target = targets[0] if len(targets) == 1 else np.stack(targets).mean(axis=0, dtype=np.float32)  # [S]
+    return StyleVectors(source, target, spread, passages)
+
+
+SHIFT_PARTS = {"spreads": ("spread", "spread", "--spread"), "passages": ("nearest", "passages", "--passages 2000")}
+"""For each group of a pack's files the shift that needs it, what it is called, and how fit_style makes it."""
+
+
+def _of_styles(pack: Pack, group: str, parts: Sequence[str], shape: tuple[int, int]) -> tuple[str, ...]:
+    """Returns the files of a group that belong to some styles.
+
+    Args:
+        pack: holds them.
+        group: of SHIFT_PARTS.
+        parts: the styles.
+        shape: of each array; -1 is any number.
+
+    Raises:
+        PackError: the pack lacks one, or one has another shape.
+    """
+    there = pack.components.get(group, {})
+    shift, called, flag = SHIFT_PARTS[group]
+    problems = [
+        f"{part!r}: the pack has no {called} of it, which --shift {shift} needs; it has "
+        f"{', '.join(sorted(there)) or 'none'}. pipelines.fit_style {flag} makes them"
+        for part in parts
+        if part not in there
+    ]
+    files = tuple(there[part] for part in parts if part in there)
+    shapes = [pack.array(file).shape for file in files]
+    problems += [
+        f"{', '.join(parts)}: {called} of shape {found}, but the decoder wants vectors {shape[1]} wide"
+        for found in shapes
+        if len(found) != 2 or found[1] != shape[1] or shape[0] not in (-1, found[0])
+    ]
+    if problems:
+        raise PackError(problems)
+    return files
+
+
+def _vector(pack: Pack, file: str) -> np.ndarray:
+    return np.array(pack.array(file), np.float32).reshape(-1)
