@@ -5,7 +5,7 @@ What is joined are names and places of rows; a vector goes from its file straigh
 
 import logging
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from transforms.anti_join import key_plainly
+from transforms.due_photos import key_plainly
+from transforms.due_rules import ledger_uri
 from transforms.encode_sentences import caption_key
 from transforms.metrics import count
 from transforms.read_errors import ReadError, call_again
@@ -126,6 +127,16 @@ def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: ReadLimits)
         return listing
     best = max(same, key=_worth)
     return replace(listing, kept=best.kept, photo_id=best.photo_id)
+
+
+def find_kept(listings: Sequence[Listing], photos: Iterable[KeptPhoto], limits: ReadLimits) -> list[Listing]:
+    """Returns what FindKept does, from lists: the listings with the places of what earlier runs kept of them."""
+    versions = {ledger_uri(listing): listing.version for listing in listings}
+    found: dict[str, list[KeptPhoto]] = {}
+    for photo in photos:
+        if versions.get(photo.uri) == photo.version:
+            found.setdefault(photo.uri, []).append(photo)
+    return [take_kept(listing, found.get(ledger_uri(listing), ()), limits) for listing in listings]
 
 
 def _worth(photo: KeptPhoto) -> tuple[bool, int]:

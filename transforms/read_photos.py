@@ -126,11 +126,15 @@ def _rank(listing: Listing) -> tuple[bool, str, int]:
     return listing.size >= 0, listing.version, listing.size
 
 
+def best_first(listings: Iterable[Listing]) -> list[Listing]:
+    """Returns the listings of a uri, first the one to take; one that was looked at goes before others."""
+    return sorted(listings, key=_rank, reverse=True)
+
+
 def split_repeated(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
-    """Yields one listing of a uri, and the others under the tag REPEATED; one that was seen goes before one that was
-    not."""
+    """Yields the best listing of a uri, and the others under the tag REPEATED."""
     _, group = element
-    first, *others = sorted(group, key=_rank, reverse=True)
+    first, *others = best_first(group)
     yield first
     yield from (TaggedOutput(REPEATED, other) for other in others)
 

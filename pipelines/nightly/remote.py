@@ -41,8 +41,9 @@ from pipelines.tables.leases import release, release_run, take
 from pipelines.tables.manifests import read_manifests
 from pipelines.telling.settings import Settings, allowed, photo_patterns
 from pipelines.telling.steps import PhotoSteps, Steps
-from transforms.anti_join import SETTLED, Attempt, TakeOutDone
 from transforms.copies import FindCopies, JoinCopies
+from transforms.due_photos import SETTLED, TakeOutDone
+from transforms.due_rules import Attempt
 from transforms.kept import FindKept, KeptPhoto, read_kept
 from transforms.read_photos import LISTED, ReadPhotos, key_by_uri
 from transforms.records import Listing, Networks
@@ -107,7 +108,7 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, steps: Steps
         | "Name earlier runs" >> beam.Create([part for place in range(SHARDS) if (part := earlier[place::SHARDS])])
         | "Read their ledgers" >> beam.FlatMap(read_attempts, run.output)
     )
-    take_out = TakeOutDone(attempts, tuple(settings.styles), selection_of(config))
+    take_out = TakeOutDone(attempts, tuple(settings.styles), selection_of(config), not config.features)
     if isinstance(steps, PhotoSteps):
         listings = root | "Read photos" >> ReadPhotos(photo_patterns(config), config.uris, allowed(config))
         fresh = listings | "Take out done" >> take_out

@@ -1,7 +1,6 @@
-"""What a run is to tell: listed photos or ready-made feature vectors, less what earlier runs have done."""
+"""What a run on this machine processes: listed photos or ready-made feature vectors, less what earlier runs did."""
 
 import hashlib
-import heapq
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,15 +19,15 @@ from pipelines.nightly.kept_runs import kept_files
 from pipelines.tables.commits import Run, attempts_in, comparable
 from pipelines.tables.manifests import read_manifests
 from pipelines.telling.settings import Settings, allowed, photo_patterns
-from transforms.anti_join import Attempt, Selection, bound, pending, sample_key, settle_early, uri_key
 from transforms.audit import LostPhotoError
 from transforms.copies import each_listing, find_copies, put_together
-from transforms.kept import KeptPhoto, ReadLimits, read_kept, take_kept
+from transforms.due_photos import take_out_done
+from transforms.due_rules import Attempt, Selection, ledger_uri
+from transforms.kept import ReadLimits, find_kept, read_kept
 from transforms.metrics import count
-from transforms.read_photos import ListingError, check_input, classify, list_photos
-from transforms.records import DEFERRED, Listing, Networks, Outcome, Photo
+from transforms.read_photos import ListingError, check_input, list_photos
+from transforms.records import Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
-from transforms.rows import plain_text
 from transforms.storage import SCHEMES, absolute
 
 Task = tuple[Listing, np.ndarray | None]
@@ -147,22 +146,17 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
     Raises:
         ConfigError: a source cannot be read.
     """
-    config, styles = settings.config, tuple(settings.styles)
-    seen: set[str] = set()
-    listed: list[Task] = []
-    settled: list[Outcome] = []
+    config = settings.config
+    listed: list[Listing] = []
+    vectors: dict[tuple[str, str], np.ndarray | None] = {}
     for listing, feature in feature_tasks(config.features) if config.features else photo_tasks(config):
-        if listing.uri in seen:
-            settled += settle_early(listing, styles, "repeated")
-        elif feature is None and classify(listing) == "ignored":
-            settled += settle_early(listing, styles, "ignored")
-        else:
-            listed.append((listing, feature))
-        seen.add(listing.uri)
+        listed.append(listing)
+        vectors[listing.uri, listing.version] = feature
     tried = tried_before(run)
-    tasks, left = _select(listed, styles, tried, selection_of(config))
-    tasks = _take_kept(tasks, tried, run, limits_of(config))
-    return _join_copies(tasks, config), settled + left
+    styles = tuple(settings.styles)
+    due, settled = take_out_done(listed, styles, tried, selection_of(config), files=not config.features)
+    photos = _join_copies(_find_kept(due, tried, run, limits_of(config)), config)
+    return [(photo, vectors[photo.uri, photo.version]) for photo in photos], settled
 
 
 def limits_of(config: RunConfig) -> ReadLimits:
@@ -170,28 +164,23 @@ def limits_of(config: RunConfig) -> ReadLimits:
     return ReadLimits(config.max_bytes, config.max_pixels, allowed(config))
 
 
-def _take_kept(tasks: list[Task], tried: dict[str, list[Attempt]], run: Run, limits: ReadLimits) -> list[Task]:
-    """Returns the tasks, with the places of what earlier runs kept of their photos."""
-    if not run.networks or not tasks:
-        return tasks
-    versions = {plain_text(listing.uri): listing.version for listing, _ in tasks}
-    told = {one.run for uri, version in versions.items() for one in tried.get(uri, ()) if one.version == version}
+def _find_kept(listings: list[Listing], tried: dict[str, list[Attempt]], run: Run, limits: ReadLimits) -> list[Listing]:
+    """Returns the listings, with the places of what earlier runs kept of their photos."""
+    if not run.networks or not listings:
+        return listings
+    versions = {ledger_uri(listing): listing.version for listing in listings}
+    runs = {one.run for uri, version in versions.items() for one in tried.get(uri, ()) if one.version == version}
     networks = Networks(**run.networks)
-    kept: dict[str, list[KeptPhoto]] = {}
-    for file in kept_files(run, networks, read_manifests(run.output), told):
-        for photo in read_kept(file, run.output, networks):
-            if versions.get(photo.uri) == photo.version:
-                kept.setdefault(photo.uri, []).append(photo)
-    return [(take_kept(listing, kept.get(plain_text(listing.uri), ()), limits), vector) for listing, vector in tasks]
+    files = kept_files(run, networks, read_manifests(run.output), runs)
+    return find_kept(listings, (photo for file in files for photo in read_kept(file, run.output, networks)), limits)
 
 
-def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
-    """Returns the tasks less copies, which go with the first of them.
+def _join_copies(listings: list[Listing], config: RunConfig) -> list[Listing]:
+    """Returns the listings less copies, which go with the first of them.
 
     Raises:
-        LostPhotoError: one would be lost, or told twice.
+        LostPhotoError: one would be lost, or processed twice.
     """
-    listings = [listing for listing, _ in tasks]
     if config.features:
         joined = put_together(listings, map(identify_vector, listings))
     else:
@@ -199,8 +188,7 @@ def _join_copies(tasks: list[Task], config: RunConfig) -> list[Task]:
     after = [listing.uri for one in joined for listing in each_listing(one)]
     if sorted(after) != sorted(listing.uri for listing in listings):
         raise LostPhotoError(f"{len(listings)} photos became {len(after)} when copies were looked for")
-    vectors = {listing.uri: feature for listing, feature in tasks}
-    return [(listing, vectors[listing.uri]) for listing in joined]
+    return joined
 
 
 def count_photos(tasks: Iterable[Task]) -> int:
@@ -211,28 +199,6 @@ def count_photos(tasks: Iterable[Task]) -> int:
 def identify_vector(listing: Listing) -> Listing:
     """Returns the listing of a feature vector with its photo id."""
     return replace(listing, photo_id=listing.version)
-
-
-def _select(
-    listed: list[Task], styles: tuple[str, ...], tried: dict[str, list[Attempt]], selection: Selection
-) -> tuple[list[Task], list[Outcome]]:
-    """Returns what is to be told, and the outcomes of what is done or is for another night."""
-    last = selection.share
-    if selection.sample_size is not None:
-        keys = (sample_key(listing) for listing, _ in listed)
-        last = bound(heapq.nsmallest(selection.sample_size, keys), selection.sample_size)
-    settled: list[Outcome] = []
-    tasks: list[Task] = []
-    for listing, feature in listed:
-        wanted, outcomes = pending(listing, styles, tried.get(plain_text(listing.uri), ()), selection, last)
-        settled += outcomes
-        tasks += [(wanted, feature)] if wanted.styles else []
-    if selection.limit is not None:
-        first = set(heapq.nsmallest(selection.limit, (uri_key(listing) for listing, _ in tasks)))
-        late = [listing for listing, _ in tasks if uri_key(listing) not in first]
-        settled += [outcome for listing in late for outcome in settle_early(listing, listing.styles, DEFERRED)]
-        tasks = [task for task in tasks if uri_key(task[0]) in first]
-    return tasks, settled
 
 
 def source_problems(config: RunConfig) -> list[str]:

@@ -17,7 +17,7 @@ from pipelines.tables.manifests import (
     read_rows,
     refresh_after_commit,
 )
-from transforms.anti_join import FAILED, MAY_PASS, TOLD, Attempt
+from transforms.due_rules import FAILED, MAY_PASS, TOLD, Attempt
 from transforms.storage import write_whole
 from transforms.write import FileRecord
 

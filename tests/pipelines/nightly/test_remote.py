@@ -109,8 +109,10 @@ def test_vectors_have_the_rows_that_waves_write(
     same_stories: Any,
     tmp_path: Path,
 ) -> None:
-    features = write_features([*vectors(5), ("zeros", [0.0] * 4096)])
+    again = [("photo 0", vectors(6)[5][1]), ("photo 0", vectors(7)[6][1]), ("a film.mp4", vectors(8)[7][1])]
+    features = write_features([*vectors(5), ("zeros", [0.0] * 4096), *again])
     submit(features=features)
+    assert output.outcomes() == {"story": 6, "dead_letter": 1, "repeated": 2}
     waves = output_at(str(tmp_path / "waves"))
     places = (f"--output={waves.location}", f"--pack={photo_pack.location}", *FLAGS)
     assert run_job(f"--features={features}", *places, "--wave-size=2")[0] == 0

@@ -25,8 +25,8 @@ from pipelines.nightly.selection import (
 )
 from pipelines.tables.commits import Run
 from pipelines.telling.settings import SAMPLES, resolve
-from transforms.anti_join import Selection
 from transforms.audit import LostPhotoError
+from transforms.due_rules import Selection
 from transforms.records import Listing, Photo
 
 ROWS = np.random.RandomState(0).randn(3, 4).astype("f4")

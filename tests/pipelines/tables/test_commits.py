@@ -23,7 +23,7 @@ from pipelines.tables.commits import (
     start,
 )
 from pipelines.tables.manifests import last_number, put_if_absent, read_all_manifests, read_manifests
-from transforms.anti_join import FAILED, MAY_PASS, TOLD, Attempt
+from transforms.due_rules import FAILED, MAY_PASS, TOLD, Attempt
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
 from transforms.write import FileRecord, write_shard
