@@ -216,7 +216,7 @@ class Model:
         yield "sentence vectors of the bank, on each worker's disk", size(bank), size(DISK), "never: the bank is full"
         share = self.same_size / self["photos"]
         half = million(self["size_width"] * math.log(2))
-        yield "photos read twice, where the store tells no checksum", f"{share:.0%}", "", f"every second one at {half}"
+        yield "photos read twice, where the store lists no checksum", f"{share:.0%}", "", f"every second one at {half}"
 
     def _rows_of_shard(self) -> float:
         return 2 * self.measured["original"]["row_memory"] / SHARDS

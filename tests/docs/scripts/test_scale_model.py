@@ -149,7 +149,7 @@ def test_limits_are_where_they_are_reached(content: dict[str, Any], measured: di
     assert rows["objects of one folder, in memory"] == ("10.0 GB", "16.0 GB", "16 million photos")
     half = model_of(content, measured, photos=1e6, size_width=1e6 / math.log(2))
     assert {row[0]: row[1] for row in half.limit_rows()}[
-        "photos read twice, where the store tells no checksum"
+        "photos read twice, where the store lists no checksum"
     ] == "50%"
 
 
