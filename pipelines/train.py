@@ -1,77 +1,92 @@
-"""Trains one network of the chain, or packs what was trained.
+"""A network of the chain, or a whole pack, trained: `python -m pipelines.train NETWORK --config FILE --output DIR`."""
 
-    python -m pipelines.train NETWORK --config FILE --data DIR --output DIR
-
-A second call with the same output goes on from the last checkpoint. With --corpus, sentence encoder and story decoder
-learn a corpus of pipelines.prepare_texts.
-"""
-
-import argparse
 import errno
 import json
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 
-from model_handlers.pack_card import PackError
+from configs.schema import ConfigError
+from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.ending import end_process
+from pipelines.cli.flags import StrictParser
 from pipelines.training.data.corpus import Corpus
-from pipelines.training.engine.training_settings import ConfigError, read_settings
+from pipelines.training.engine.training_settings import ConfigError as TrainingError
+from pipelines.training.engine.training_settings import read_settings
 from pipelines.training.recipe_2015.networks_2015 import PACK, choose_network
 from pipelines.training.recipes.networks import NETWORKS
 
+DESCRIPTION = (
+    "Trains one network of the chain, or packs what was trained. A second call with the same output goes on from the "
+    "last checkpoint. With --corpus, sentence encoder and story decoder learn a corpus of pipelines.prepare_texts."
+)
+EPILOG = "Exit codes: 0 trained; 1 the training failed; 2 options or configuration are wrong, or a file is missing."
+TEXTS = Texts(
+    "Nothing was trained:", "Stopped; the same command goes on from the last checkpoint", "The training failed"
+)
 ENCODER = "skip_thoughts"
 READ_CORPORA = (ENCODER, "decoder")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Returns the command line's options."""
-    options = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
-    options.add_argument("network", choices=[*NETWORKS, PACK], help="what to train; pack: all in order")
-    options.add_argument("--config", type=Path, required=True, help="YAML file, such as configs/training/pocket.yaml")
-    options.add_argument("--data", type=Path, help="folder of photos, captions and novels")
-    options.add_argument("--output", type=Path, required=True, help="folder for weights, log and checkpoint")
-    options.add_argument(
-        "--prepared", type=Path, help="folder for prepared data (default: `prepared` beside the output)"
-    )
-    options.add_argument(
-        "--corpus", type=Path, help="corpus of pipelines.prepare_texts to learn; skip_thoughts needs no --data then"
-    )
-    options.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the file")
-    return options
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 trained, 1 failed, 2 options, configuration or a pack are wrong or a file is missing."""
+    return run_command(_run, argv, TEXTS)
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Returns the command line's values; one that is wrong ends the process with exit code 2."""
-    options = parser()
-    arguments = options.parse_args(argv)
-    network = arguments.network
-    if arguments.corpus and network not in READ_CORPORA:
-        options.error(f"--corpus: {network} reads none; {' and '.join(READ_CORPORA)} do")
-    if not arguments.data and not (arguments.corpus and network == ENCODER):
-        options.error(f"--data is needed; only {ENCODER} with a --corpus does without")
-    return arguments
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 where the configuration or a pack is wrong or a file is missing."""
-    arguments = parse(argv)
-    network, prepared = arguments.network, arguments.prepared or arguments.output.parent / "prepared"
-    corpus = Corpus(arguments.data or arguments.corpus, prepared, arguments.corpus)
+def _run(argv: list[str]) -> int:
+    flags = command_line().parse_args(argv)
+    check(flags)
     try:
-        settings = read_settings(arguments.config, arguments.set)
-        if arguments.data and not arguments.data.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "no folder", str(arguments.data))
-        own = settings.get(network, settings) if network != PACK else settings
-        figures = choose_network(network, own)(own, corpus, arguments.output)
-    except (ConfigError, PackError) as error:
-        print(f"{arguments.config}: {error}", file=sys.stderr)
-        return 2
+        figures = train(flags)
+    except TrainingError as error:
+        raise ConfigError([f"{flags.config}: {error}"]) from error
     except FileNotFoundError as error:
-        print(f"{error.filename}: not there; look at --config, --data and what was trained before", file=sys.stderr)
-        return 2
+        missing = f"{error.filename}: not there; look at --config, --data and what was trained before"
+        raise ConfigError([missing]) from error
     print(json.dumps(figures))
-    return 0
+    return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = command_parser("train", DESCRIPTION, EPILOG)
+    flag = parser.add_argument
+    flag("network", choices=[*NETWORKS, PACK], help="what to train; pack: all in order")
+    flag("--config", type=Path, required=True, help="YAML file, such as configs/training/pocket.yaml")
+    flag("--data", type=Path, help="folder of photos, captions and novels")
+    flag("--output", type=Path, required=True, help="folder for weights, log and checkpoint")
+    flag("--prepared", type=Path, help="folder for prepared data (default: `prepared` beside the output)")
+    flag("--corpus", type=Path, help="corpus of pipelines.prepare_texts to learn; skip_thoughts needs no --data then")
+    flag("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the file")
+    return parser
+
+
+def check(flags: Namespace) -> None:
+    """Raises ConfigError where flags do not go together."""
+    problems = []
+    if flags.corpus and flags.network not in READ_CORPORA:
+        problems.append(f"--corpus: {flags.network} reads none; {' and '.join(READ_CORPORA)} do")
+    if not flags.data and not (flags.corpus and flags.network == ENCODER):
+        problems.append(f"--data is needed; only {ENCODER} with a --corpus does without")
+    if problems:
+        raise ConfigError(problems)
+
+
+def train(flags: Namespace) -> dict[str, float]:
+    """Returns the figures of what was trained.
+
+    Raises:
+        TrainingError: the configuration is wrong.
+        PackError: a pack that the training begins with is wrong.
+        FileNotFoundError: the configuration, data or an earlier training are not there.
+    """
+    corpus = Corpus(flags.data or flags.corpus, flags.prepared or flags.output.parent / "prepared", flags.corpus)
+    settings = read_settings(flags.config, flags.set)
+    if flags.data and not flags.data.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no folder", str(flags.data))
+    own = settings.get(flags.network, settings) if flags.network != PACK else settings
+    return choose_network(flags.network, own)(own, corpus, flags.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main(sys.argv[1:]))

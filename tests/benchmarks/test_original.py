@@ -18,7 +18,7 @@ from model_handlers.nets.search import beam_search
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
-from pipelines.import_originals import import_originals
+from pipelines.originals.importing import import_originals
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STORIES: list[dict[str, Any]] = json.loads((GOLDEN / "story.json").read_text())

@@ -21,8 +21,8 @@ from PIL import Image
 from model_handlers.nets.vgg import VGG19
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from pipelines.import_originals import import_originals
 from pipelines.nightly.main_job import main
+from pipelines.originals.importing import import_originals
 from pipelines.tables import commits
 from pipelines.tables.commits import Run
 from transforms.records import CaptionMatch, DeadLetter, Outcome, Photo, StoryRequest

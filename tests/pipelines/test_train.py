@@ -125,7 +125,7 @@ def test_the_configuration_of_a_decoder_of_ones_own_is_right() -> None:
 def test_a_decoder_wants_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config: dict[str, object] = {"network": {"pack": f"{tmp_path}/none"}, "training": LOOP}
     assert train(tmp_path, "decoder", config, f"--data={tmp_path}") == 2
-    assert f"config.yaml: {tmp_path}/none: no model pack there" in capsys.readouterr().err
+    assert f"{tmp_path}/none: no model pack there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,8 @@ def test_a_decoder_wants_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_flags_that_do_not_go_together(
     network: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([network, "--config=a.yaml", "--output=out", *flags])
-    assert ended.value.code == 2 and message in capsys.readouterr().err
+    assert main([network, "--config=a.yaml", "--output=out", *flags]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_folder_without_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

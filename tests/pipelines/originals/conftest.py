@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model_handlers.pack import Pack
-from pipelines.import_originals import import_originals
+from pipelines.originals.importing import import_originals
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FEATURE, JOINT, JOINT_WORD, SKIP_WORD, UNI, BI, STATE, WORD, WORDS = 12, 6, 4, 5, 7, 3, 8, 5, 9

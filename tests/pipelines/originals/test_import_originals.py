@@ -29,7 +29,8 @@ def run(originals: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> C
 
     def call(*flags: str) -> tuple[int, str]:
         code = main(["--source", str(originals.folder), "--output", str(tmp_path / "pack"), *flags])
-        return code, capsys.readouterr().out
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     return call
 
@@ -140,10 +141,10 @@ def test_an_empty_folder_makes_no_pack(run: Callable[..., tuple[int, str]], tmp_
 
 def test_no_folder_and_a_taken_output_are_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--source", str(tmp_path / "absent"), "--output", str(tmp_path / "pack")]) == 2
-    assert "no such folder" in capsys.readouterr().out
+    assert "no such folder" in capsys.readouterr().err
     (tmp_path / "pack").mkdir()
     assert main(["--source", str(tmp_path), "--output", str(tmp_path / "pack")]) == 2
-    assert "exists already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_a_folder_below_counts_too(originals: Any, run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_all_damage_is_reported_at_once(originals: Any, run: Callable[..., tuple
     edit(folder / "bi_skip.npz", encoder_r_U=np.zeros((2, 2), "float32"), encoder_b=None)
     code, printed = run()
     assert code == 2
-    problems = [line.removeprefix("problem  ") for line in printed.splitlines() if line.startswith("problem")]
+    problems = [line.removeprefix("  - ") for line in printed.splitlines() if line.startswith("  - ")]
     for name in ("vgg19.pkl", "utable.npy", "romance_style.npy", "coco_embedding.npz.pkl", "romance_dictionary.pkl",
                  "dictionary.txt", "coco_train_caps.txt", "bi_skip.npz"):  # fmt: skip
         assert any(problem.startswith(f"{name}:") for problem in problems), name
@@ -321,7 +322,7 @@ def test_what_does_not_fit_is_named(
     change, message = MISFITS[name]
     change(originals)
     code, printed = run()
-    assert code == 2 and f"problem  {message}" in printed
+    assert code == 2 and f"  - {message}" in printed
 
 
 def test_float64_is_converted_with_a_note(originals: Any, run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
@@ -349,7 +350,7 @@ def test_published_only_makes_that_an_error(
 ) -> None:
     originals.everything()
     code, printed = run("--published-only")
-    assert code == 2 and "problem  utable.npy: is not the published file" in printed
+    assert code == 2 and "  - utable.npy: is not the published file" in printed
     assert not (tmp_path / "pack").exists()
 
 

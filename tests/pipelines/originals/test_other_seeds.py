@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_handlers.nets.tokeniser import tokenise
-from pipelines.import_originals import import_originals
 from pipelines.nightly.main_job import main
+from pipelines.originals.importing import import_originals
 from pipelines.tables.read import newest_rows
 
 PHOTOS = 6
