@@ -26,16 +26,21 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 RUN python -c "import sys; found = '%d.%d' % sys.version_info[:2]; assert found == '${PYTHON_VERSION}', found"
 
 WORKDIR /opt/storyteller
+# The versions that the submitting machine has too, where `make install` made its environment.
+COPY requirements.lock ./
+RUN pip install --require-hashes -r requirements.lock \
+    && python -c "import apache_beam; assert apache_beam.__version__ == '${BEAM_VERSION}'"
+
 COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE NOTICE ./
 COPY configs configs
 COPY model_handlers model_handlers
 COPY transforms transforms
 COPY pipelines pipelines
-RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" . && pip check \
-    && python -c "import apache_beam, pipelines, torch; assert apache_beam.__version__ == '${BEAM_VERSION}'"
+COPY packs/pocket packs/pocket
+COPY samples samples
+RUN pip install --no-deps . && pip check && python -c "import pipelines, torch"
 
 # The pocket pack, put where workers keep their copies of remote packs: a gs:// copy of it need not be fetched by them.
-COPY packs/pocket packs/pocket
 RUN python -c "import shutil; from model_handlers.pack import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
 shutil.copytree(pack.root, cache_folder() / 'packs' / pack.digest)"
 

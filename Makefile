@@ -1,16 +1,32 @@
 # Beam Storyteller: `make help` lists the targets. PYTHON=python3.11 chooses the interpreter, VENV=DIR the environment.
+# The versions of the lock files are installed; LOCKED=no takes what is newest within setup.py's ranges.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+LOCKED ?= yes
+DEV := test check train evaluate services docs
 POCKET ?= packs/pocket-new
 FAST := not slow and not runners and not services and not gpu
 SLOW := (slow or runners or services) and not gpu
+
+UV := $(BIN)/python -m uv pip
+COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(UPGRADE) setup.py
+ifeq ($(LOCKED),yes)
+VERSIONS := --require-hashes --requirements requirements.lock
+VERSIONS_DEV := --require-hashes --requirements requirements-dev.lock
+else
+VERSIONS := --requirements setup.py
+VERSIONS_DEV := --requirements setup.py $(DEV:%=--extra %)
+endif
+
+install_uv = $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 
 # Nothing is fetched while the project runs: no weights from a hub, no probing of a bucket's kind.
 export HF_HUB_OFFLINE := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
-.PHONY: help install demo test test-slow check docs docs-site pocket clean
+.PHONY: help install demo test test-slow check docs docs-site lock pocket clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,12 +36,16 @@ $(BIN)/python:
 		|| { echo "Python 3.11 (up to 3.13) is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable .
+$(VENV)/.installed: setup.py pyproject.toml requirements.lock | $(BIN)/python
+	$(install_uv)
+	$(UV) install --quiet $(VERSIONS)
+	$(UV) install --quiet --no-deps --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable '.[test,check,train,evaluate,services,docs]'
+$(VENV)/.installed-dev: setup.py pyproject.toml requirements-dev.lock | $(BIN)/python
+	$(install_uv)
+	$(UV) install --quiet $(VERSIONS_DEV)
+	$(UV) install --quiet --no-deps --editable .
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## Makes .venv and installs the project into it, once
@@ -53,6 +73,11 @@ docs: $(VENV)/.installed ## Writes the pages' table of options and the Flex Temp
 
 docs-site: $(VENV)/.installed-dev ## Builds the pages as a site in build/site; broken links and unknown names fail
 	$(BIN)/python -m mkdocs build --strict
+
+lock: | $(BIN)/python ## Fits the lock files to setup.py; UPGRADE=--upgrade takes the newest versions of everything
+	$(install_uv)
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) $(DEV:%=--extra %) --constraints requirements.lock --output-file requirements-dev.lock
 
 pocket: $(VENV)/.installed-dev ## Trains all networks of the pocket pack from the data in DATA=DIR, and packs them: hours; a second call goes on
 	@test -d "$(DATA)" || { echo "make pocket DATA=DIR: name the folder of photos, captions and novels" >&2; exit 2; }

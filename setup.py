@@ -46,6 +46,7 @@ EXTRAS = {
         "pytest-timeout>=2.3,<3",
         "build>=1.2,<2",
         "setuptools>=77",
+        "uv>=0.9,<1",
         "wheel",
     ],
     "check": ["ruff>=0.15,<1", "mypy>=1.15,<3", "types-PyYAML", "types-tqdm"],

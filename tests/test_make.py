@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+FILES = ("Makefile", "setup.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock")
 
 FAKE_PYTHON = """#!/bin/sh
 echo "python $*" >> "$LOG"
@@ -36,7 +37,7 @@ def run_in(folder: Path, *command: str, **environment: str) -> subprocess.Comple
 @pytest.fixture
 def fake(tmp_path: Path) -> Path:
     """Returns a folder with the Makefile and a Python that only writes down what it is asked."""
-    for name in ("Makefile", "setup.py", "pyproject.toml"):
+    for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
     write_program(tmp_path / "python", FAKE_PYTHON)
     return tmp_path
@@ -54,7 +55,9 @@ def test_demo_installs_once_and_tells_each_time(fake: Path) -> None:
     first, asked = make(fake, "demo")
     assert first.returncode == 0, first.stderr
     assert "a story" in first.stdout
-    assert any("pip install" in line and line.endswith("--editable .") for line in asked)
+    install = "python -m uv pip install --quiet"
+    assert f"{install} --require-hashes --requirements requirements.lock" in asked
+    assert f"{install} --no-deps --editable ." in asked
     told = ["python -m pipelines.run --output demo-output", "python -m pipelines.show demo-output"]
     assert asked[-2:] == told
     second, asked = make(fake, "demo")
@@ -71,17 +74,18 @@ def test_failed_install_is_tried_again(fake: Path) -> None:
     assert any("pip install" in line for line in asked)
 
 
-def test_changed_requirements_are_installed(fake: Path) -> None:
+@pytest.mark.parametrize("file", ["setup.py", "requirements.lock"])
+def test_changed_requirements_are_installed(fake: Path, file: str) -> None:
     make(fake, "install")
     later = (fake / ".venv/.installed").stat().st_mtime + 10
-    os.utime(fake / "setup.py", (later, later))
+    os.utime(fake / file, (later, later))
     _, asked = make(fake, "install")
     assert any("pip install" in line for line in asked)
 
 
 def test_tests_install_the_extras_and_choose_by_marker(fake: Path) -> None:
     _, asked = make(fake, "test")
-    assert any("pip install" in line and "[test,check,train,evaluate,services,docs]" in line for line in asked)
+    assert "python -m uv pip install --quiet --require-hashes --requirements requirements-dev.lock" in asked
     assert (
         asked[-1] == "python -m pytest -q -n 2 --dist loadfile -m not slow and not runners and not services and not gpu"
     )
@@ -89,6 +93,23 @@ def test_tests_install_the_extras_and_choose_by_marker(fake: Path) -> None:
     assert asked == ["python -m pytest -q -m (slow or runners or services) and not gpu"]
     _, asked = make(fake, "install")
     assert asked == []
+
+
+def test_ranges_are_installed_where_one_wants_no_lock(fake: Path) -> None:
+    _, asked = make(fake, "install", "test", "LOCKED=no")
+    ranges = "python -m uv pip install --quiet --requirements setup.py"
+    assert ranges in asked
+    extras = ("test", "check", "train", "evaluate", "services", "docs")
+    assert f"{ranges} {' '.join(f'--extra {name}' for name in extras)}" in asked
+    assert not any("requirements.lock" in line for line in asked)
+
+
+def test_lock_files_are_renewed(fake: Path) -> None:
+    _, asked = make(fake, "lock", "UPGRADE=--upgrade")
+    first, second = (line.split() for line in asked if "uv pip compile" in line)
+    assert first[-2:] == ["--output-file", "requirements.lock"] and "--upgrade" in first
+    assert second[-4:] == ["--constraints", "requirements.lock", "--output-file", "requirements-dev.lock"]
+    assert {"--generate-hashes", "--no-emit-index-url", "--universal"} <= set(first) & set(second)
 
 
 def test_check_lints_types_and_imports(fake: Path) -> None:
@@ -133,7 +154,7 @@ def test_demo_shows_stories_of_all_samples_twice(tmp_path: Path) -> None:
     """The real demo in a copy of the repository, with this environment in place of a new one."""
     for folder in ("configs", "model_handlers", "transforms", "pipelines", "samples", "packs/pocket"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Makefile", "setup.py", "pyproject.toml"):
+    for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
     write_program(tmp_path / "here/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / "here/.installed").touch()

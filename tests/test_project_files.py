@@ -97,10 +97,12 @@ def test_image_fits_setup(distribution: dict[str, Any]) -> None:
     assert arguments["BASE_IMAGE"].startswith("python:${PYTHON_VERSION}-")
     assert "COPY --from=beam /opt/apache/beam /opt/apache/beam" in lines
     assert lines[-1] == 'ENTRYPOINT ["/opt/apache/beam/boot"]'
-    assert any(line.startswith('RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" . ') for line in lines)
-    assert "COPY packs/pocket packs/pocket" in lines
-    for folder in ("configs", "model_handlers", "transforms", "pipelines"):
-        assert f"COPY {folder} {folder}" in lines
+    locked = lines.index("COPY requirements.lock ./")
+    assert lines[locked + 1].startswith("RUN pip install --require-hashes -r requirements.lock ")
+    assert re.findall(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE) == [beam]
+    (project,) = [place for place, line in enumerate(lines) if line.startswith("RUN pip install --no-deps . ")]
+    for folder in ("configs", "model_handlers", "transforms", "pipelines", "packs/pocket", "samples"):
+        assert locked < lines.index(f"COPY {folder} {folder}") < project
     assert any("/usr/local/nvidia/lib64" in line for line in lines if line.startswith("ENV "))
 
 
