@@ -20,7 +20,7 @@ from benchmarks.scale_points import (
 )
 from benchmarks.scale_report import draw, report
 from model_handlers.pack_card import PackError
-from transforms.storage import absolute
+from transforms.uris import absolute
 
 PHOTOS = "100,500,1000,2000,3000,5000,7091"
 CAPTIONS = "10000,50000,100000,200000,414000,600000"

@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 
-from transforms.storage import needing_room
+from transforms.write_whole import needing_room
 
 FOLDERS = 2  # whose tables a process keeps; more are of runs that ended elsewhere
 FILES = 400  # of a table that are open at once, each a file descriptor, of which a process often may have 1,024

@@ -19,7 +19,7 @@ from transforms.load_images import BatchListings, batch_listings, read_batch
 from transforms.read_photos import key_by_uri
 from transforms.records import Listing, StoryRequest
 from transforms.step_labels import labelled
-from transforms.storage import EVERYTHING, Allowed
+from transforms.uris import EVERYTHING, Allowed
 
 MOST_COPIES = 10_000  # that travel with one photo; of more, another one is told
 ALONE, ALIKE = "alone", "alike"

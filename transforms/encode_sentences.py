@@ -16,7 +16,7 @@ from transforms.chunk_tables import open_chunks
 from transforms.infer import MeasuredHandler
 from transforms.metrics import count
 from transforms.records import Matched
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 CHUNK = 1024  # captions a file
 

@@ -11,21 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from transforms.object_stats import entry_checksum, entry_modified, entry_version, local_version
 from transforms.read_errors import MissingFile, call_again, read_error
 from transforms.records import Listing
 from transforms.redaction import without_secrets
-from transforms.storage import (
-    EVERYTHING,
-    Allowed,
-    absolute,
-    check_uri,
-    entry_checksum,
-    entry_modified,
-    entry_version,
-    is_local,
-    local_version,
-    open_remote,
-)
+from transforms.uris import EVERYTHING, Allowed, absolute, check_uri, is_local, open_remote
 
 QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
 

@@ -25,7 +25,7 @@ from transforms.read_errors import ReadError, call_again
 from transforms.records import KeptPlace, Listing, Networks, Photo, PhotoWithFeature
 from transforms.rows import FEATURES, Row, plain_text
 from transforms.step_labels import labelled
-from transforms.storage import EVERYTHING, Allowed, check_uri
+from transforms.uris import EVERYTHING, Allowed, check_uri
 
 KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"
 NAMES = ["uri", "version", "photo_id", "width", "height", "features_digest", "captions_digest"]

@@ -15,13 +15,15 @@ from transforms.decode_ahead import Decoded, decode_ahead
 from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.metrics import count, measure
+from transforms.object_stats import Stat
 from transforms.photo_decoder_process import DECODERS
 from transforms.photo_decoders import SECONDS, decoder_settings
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
 from transforms.redaction import bare_uri
-from transforms.storage import EVERYTHING, Allowed, Stat, absolute, read_all, stat_all
+from transforms.storage import read_all, stat_all
+from transforms.uris import EVERYTHING, Allowed, absolute
 
 DEFAULT_MAX_BYTES = 64_000_000
 BATCH_FILES = 64  # read in one call

@@ -14,8 +14,8 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from transforms.folders import ListingError, expand
 from transforms.records import Listing, Outcome
 from transforms.redaction import bare_uri
-from transforms.storage import EVERYTHING, Allowed, check_uri
 from transforms.uri_lists import list_uris
+from transforms.uris import EVERYTHING, Allowed, check_uri
 
 __all__ = ["ListingError", "ReadPhotos", "SplitRepeated", "check_input", "classify", "list_photos"]
 

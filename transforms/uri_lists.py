@@ -10,20 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.folders import QUERY, ListingError
+from transforms.object_stats import Stat
 from transforms.read_errors import ReadError, read_error
 from transforms.records import Listing
 from transforms.redaction import bare_uri
-from transforms.storage import (
-    EVERYTHING,
-    Allowed,
-    Stat,
-    absolute,
-    check_uri,
-    is_local,
-    open_remote,
-    split_scheme,
-    stat_all,
-)
+from transforms.storage import stat_all
+from transforms.uris import EVERYTHING, Allowed, absolute, check_uri, is_local, open_remote, split_scheme
 
 LOOK_UPS = 500  # objects looked at in one call
 

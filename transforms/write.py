@@ -15,7 +15,7 @@ from apache_beam.pvalue import PCollection
 from transforms.encode_sentences import shard_of
 from transforms.metrics import measure
 from transforms.rows import SCHEMAS, Row
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 GROUP_ROWS = 1024  # read at once
 

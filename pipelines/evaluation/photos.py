@@ -17,7 +17,8 @@ from pipelines.telling.chain import extract_features, split_errors
 from transforms.load_images import LoadImages, batch_listings, load_photos, read_batch
 from transforms.read_errors import ReadError
 from transforms.records import Listing, Photo
-from transforms.storage import absolute, stat_all
+from transforms.storage import stat_all
+from transforms.uris import absolute
 
 SHOWN = 10  # problems of one kind that are named
 

@@ -16,7 +16,7 @@ from pipelines.telling.one_photo import Models, load_models
 from pipelines.telling.settings import resolve
 from transforms.redaction import bare_uri
 from transforms.rows import Row, plain_text
-from transforms.storage import absolute
+from transforms.uris import absolute
 
 SUGGESTED = 3  # names like the one that is not there
 REMEMBERED = 100_000  # uris that are compared with it

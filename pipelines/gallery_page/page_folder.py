@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fsspec
 
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 
 class Folder:

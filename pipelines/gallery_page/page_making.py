@@ -20,7 +20,7 @@ from pipelines.tables.manifests import read_manifests
 from transforms.decoding import DEFAULT_MAX_PIXELS
 from transforms.load_images import DEFAULT_MAX_BYTES
 from transforms.rows import Row
-from transforms.storage import check_uri
+from transforms.uris import check_uri
 
 
 def make_gallery(stories: str, output: str, run: str | None = None, compare: Sequence[str] = ()) -> str:

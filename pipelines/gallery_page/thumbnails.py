@@ -14,8 +14,9 @@ from tqdm import tqdm
 from pipelines.gallery_page.page_folder import Folder
 from transforms.decoding import PhotoError, decode_strict
 from transforms.load_images import batch_listings, read_batch
+from transforms.read_errors import ReadError
 from transforms.records import Listing
-from transforms.storage import ReadError, stat_all
+from transforms.storage import stat_all
 
 FOLDER = "thumbnails"
 SIDE, QUALITY = 480, 80

@@ -28,7 +28,7 @@ from transforms.metrics import count
 from transforms.read_photos import ListingError, check_input, list_photos
 from transforms.records import Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
-from transforms.storage import SCHEMES, absolute
+from transforms.uris import SCHEMES, absolute
 
 Task = tuple[Listing, np.ndarray | None]
 """A listed object to tell, with its feature vector where it came with one."""

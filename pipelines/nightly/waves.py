@@ -24,8 +24,9 @@ from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.chunk_tables import forget_chunks
 from transforms.copies import each_listing
 from transforms.records import Outcome
-from transforms.storage import is_local, write_whole
+from transforms.uris import is_local
 from transforms.write import FileRecord
+from transforms.write_whole import write_whole
 
 
 def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:

@@ -18,8 +18,8 @@ from pipelines.tables.manifests import (
     refresh_after_commit,
 )
 from transforms.due_rules import FAILED, MAY_PASS, TOLD, Attempt
-from transforms.storage import write_whole
 from transforms.write import FileRecord
+from transforms.write_whole import write_whole
 
 SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
 

@@ -25,7 +25,7 @@ import fsspec
 
 from pipelines.tables.commits import CommitConflictError
 from pipelines.tables.manifests import list_files, put_if_absent, read_if_there
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 RENEWED = timedelta(minutes=15)
 """How long a lease of a run on this machine lasts; it is renewed three times meanwhile."""

@@ -19,7 +19,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.storage import absolute, needing_room, write_temporary, write_whole
+from transforms.uris import absolute
+from transforms.write_whole import needing_room, write_temporary, write_whole
 
 Manifest = dict[str, Any]
 StoredFile = dict[str, Any]

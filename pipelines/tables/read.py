@@ -17,7 +17,7 @@ from configs.schema import ConfigError
 from pipelines.tables.manifests import Manifest, read_batches, read_manifests
 from pipelines.tables.rewrites import FULL, row_groups
 from transforms.rows import STORIES
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 WHEN = [pa.field("run_id", pa.string()), pa.field("committed", pa.string())]
 

@@ -29,8 +29,9 @@ from pipelines.tables.manifests import (
     refresh_after_commit,
 )
 from transforms.rows import plain_text
-from transforms.storage import absolute, write_whole
+from transforms.uris import absolute
 from transforms.write import parquet_options
+from transforms.write_whole import write_whole
 
 ATTEMPTS = 20
 GROUP_ROWS = 4096  # most rows of a row group

@@ -15,7 +15,7 @@ from pipelines.telling.digests import networks_of, settings_digest
 from pipelines.telling.style_shifts import style_vectors
 from transforms.records import Networks, StyleVectors
 from transforms.redaction import bare_uri
-from transforms.storage import Allowed
+from transforms.uris import Allowed
 
 SAMPLES = str(shipped("samples"))
 

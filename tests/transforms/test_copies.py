@@ -18,7 +18,7 @@ from transforms.infer import DEAD_LETTERS, split_failure
 from transforms.load_images import DEFAULT_MAX_BYTES, load_batch
 from transforms.photo_decoders import decoder_settings
 from transforms.records import DeadLetter, Listing, Photo, StoryRequest
-from transforms.storage import Allowed
+from transforms.uris import Allowed
 
 FILES = {"a": b"one", "b": b"two", "c": b"one", "d": b"longer", "e": b"one", "f": b"seven", "g": b"", "h": b""}
 FILES |= {"i": b"two"}

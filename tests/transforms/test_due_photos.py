@@ -139,7 +139,7 @@ SELECTIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "files"), zip(SELECTIONS, cycle([True, False]), strict=False))
+@pytest.mark.parametrize(("name", "files"), list(zip(SELECTIONS, cycle([True, False]), strict=False)))
 def test_both_forms_select_the_same(name: str, files: bool) -> None:
     draw = random.Random(f"{name} {files}")
     names = [f"photo {number}" for number in range(40)] + [ODD, "notes.txt", "folder/", ".DS_Store", ""]

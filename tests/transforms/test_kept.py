@@ -33,7 +33,7 @@ from transforms.kept import (
 )
 from transforms.records import KeptPlace, Listing, Networks, Photo
 from transforms.rows import FEATURES
-from transforms.storage import Allowed
+from transforms.uris import Allowed
 from transforms.write import GROUP_ROWS, write_shard
 
 NETWORKS = Networks("features 1", "captions 1")

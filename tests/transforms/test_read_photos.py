@@ -14,6 +14,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from transforms.folders import Entry, _RemoteFolders
+from transforms.object_stats import entry_checksum, entry_modified, entry_version
 from transforms.read_photos import (
     ListingError,
     ReadPhotos,
@@ -24,8 +25,9 @@ from transforms.read_photos import (
     split_repeated,
 )
 from transforms.records import Listing
-from transforms.storage import Allowed, entry_checksum, entry_modified, entry_version, read_all
+from transforms.storage import read_all
 from transforms.uri_lists import read_uris
+from transforms.uris import Allowed
 
 TREE = ["a.jpg", "b.JPG", ".hidden.jpg", "x/c.jpg", "x/y/d.jpg", "x/y/e.txt", "z [1]/f#1.jpg", "ü/写.jpg", "w*/g?.jpg"]
 

@@ -13,8 +13,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from transforms.records import DeadLetter, Outcome
 from transforms.rows import dead_letter_row, ledger_row
-from transforms.storage import write_whole
 from transforms.write import FileRecord, WriteTable, key_by_shard, write_shard
+from transforms.write_whole import write_whole
 
 
 def row(uri: str, outcome: str = "story", style: str = "romance") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import fsspec
 from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from transforms.storage import absolute
+from transforms.uris import absolute
 
 NO_WORDS = 2  # ids that stand for no words: the end of a text and the unknown word
 

@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 
 from pipelines.corpora.preparation.corpus_records import Lot, Piece
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 PIECE = 1 << 18  # words of a piece, at least, unless there are no more
 

@@ -23,7 +23,8 @@ from pipelines.corpora.preparation.corpus_records import DEV, MANIFEST, Rules
 from pipelines.corpora.preparation.corpus_report import describe, describe_refused
 from pipelines.corpora.preparation.given_words import NO_WORDS, read_words
 from transforms.folders import ListingError, expand
-from transforms.storage import absolute, check_uri, write_whole
+from transforms.uris import absolute, check_uri
+from transforms.write_whole import write_whole
 
 DESCRIPTION = (
     "Turns books and captions into corpora to train on: texts cut, filtered, each kept once, as memory-mapped ids. "

@@ -11,7 +11,7 @@ from pipelines.corpora.preparation.corpus_records import ARRAYS, Kept, Piece, Ru
 from pipelines.corpora.preparation.pieces import PieceTexts
 from pipelines.corpora.preparation.word_counts import kept_texts
 from pipelines.corpora.texts import UNKNOWN, Vocabulary
-from transforms.storage import write_whole
+from transforms.write_whole import write_whole
 
 
 def plan_shards(pieces: Iterable[Piece], words: int) -> dict[str, int]:

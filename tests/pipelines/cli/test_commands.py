@@ -10,7 +10,7 @@ from model_handlers.pack_card import PackError
 from pipelines.cli.commands import CODES, ExitCode, Texts, nothing_made, run_command
 from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError
 from pipelines.tables.leases import LeaseHeldError
-from transforms.storage import StorageFullError
+from transforms.write_whole import StorageFullError
 
 TEXTS = Texts("Refused:", "Halted", "Broken")
 ENDINGS: dict[str, tuple[BaseException, int, str]] = {

@@ -6,12 +6,12 @@ from model_handlers.memory import OutOfMemory
 from model_handlers.pack_card import PackError
 from pipelines.cli.failures import reason
 from pipelines.nightly.workers import WorkerDiedError
-from transforms.storage import StorageFullError
+from transforms.write_whole import StorageFullError
 
 QUOTED = """Traceback (most recent call last):
   File "x.py", line 1, in write
     raise StorageFullError(f"{uri} is full")
-transforms.storage.StorageFullError: /a/b: is full. Make room [while running 'Write stories/Write shards']
+transforms.write_whole.StorageFullError: /a/b: is full. Make room [while running 'Write stories/Write shards']
 
 """
 

@@ -11,7 +11,7 @@ from PIL import Image
 from pipelines.gallery_page import thumbnails
 from pipelines.gallery_page.page_folder import Folder
 from pipelines.gallery_page.thumbnails import CHANGED, SIDE, Limits, make_thumbnail, update_thumbnails
-from transforms.storage import ReadError
+from transforms.read_errors import ReadError
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 

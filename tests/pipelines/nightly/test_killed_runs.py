@@ -134,7 +134,7 @@ MOMENTS: dict[str, tuple[str, str, str, int, bool]] = {
     "before a first table": ("transforms.write", "write_shard", "before", 1, False),
     "in the midst of the first wave's tables": ("transforms.write", "write_shard", "after", 2, False),
     "between two waves": ("pipelines.nightly.waves", "read_report", "after", 1, False),
-    "with half a file of the second wave": ("transforms.storage", "write_temporary", "after", 8, False),
+    "with half a file of the second wave": ("transforms.write_whole", "write_temporary", "after", 8, False),
     "when all is told": ("pipelines.nightly.main_job", "commit", "before", 1, False),
     "before the manifest is put": ("os", "link", "before", 2, False),
     "after the manifest is put": ("os", "link", "after", 2, True),
