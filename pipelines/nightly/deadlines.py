@@ -1,4 +1,4 @@
-"""The time that a run may take: no wave is begun that will not fit, and what is late is left for the next run."""
+"""Deadlines of runs: a wave that would end too late is not started, and its photos are left for the next run."""
 
 import re
 import time
@@ -14,19 +14,19 @@ from transforms.lateness import defer
 from transforms.rows import ledger_row
 from transforms.write import FileRecord, write_shard
 
-PIPELINE_SECONDS = 1.0  # of a wave, however small it is
-DOUBT = 1.1  # of a wave's estimate: photos differ
-LAST_WAVES = 3  # that an estimate looks at
-COMMIT_SECONDS, READINGS = 1.0, 4  # of a commit, which reads the manifests so many times
-OUTCOME_SECONDS = 2e-5  # of one outcome, when all that is late is written down
+PIPELINE_SECONDS = 1.0  # a wave takes at least this long
+DOUBT = 1.1  # safety factor of a wave's estimate: photos differ
+LAST_WAVES = 3  # number of waves that an estimate is made from
+COMMIT_SECONDS, READINGS = 1.0, 4  # time of a commit, and how often it reads the manifests
+OUTCOME_SECONDS = 2e-5  # time to write the outcome of one late photo
 
 
 def deadline_of(text: str, started: datetime) -> datetime:
-    """Returns the time that an age from the start such as `5h` stands for, or the next `06:30` by this machine's clock.
+    """Returns the time of a deadline: `5h` after the start, or the next `06:30` by this machine's clock.
 
     Args:
-        text: as the configuration has it.
-        started: when the run did.
+        text: deadline as in the configuration.
+        started: start of the run.
     """
     if not re.fullmatch(r"\d\d:\d\d", text):
         return started.astimezone(UTC) + duration(text)
@@ -35,15 +35,15 @@ def deadline_of(text: str, started: datetime) -> datetime:
     due = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
     if due <= local:
         due += timedelta(days=1)
-    return due.astimezone(UTC)  # what has no zone is local, in summer and in winter
+    return due.astimezone(UTC)  # a time without a zone is local time, with or without daylight saving
 
 
-def end_of_telling(run: Run, outcomes: int = 0) -> datetime | None:
-    """Returns when the telling must end so that the commit is over by the run's deadline; None where there is none.
+def end_of_processing(run: Run, outcomes: int = 0) -> datetime | None:
+    """Returns when processing must end so that the run is committed by its deadline; None without a deadline.
 
     Args:
-        run: whose manifests are read, to see how long that takes.
-        outcomes: that are written where nothing is told.
+        run: the run; its manifests are read to measure how long that takes.
+        outcomes: number of outcomes to write if no photo is processed.
     """
     if not run.deadline:
         return None
@@ -54,14 +54,15 @@ def end_of_telling(run: Run, outcomes: int = 0) -> datetime | None:
 
 
 def waves_in_time(waves: Iterable[list[Task]], end: datetime | None, late: list[Task]) -> Iterator[list[Task]]:
-    """Yields the waves that will be told before the end, by those before them, and at least an empty one.
+    """Yields the waves that will end in time, judged by the pace of earlier ones; at least one empty wave.
 
-    A wave lasts until the next one is asked for. Of the first nothing is known: it is begun unless the end is over.
+    A wave lasts until the next one is requested. Nothing is known about the first one: it starts unless the end has
+    passed.
 
     Args:
-        waves: of tasks.
-        end: of the telling; None lets all pass.
-        late: gets the tasks of the waves that will not fit.
+        waves: waves of tasks.
+        end: when processing must end; None for no limit.
+        late: receives the tasks of the waves that do not fit.
     """
     paces: list[float] = []
     remaining = iter(waves)
@@ -77,20 +78,20 @@ def waves_in_time(waves: Iterable[list[Task]], end: datetime | None, late: list[
 
 
 def estimate(photos: int, paces: Sequence[float]) -> timedelta:
-    """Returns how long a wave will take: by the slowest of the last ones, without the first, which loads the networks,
-    unless there is no other.
+    """Returns how long a wave will take, by the slowest of the last waves.
+
+    The first wave, which loads the networks, counts only if there is no other.
 
     Args:
-        photos: of the wave.
-        paces: seconds a photo of the waves before.
+        photos: number of photos of the wave.
+        paces: seconds a photo of the earlier waves.
     """
     known = paces[1:][-LAST_WAVES:] or paces
     return timedelta(seconds=PIPELINE_SECONDS + DOUBT * max(known) * photos if known else 0.0)
 
 
 def write_deferred(run: Run, late: Sequence[Task]) -> list[FileRecord]:
-    """Returns the record of a ledger file with the outcome `deferred` of each task and style; none where nothing is
-    late."""
+    """Writes the outcome `deferred` of each task and style; returns the file's record, or none if nothing is late."""
     outcomes = [outcome for listing, _ in late for outcome in defer(listing)]
     rows = [ledger_row(outcome, run.pack["digest"], run.settings_digest) for outcome in outcomes]
     return [write_shard((0, rows), run.output, f"{run.folder}/deferred-", "ledger", 1)] if rows else []

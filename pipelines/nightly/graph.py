@@ -1,4 +1,4 @@
-"""The main job's pipeline: from listed photos, or ready-made feature vectors, to written tables."""
+"""The main job's pipeline, from listed photos or ready-made feature vectors to written tables."""
 
 import posixpath
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ class OutputPlace:
 
     Attributes:
         output: OUTPUT.
-        prefix: the run's folder below it and what starts each file's name.
-        scratch: folder of files that the run needs only while it goes.
-        shards: files of each table.
-        known: sentence vector chunks that earlier waves wrote.
+        prefix: folder of the run below OUTPUT, and the start of each file name.
+        scratch: folder of files that are needed only during the run.
+        shards: number of files of each table.
+        known: chunks of sentence vectors that earlier waves wrote.
         reuse: earlier runs may have kept features and captions of the photos.
     """
 
@@ -57,7 +57,7 @@ def build_from_photos(
 
     Args:
         due: objects to process, each uri once.
-        listings: the same, copies with the first of them.
+        listings: the same objects, copies attached to the first of them.
         settled: outcomes of objects that need no processing.
         steps: the steps.
         place: where to write.
@@ -85,7 +85,7 @@ def build_from_vectors(
 
     Args:
         due: objects to process, each uri once.
-        features: their photos with feature vectors `[F]`, copies with the first of them.
+        features: their photos with feature vectors `[F]`, copies attached to the first of them.
         settled: outcomes of objects that need no processing.
         steps: the steps.
         place: where to write.
@@ -97,22 +97,22 @@ def build_from_vectors(
 
 @dataclass(eq=False)
 class SideOutputs:
-    """What leaves the main path: dead letters, and outcomes of what comes late."""
+    """What leaves the main path: dead letters, and the outcomes of late photos."""
 
     steps: Steps
     letters: list[PCollection] = field(default_factory=list)
     late: list[PCollection] = field(default_factory=list)
 
     def keep(self, outputs: Any) -> PCollection:
-        """Returns a step's results; its dead letters are put aside."""
+        """Returns a step's results and collects its dead letters."""
         self.letters.append(outputs[DEAD_LETTERS])
         return outputs[RESULTS]
 
     def in_time(self, elements: PCollection, step: str) -> PCollection:
-        """Returns what comes before the deadline; the outcomes of the rest are put aside.
+        """Returns the elements that arrive before the deadline and collects the outcomes of the others.
 
-        The clock is looked at right before the step, with its resource hints: so the two are fused, and the look is
-        not taken when the job begins.
+        The check has the resource hints of the step that follows, so that both are fused: it happens right before
+        the step, not when the job begins.
         """
         if self.steps.deadline is None:
             return elements
@@ -122,7 +122,7 @@ class SideOutputs:
         return parted[IN_TIME]
 
     def add_late(self, outcomes: PCollection) -> PCollection:
-        """Returns the outcomes (uri, Outcome) with those of what came late."""
+        """Returns the outcomes (uri, Outcome), those of late photos included."""
         if not self.late:
             return outcomes
         late = self.late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)

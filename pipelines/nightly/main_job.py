@@ -1,4 +1,4 @@
-"""What `pipelines.run` does: check everything, tell the stories, commit, and say how it went."""
+"""What `pipelines.run` does: check everything, process the photos, commit, and print a summary."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +14,7 @@ from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.packs_at_hand import POCKET
 from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
 from pipelines.cli.runners import container_problems, is_local, place_problems, sees_local_files
-from pipelines.nightly.deadlines import deadline_of, end_of_telling, waves_in_time, write_deferred
+from pipelines.nightly.deadlines import deadline_of, end_of_processing, waves_in_time, write_deferred
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import Task, collect, count_photos, listed_sources, source_problems
@@ -27,13 +27,15 @@ from pipelines.telling.settings import Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
-DESCRIPTION = "Tells a short story about each photo of a folder or bucket, and keeps them in Parquet."
+DESCRIPTION = "Writes a short story about each photo of a folder or bucket, as Parquet files."
 TEXTS = Texts("The job was not started:", "Stopped; nothing was published", "The run failed; nothing was published")
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code of the main job: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters,
-    4 commit conflict."""
+    """Runs the main job and returns its exit code.
+
+    0 is published, 1 failed, 2 wrong configuration, 3 too many dead letters, 4 commit conflict.
+    """
     return run_command(_run, argv, TEXTS, log_format_of(argv))
 
 
@@ -41,17 +43,17 @@ def _run(argv: list[str]) -> int:
     config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
     settings = check(config, options)
     try:
-        tell_stories(settings, options)
-    except PackError as error:  # the pack was right when the run began
+        process_photos(settings, options)
+    except PackError as error:  # the pack was valid when the run started
         raise RuntimeError("the run cannot go on with its pack") from error
     return ExitCode.DONE
 
 
 def check(config: RunConfig, options: PipelineOptions) -> Settings:
-    """Returns the settings, after looking for everything that can be wrong before a pipeline is built.
+    """Returns the settings, after checking everything that can be checked before a pipeline is built.
 
     Raises:
-        ConfigError: lists all of it.
+        ConfigError: lists every problem.
     """
     problems = runner_problems(options, config) + container_problems(options) + source_problems(config)
     try:
@@ -65,38 +67,38 @@ def check(config: RunConfig, options: PipelineOptions) -> Settings:
 
 
 def runner_problems(options: PipelineOptions, config: RunConfig) -> list[str]:
-    """Returns what speaks against this runner, and each local path that its workers could not see."""
+    """Returns the problems with this runner, and each local path that its workers cannot see."""
     named = [("--input", path) for path in photo_patterns(config)] + [("--uris", path) for path in config.uris]
     named += [("--features", config.features or ""), ("--output", config.output), ("--pack", config.pack or POCKET)]
     return place_problems(options, named)
 
 
 def gpu_hints(options: PipelineOptions, config: RunConfig) -> dict[str, str]:
-    """Returns the resource hints of the GPU steps: none on this machine, or where the device is the CPU."""
+    """Returns the resource hints of the GPU steps; none for local runs, or if the device is the CPU."""
     if config.device == "cpu" or sees_local_files(options):
         return {}
     return {"accelerator": config.accelerator}
 
 
-def tell_stories(settings: Settings, options: PipelineOptions) -> None:
+def process_photos(settings: Settings, options: PipelineOptions) -> None:
     """Runs the job and prints its summary.
 
     Raises:
-        TooManyDeadLettersError: the ratio is over the limit.
-        CommitConflictError: another run tells, or committed, the same photos.
+        TooManyDeadLettersError: the ratio of dead letters is over the limit.
+        CommitConflictError: another run is processing the same photos, or committed them.
     """
     config = settings.config
     run = new_run(settings)
     name_run(run.run_id)
     hints = gpu_hints(options, config)
     if not is_local(options):
-        run_single(run, settings, make_steps(settings, hints, deadline=end_of_telling(run)), options)
+        run_single(run, settings, make_steps(settings, hints, deadline=end_of_processing(run)), options)
         return
     with hold(run.output, run.run_id, listed_sources(config)):
         tasks, settled = collect(settings, run)
         start(run)
         photos = count_photos(tasks)
-        end = end_of_telling(run, photos * len(settings.styles))
+        end = end_of_processing(run, photos * len(settings.styles))
         steps = make_steps(settings, hints, worker_threads(options), end)
         progress = show_progress(photos, config.log_format)
         late: list[Task] = []
@@ -108,7 +110,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
             deferred = write_deferred(run, late)
             check_unchanged(settings.pack.location, settings.pack.digest)
             sums.count("outcomes_deferred", sum(file.rows for file in deferred))
-            manifest = commit(run, files + deferred, sums.told())
+            manifest = commit(run, files + deferred, sums.totals())
         finally:
             progress.close()
             remove_scratch(run)
@@ -116,7 +118,7 @@ def tell_stories(settings: Settings, options: PipelineOptions) -> None:
 
 
 def new_run(settings: Settings) -> Run:
-    """Returns a new run under a name that sorts by time."""
+    """Returns a new run, with an id that sorts by time."""
     pack, networks = settings.pack, settings.networks()
     started, deadline = now(), settings.config.deadline
     return Run(

@@ -1,4 +1,4 @@
-"""What the counters and distributions of a run on this machine add up to, over its waves."""
+"""Sums of a local run's counters and distributions over its waves."""
 
 from collections import Counter
 from typing import Any
@@ -21,7 +21,7 @@ class Sums:
         self._counters[name] += number
 
     def add(self, results: MetricResults) -> None:
-        """Adds what a pipeline counted, in whichever steps."""
+        """Adds the metrics of a pipeline, over all of its steps."""
         found = results.query(MetricsFilter().with_namespace(NAMESPACE))
         for entry in found["counters"]:
             self.count(entry.key.metric.name, entry.result)
@@ -38,7 +38,7 @@ class Sums:
             "max": max(known["max"], result.max),
         }
 
-    def told(self) -> dict[str, Any]:
-        """Returns `counters` and `distributions` by name, as a manifest tells them."""
+    def totals(self) -> dict[str, Any]:
+        """Returns `counters` and `distributions` by name, as a manifest holds them."""
         counters = {name: number for name, number in sorted(self._counters.items()) if number}
         return {"counters": counters, "distributions": dict(sorted(self._distributions.items()))}

@@ -1,4 +1,4 @@
-"""Runs elsewhere: one pipeline that lists, tells and, as its last step, commits."""
+"""Runs on remote runners: one pipeline that lists and processes photos and, as its last step, commits."""
 
 import logging
 import posixpath
@@ -57,8 +57,8 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
     """Submits the job, waits for its end and prints what it committed.
 
     Raises:
-        TooManyDeadLettersError: the ratio was over the limit.
-        CommitConflictError: another run tells, or committed, the same photos.
+        TooManyDeadLettersError: the ratio of dead letters is over the limit.
+        CommitConflictError: another run is processing the same photos, or committed them.
         RuntimeError: the job failed.
     """
     lease = take(run.output, run.run_id, listed_sources(settings.config), duration(settings.config.lease))
@@ -71,7 +71,7 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
         with staging_code_only():
             result = with_pipeline.run()
         if job := dataflow_job(result):
-            say(f"Created job with id: [{job}]")  # in the words that Airflow's operator looks for
+            say(f"Created job with id: [{job}]")  # the wording that Airflow's operator looks for
         state = result.wait_until_finish()
     except Exception as error:
         if result is None or PipelineState.is_terminal(result.state):
@@ -94,12 +94,12 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
 
 
 def dataflow_job(result: Any) -> str | None:
-    """Returns the id of a job on Dataflow; None on other runners, and where the job was only written to a file."""
+    """Returns the id of a Dataflow job; None on other runners, or if the job was only written to a file."""
     return result.job_id() if getattr(result, "has_job", False) else None
 
 
 def build_single(root: beam.Pipeline, run: Run, settings: Settings, steps: Steps) -> None:
-    """Wires the whole job into one pipeline, with the commit as its last step."""
+    """Builds the whole job as one pipeline whose last step is the commit."""
     config = settings.config
     place = OutputPlace(run.output, f"{run.folder}/", run.scratch, config.shards or SHARDS)
     earlier = [manifest["number"] for manifest in read_manifests(run.output) if comparable(run, manifest)]
@@ -127,7 +127,7 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, steps: Steps
 
 
 def _kept(root: beam.Pipeline, run: Run, networks: Networks) -> PCollection[KeptPhoto]:
-    """Returns what earlier runs kept of photos, by the networks of this one."""
+    """Returns what earlier runs with the same networks kept of photos."""
     files = list(kept_files(run, networks, read_manifests(run.output)))
     return (
         root
@@ -138,7 +138,7 @@ def _kept(root: beam.Pipeline, run: Run, networks: Networks) -> PCollection[Kept
 
 
 def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> PCollection[Any]:
-    """Returns (Photo, feature) of the vectors whose names are still to be told."""
+    """Returns (Photo, feature) of the vectors that are still to be processed."""
     joined = {
         "tasks": tasks | "Key vectors" >> beam.Map(key_task),
         "listings": listings | "Key fresh" >> beam.Map(key_by_uri),
@@ -147,7 +147,7 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
 
 
 def read_attempts(numbers: list[int], output: str) -> Iterator[Attempt]:
-    """Yields what the committed runs of some numbers tried."""
+    """Yields the attempts of committed runs, given by their numbers."""
     for manifest in read_manifests(output):
         if manifest["number"] in numbers:
             yield from attempts_in(output, manifest)
@@ -159,12 +159,12 @@ def listing_of(task: Task) -> Listing:
 
 
 def key_task(task: Task) -> tuple[bytes, Task]:
-    """Returns a feature vector behind its uri."""
+    """Returns a feature vector keyed by its uri."""
     return task[0].uri.encode(), task
 
 
 def fresh_features(element: tuple[bytes, dict[str, Any]]) -> Iterator[Any]:
-    """Yields (Photo, feature) where the uri is still to be told, of the version that was listed."""
+    """Yields (Photo, feature) of the listed version of each uri that is still to be processed."""
     _, groups = element
     vectors = {listing.version: feature for listing, feature in groups["tasks"]}
     for listing in groups["listings"]:
@@ -172,7 +172,7 @@ def fresh_features(element: tuple[bytes, dict[str, Any]]) -> Iterator[Any]:
 
 
 def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
-    """Commits the run; where it must not be, leaves the reason for the driver, whose runner keeps no error's class."""
+    """Commits the run; if it is refused, writes the reason for the driver, since runners lose the class of an error."""
     try:
         check_unchanged(run.pack["location"], run.pack["digest"])
         commit(run, files)
@@ -190,7 +190,7 @@ def _refusal(run: Run) -> str:
 
 
 def _raise_refusal(run: Run, cause: Exception | None) -> None:
-    """Raises the reason that the commit step left, if it did."""
+    """Raises the error whose reason the commit step wrote, if there is one."""
     filesystem, path = fsspec.core.url_to_fs(_refusal(run))
     if filesystem.exists(path):
         kind, _, message = filesystem.cat_file(path).decode().partition("\n")

@@ -1,4 +1,4 @@
-"""Runs on this machine: wave after wave of a pipeline each, with progress between, and one commit at the end."""
+"""Runs on this machine: one pipeline a wave, progress after each wave, and one commit at the end."""
 
 import json
 import posixpath
@@ -30,7 +30,7 @@ from transforms.write_whole import write_whole
 
 
 def cut_into_waves(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
-    """Yields the tasks in waves; at least one, if an empty one, so that settled outcomes are written too."""
+    """Yields the tasks in waves, at least one: an empty wave still writes the settled outcomes."""
     remaining = iter(tasks)
     wave = list(islice(remaining, size))
     yield wave
@@ -48,7 +48,7 @@ def run_waves(
     progress: Report,
     sums: Sums,
 ) -> list[FileRecord]:
-    """Returns the records of all files, after telling each wave's stories; `sums` gets what the pipelines counted."""
+    """Processes each wave and returns the records of all files; adds what the pipelines counted to `sums`."""
     files: list[FileRecord] = []
     with scratch_here(run) as scratch:
         for number, wave in enumerate(waves):
@@ -63,10 +63,10 @@ def run_waves(
 
 @contextmanager
 def scratch_here(run: Run) -> Iterator[str]:
-    """Yields the folder of the files that the run needs only while it goes, on this machine.
+    """Yields a folder on this machine for files that are needed only during the run.
 
-    Where OUTPUT is elsewhere the folder is not in it: worker processes are new with each wave, and each would fetch the
-    sentence vectors of all earlier ones.
+    If OUTPUT is remote, the folder is not in it: each wave has new worker processes, and each of them would fetch the
+    sentence vectors of all earlier waves.
     """
     if is_local(run.output):
         yield run.scratch
@@ -82,11 +82,11 @@ def _run_wave(
     wave: list[Task], settled: Sequence[Outcome], steps: Steps, place: OutputPlace, options: PipelineOptions, sums: Sums
 ) -> list[FileRecord]:
     report = posixpath.join(place.scratch, f"{posixpath.basename(place.prefix)}files.json")
-    run_watched(options, partial(_tell_wave, wave, settled, steps, place, options, sums, report))
+    run_watched(options, partial(_process_wave, wave, settled, steps, place, options, sums, report))
     return read_report(report)
 
 
-def _tell_wave(
+def _process_wave(
     wave: list[Task],
     settled: Sequence[Outcome],
     steps: Steps,
@@ -95,7 +95,7 @@ def _tell_wave(
     sums: Sums,
     report: str,
 ) -> None:
-    spread = in_processes(options)  # else one of them would get the whole wave
+    spread = in_processes(options)  # otherwise one process would get the whole wave
     with beam.Pipeline(options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=spread)
         due = listings | "Name copies" >> beam.FlatMap(each_listing)
@@ -112,12 +112,12 @@ def _tell_wave(
 
 
 def write_report(records: list[FileRecord], uri: str) -> None:
-    """Leaves a wave's file records where the driver reads them."""
+    """Writes a wave's file records for the driver to read."""
     write_whole(uri, json.dumps([asdict(record) for record in records]).encode())
 
 
 def read_report(uri: str) -> list[FileRecord]:
-    """Returns the file records that a wave left."""
+    """Returns the file records that a wave wrote."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     return [_record(entry) for entry in json.loads(filesystem.cat_file(path))]
 
@@ -128,7 +128,7 @@ def _record(entry: dict[str, Any]) -> FileRecord:
 
 
 def _chunks(scratch: str) -> list[str]:
-    """Returns the sentence vector chunks that earlier waves of the run left."""
+    """Returns the chunks of sentence vectors that earlier waves of the run wrote."""
     filesystem, path = fsspec.core.url_to_fs(scratch)
     try:
         names = [posixpath.basename(file) for file in filesystem.ls(path, detail=False, refresh=True)]
@@ -139,7 +139,7 @@ def _chunks(scratch: str) -> list[str]:
 
 
 def remove_scratch(run: Run) -> None:
-    """Removes the files that the run needed only while it went."""
+    """Removes the files that were needed only during the run."""
     forget_chunks(run.scratch)
     filesystem, path = fsspec.core.url_to_fs(run.scratch)
     if filesystem.exists(path):

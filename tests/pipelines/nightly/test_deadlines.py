@@ -18,7 +18,7 @@ from model_handlers.features import FeatureHandler
 from model_handlers.pack import Pack
 from model_handlers.stories import StoryHandler
 from pipelines.nightly import deadlines
-from pipelines.nightly.deadlines import deadline_of, end_of_telling, estimate, waves_in_time
+from pipelines.nightly.deadlines import deadline_of, end_of_processing, estimate, waves_in_time
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import run_single
 from pipelines.tables.commits import Run
@@ -74,11 +74,11 @@ def test_what_is_no_time_is_told(value: Any) -> None:
 
 def test_the_commit_is_counted_in(output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(output.location, "night", "", {}, "", {}, 0.25)
-    assert end_of_telling(run) is None
+    assert end_of_processing(run) is None
     run = dataclasses.replace(run, deadline=STARTED.isoformat())
     monkeypatch.setattr(deadlines, "read_all_manifests", lambda _: time.sleep(0.1))
     for outcomes in (0, 1_000_000):
-        end = end_of_telling(run, outcomes)
+        end = end_of_processing(run, outcomes)
         assert end is not None
         assert 1.4 <= (STARTED - end).total_seconds() - 2e-5 * outcomes < 3
 
@@ -241,7 +241,7 @@ def test_photos_that_the_second_check_stops_are_deferred(
         small = {"captions_per_photo": 5, "beam_width": 2, "max_words": 10, "style": "romance,swift"}
         settings = resolve(check_config(config | small | {"deadline": deadline}))
         night = new_run(settings)
-        parts = make_steps(settings, {}, deadline=end_of_telling(night))
+        parts = make_steps(settings, {}, deadline=end_of_processing(night))
         run_single(night, settings, parts, PipelineOptions(["--runner=FnApiRunner"]))
 
     with monkeypatch.context() as patch:

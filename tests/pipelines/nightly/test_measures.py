@@ -31,14 +31,14 @@ def counted(number: int) -> int:
 
 def test_sums_of_several_pipelines_and_steps() -> None:
     sums = Sums()
-    assert sums.told() == {"counters": {}, "distributions": {}}
+    assert sums.totals() == {"counters": {}, "distributions": {}}
     for numbers in ([3, 5], [], [1, 9]):
         root = beam.Pipeline("FnApiRunner")
         _ = root | beam.Create(numbers) | "First" >> beam.Map(counted) | "Second" >> beam.Map(counted)
         sums.add(root.run().metrics())
     sums.count("outcomes_deferred", 4)
     sums.count("outcomes_story", 0)
-    assert sums.told() == {
+    assert sums.totals() == {
         "counters": {"outcomes_deferred": 4, "photos": 36},
         "distributions": {"pixels": {"count": 8, "sum": 36, "min": 1, "max": 9}},
     }
@@ -89,7 +89,7 @@ def test_a_run_keeps_what_its_waves_counted(
     build_single(root, new_run(settings), settings, make_steps(settings, {}))
     single = Sums()
     single.add(root.run().metrics())
-    alone = without_machine(single.told())
+    alone = without_machine(single.totals())
     assert alone["counters"] == without_machine(metrics)["counters"]
     assert alone["distributions"].keys() == without_machine(metrics)["distributions"].keys()
     for name, sums in alone["distributions"].items():

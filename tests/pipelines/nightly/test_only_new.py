@@ -20,7 +20,7 @@ from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.stories import StoryHandler
 from pipelines.catalog import open_stories
-from pipelines.nightly.main_job import new_run, tell_stories
+from pipelines.nightly.main_job import new_run, process_photos
 from pipelines.nightly.remote import run_single
 from pipelines.nightly.selection import source_problems
 from pipelines.tables.manifests import read_manifests, read_rows
@@ -44,7 +44,7 @@ def tell(request: pytest.FixtureRequest, photo_pack: Pack, output: Any, capsys: 
         settings = resolve(check_config(config))
         beam_options = PipelineOptions(["--runner=FnApiRunner"])
         if request.param == "waves":
-            tell_stories(settings, beam_options)
+            process_photos(settings, beam_options)
         else:
             run_single(new_run(settings), settings, make_steps(settings, {}), beam_options)
         capsys.readouterr()
