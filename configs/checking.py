@@ -1,6 +1,7 @@
 """Configurations read and checked: every problem at once, in words for people."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +51,7 @@ def checked(schema: type[Schema], values: dict[str, Any]) -> Schema:
         raise ConfigError([_problem(detail, schema) for detail in error.errors()]) from error
 
 
-def _problem(detail: Any, schema: type[BaseModel]) -> str:
+def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such option{did_you_mean(key, schema.model_fields) or '; see --help'}"

@@ -196,7 +196,7 @@ class RunConfig(BaseModel):
 
     @field_validator("deadline", mode="before")
     @classmethod
-    def _age_or_clock_time(cls, value: Any) -> Any:
+    def _age_or_clock_time(cls, value: object) -> object:
         if value is None or (isinstance(value, str) and re.fullmatch(DEADLINE, value)):
             return value
         quoted = "; YAML takes a clock time for a number unless it stands in quotes" if isinstance(value, int) else ""

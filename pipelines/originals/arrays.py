@@ -39,10 +39,12 @@ class Header:
 
     @property
     def objects(self) -> bool:
+        """Returns whether the elements are Python objects."""
         return bool(self.dtype.hasobject)
 
     @property
     def bytes(self) -> int:
+        """Returns how many bytes the content has."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -123,6 +125,7 @@ class Npz:
         self.members = {member.filename.removesuffix(".npy"): member for member in self._zip.infolist()}
 
     def __contains__(self, array: str) -> bool:
+        """Returns whether there is an array of this name."""
         return array in self.members
 
     def array(self, array: str) -> np.ndarray:

@@ -4,13 +4,14 @@ import contextlib
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.originals.damage import AGAIN, Damage
 from pipelines.originals.pickle_machine import Buffer
 from pipelines.originals.pickles import PickleReader
 
 Pairs = list[tuple[str, int]]
+Value = TypeVar("Value")
 
 
 @contextlib.contextmanager
@@ -94,7 +95,7 @@ def read_captions(path: Path) -> list[str]:
     return captions
 
 
-def text(value: Any) -> Any:
+def text(value: Value | bytes) -> Value | str:
     """Returns a Python 2 string as text, each byte beyond UTF-8 as a surrogate; anything else as it is."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 

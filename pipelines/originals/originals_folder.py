@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from model_handlers.pack_writer import PackWriter
@@ -230,7 +231,7 @@ class Folder:
             self.report.say(f"{source.name}: {rows} word vectors")
         return network, None if rows is None else file
 
-    def _reserve(self, file: str, shape: tuple[int, int]) -> Any:
+    def _reserve(self, file: str, shape: tuple[int, int]) -> np.memmap:
         return self.writer.reserve_array(file, shape, "<f4")
 
     def check_sizes(self) -> None:

@@ -2,7 +2,7 @@
 
 import mmap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from pipelines.originals.pickle_values import (
 )
 
 Buffer = bytes | mmap.mmap
+Value = TypeVar("Value")
 
 _LONG = 256
 _RELEASE = 1 << 26
@@ -69,7 +70,7 @@ class PickleMachine:
             return np.frombuffer(self.buffer, kind, count, array.data.start)
         return np.frombuffer(array.data, array.kind.numpy)
 
-    def raw(self, value: Any) -> Any:
+    def raw(self, value: Value | Blob) -> Value | bytes:
         """Returns a `Blob` as bytes, anything else as it is."""
         return self.buffer[value.start : value.stop] if isinstance(value, Blob) else value
 
@@ -85,18 +86,21 @@ class PickleMachine:
     # The stack
 
     def refusal(self, what: str) -> Damage:
+        """Returns the error that refuses what the pickle asks for."""
         return Damage(
             f"{self.name}: refused, the pickle asks for {what} (byte {self.place}), which no original file does. "
             "Do not trust this file; get it from where the originals were published"
         )
 
-    def pop(self) -> Any:
+    def pop(self) -> object:
+        """Removes the top of the stack and returns it."""
         value = self.stack.pop()
         if value is MARK:
             raise ValueError("a mark where a value belongs")
         return value
 
     def pop_mark(self) -> list[Any]:
+        """Removes the newest mark and all above it, and returns the values above it."""
         stack = self.stack
         place = len(stack) - 1
         while stack[place] is not MARK:
@@ -108,6 +112,7 @@ class PickleMachine:
         return values
 
     def take(self, count: int) -> bytes:
+        """Returns the next bytes of the buffer, and goes on after them."""
         start = self.place
         if count < 0 or start + count > self.size:
             raise IndexError(count)
@@ -115,6 +120,7 @@ class PickleMachine:
         return self.buffer[start : self.place]
 
     def line(self, longest: int = 1 << 31) -> bytes:
+        """Returns the next line of the buffer without its line feed, and goes on after it."""
         stop = self.buffer.find(b"\n", self.place)
         if stop < 0:
             raise IndexError("no line end")
@@ -135,6 +141,7 @@ class PickleMachine:
             self.release(self.place)
 
     def put(self, key: int) -> None:
+        """Remembers the top of the stack in the memo."""
         value = self.stack[-1]
         if key == len(self.memo):
             self.memo.append(value)
@@ -144,12 +151,14 @@ class PickleMachine:
             self.far_memo[key] = value
 
     def get(self, key: int) -> None:
+        """Pushes a remembered value."""
         near = 0 <= key < len(self.memo)
         if not near and key not in self.far_memo:
             raise ValueError("an unknown memo")
         self.stack.append(self.memo[key] if near else self.far_memo[key])
 
-    def set_items(self, target: Any, values: list[Any]) -> None:
+    def set_items(self, target: object, values: list[Any]) -> None:
+        """Puts keys and values, which follow each other in a list, into a dictionary."""
         if type(target) is not dict or len(values) % 2:
             raise self.refusal("items of something that is no dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -161,27 +170,29 @@ class PickleMachine:
     # What a REDUCE and a BUILD may do
 
     def reduce(self) -> None:
+        """Replaces a global and its arguments by what the call makes, where it is one of four that are admitted."""
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise self.refusal("a call")
-        makers = {ORDERED_DICT: _ordered_dict, RECONSTRUCT: _reconstruct, DTYPE: _kind, ENCODE: _encode}
-        maker = makers.get(function.name)
+        maker = _MAKERS.get(function.name)
         value = None if maker is None else maker(self, arguments)
         if value is None:
             raise self.refusal(f"{function.name} with unusual arguments")
         self.stack.append(value)
 
     def build(self) -> None:
+        """Gives the state on the stack to the array or dtype below it."""
         state, target = self.pop(), self.stack[-1]
         if isinstance(target, Array) and target.kind is None and isinstance(state, tuple) and len(state) == 5:
-            self._fill(target, *state)
-        elif isinstance(target, Kind) and target.order == "=" and _plain_state(state):
+            self._fill(target, state)
+        elif isinstance(target, Kind) and target.order == "=" and isinstance(state, tuple) and _plain_state(state):
             target.order = _text(state[1])
         else:
             raise self.refusal("a change of an object")
 
-    def _fill(self, target: Array, version: Any, shape: Any, kind: Any, fortran: Any, data: Any) -> None:
+    def _fill(self, target: Array, state: tuple[Any, ...]) -> None:
         """Gives an empty `Array` its content, after comparing the shape with the data that is there."""
+        version, shape, kind, fortran, data = state
         counts = type(shape) is tuple and all(type(count) is int and count >= 0 for count in shape)
         if version != 1 or not counts or len(shape) > 8 or not isinstance(kind, Kind):
             raise self.refusal("an array of unusual state")
@@ -199,11 +210,11 @@ class PickleMachine:
         target.shape = self._shapes.setdefault(shape, shape)
 
 
-def _text(value: Any) -> Any:
+def _text(value: Value | bytes) -> Value | str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _ordered_dict(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
+def _ordered_dict(machine: PickleMachine, arguments: tuple[Any, ...]) -> dict[Any, Any] | None:
     if arguments == ():
         return {}
     if len(arguments) != 1 or type(arguments[0]) is not list:
@@ -218,14 +229,14 @@ def _ordered_dict(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
     return found
 
 
-def _reconstruct(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
+def _reconstruct(machine: PickleMachine, arguments: tuple[Any, ...]) -> Array | None:
     if len(arguments) != 3 or not isinstance(arguments[0], Global) or arguments[0].name != NDARRAY:
         return None
     shape, code = arguments[1], _text(arguments[2])
     return Array() if type(shape) is tuple and len(shape) == 1 and shape[0] == 0 and code == "b" else None
 
 
-def _kind(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
+def _kind(machine: PickleMachine, arguments: tuple[Any, ...]) -> Kind | None:
     if len(arguments) != 3 or any(type(flag) not in (int, bool) for flag in arguments[1:]):
         return None
     code = _text(arguments[0])
@@ -234,14 +245,22 @@ def _kind(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
     return Kind("O") if code in OBJECTS else Kind(code) if code in KINDS else None
 
 
-def _encode(machine: PickleMachine, arguments: tuple[Any, ...]) -> Any:
+def _encode(machine: PickleMachine, arguments: tuple[Any, ...]) -> bytes | None:
     """Returns the bytes that a later Python wrote as latin-1 text; nothing else is encoded."""
     if len(arguments) != 2 or not isinstance(arguments[0], str) or _text(arguments[1]) not in ("latin1", "latin-1"):
         return None
     return arguments[0].encode("latin-1")
 
 
-def _plain_state(state: Any) -> bool:
+def _plain_state(state: tuple[Any, ...]) -> bool:
     """Returns whether a dtype's state says no more than its byte order."""
-    plain = isinstance(state, tuple) and len(state) >= 5 and state[0] in (3, 4)
+    plain = len(state) >= 5 and state[0] in (3, 4)
     return plain and _text(state[1]) in ("<", ">", "|") and all(part is None for part in state[2:5])
+
+
+_MAKERS: dict[str, Callable[[PickleMachine, tuple[Any, ...]], object]] = {
+    ORDERED_DICT: _ordered_dict,
+    RECONSTRUCT: _reconstruct,
+    DTYPE: _kind,
+    ENCODE: _encode,
+}

@@ -47,6 +47,7 @@ class Kind:
 
     @property
     def numpy(self) -> np.dtype:
+        """Returns numpy's type."""
         return np.dtype(self.order + self.code)
 
 
@@ -63,6 +64,8 @@ class Array:
 
 
 class Mark:
+    """What lies on the stack below the items of a list, tuple or dictionary."""
+
     __slots__ = ()
 
 

@@ -24,7 +24,7 @@ _LONGEST_NUMBER = 40
 class PickleReader(PickleMachine):
     """Reads the pickles in a buffer."""
 
-    def read(self) -> Any:
+    def read(self) -> object:
         """Returns the value of the next pickle: None, numbers, `str`, `bytes`, `Blob`, lists, tuples, dicts, `Array`.
 
         Raises:
@@ -63,7 +63,7 @@ def _stack_global(machine: PickleMachine) -> None:
     _push_global(machine, module, name)
 
 
-def _push_global(machine: PickleMachine, module: Any, name: Any) -> None:
+def _push_global(machine: PickleMachine, module: object, name: object) -> None:
     mark = ADMITTED.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
     if mark is None:
         raise machine.refusal(f"{module}.{name}"[:80] if isinstance(module, str) else "a global without a name")
@@ -119,27 +119,28 @@ def _quoted(machine: PickleMachine) -> None:
     machine.stack.append(codecs.escape_decode(line[1:-1])[0])
 
 
-def _push(value: Callable[[PickleMachine], Any]) -> Callable[[PickleMachine], None]:
+def _push(value: Callable[[PickleMachine], object]) -> Callable[[PickleMachine], None]:
     def push(machine: PickleMachine) -> None:
         machine.stack.append(value(machine))
 
     return push
 
 
-def _number(form: str) -> Callable[[PickleMachine], Any]:
+def _whole_number(form: str) -> Callable[[PickleMachine], int]:
     packed = struct.Struct(form)
 
-    def read(machine: PickleMachine) -> Any:
-        return packed.unpack(machine.take(packed.size))[0]
+    def read(machine: PickleMachine) -> int:
+        number: int = packed.unpack(machine.take(packed.size))[0]
+        return number
 
     return read
 
 
-_BYTE, _SHORT, _INT, _UNSIGNED, _DOUBLE, _FRAME = (_number(form) for form in ("<B", "<H", "<i", "<I", ">d", "<Q"))
+_BYTE, _SHORT, _INT, _UNSIGNED, _FRAME = (_whole_number(form) for form in ("<B", "<H", "<i", "<I", "<Q"))
 
-_ACTIONS: dict[int, Callable[[PickleMachine], None]] = {
+_ACTIONS: dict[int, Callable[[PickleMachine], object]] = {
     0x80: lambda machine: _check_protocol(machine, _BYTE(machine)),
-    0x95: lambda machine: _FRAME(machine),
+    0x95: _FRAME,
     ord("("): _push(lambda machine: MARK),
     ord("N"): _push(lambda machine: None),
     0x88: _push(lambda machine: True),
@@ -163,7 +164,7 @@ _ACTIONS: dict[int, Callable[[PickleMachine], None]] = {
     ord("K"): _push(_BYTE),
     ord("M"): _push(_SHORT),
     ord("J"): _push(_INT),
-    ord("G"): _push(_DOUBLE),
+    ord("G"): _push(lambda machine: struct.unpack(">d", machine.take(8))[0]),
     0x8A: _push(lambda machine: int.from_bytes(machine.take(_BYTE(machine)), "little", signed=True)),
     ord("S"): _quoted,
     ord("V"): _push(lambda machine: machine.line().decode("raw-unicode-escape")),

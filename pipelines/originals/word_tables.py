@@ -108,15 +108,14 @@ def _vectors(reader: PickleReader, header: Header) -> list[Array]:
         table = reader.read()
         reader.progress = None
     reader.memo = []
-    vectors = table.data if isinstance(table, Array) else None
-    plain = isinstance(vectors, list) and all(isinstance(vector, Array) and _is_plain(vector) for vector in vectors)
-    if not vectors or not plain or table.shape != header.shape:
+    vectors = table.data if isinstance(table, Array) and table.shape == header.shape else None
+    if not isinstance(vectors, list) or not vectors or not all(map(_is_plain, vectors)):
         raise Damage(f"{reader.name}: not an array of word vectors; {AGAIN}")
     return vectors
 
 
-def _is_plain(vector: Array) -> bool:
-    return vector.kind is not None and vector.kind.code in ("f2", "f4", "f8")
+def _is_plain(vector: object) -> bool:
+    return isinstance(vector, Array) and vector.kind is not None and vector.kind.code in ("f2", "f4", "f8")
 
 
 def _length(vector: Array) -> int:
