@@ -3,7 +3,7 @@
 import os
 import re
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -11,7 +11,7 @@ AGE = r"^\d{1,6}[smhd]$"
 DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
 
 
-def _date_as_text(value: Any) -> Any:
+def _date_as_text(value: object) -> object:
     """Returns a date or time as text; YAML makes them of texts that look like one."""
     return value.isoformat() if isinstance(value, date) else value
 
@@ -30,12 +30,12 @@ def at_home(place: str) -> str:
     return os.path.expanduser(place) if place.startswith("~") and not os.path.lexists(place) else place
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     """Returns a text as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
-def _with_commas(value: Any) -> Any:
+def _with_commas(value: object) -> object:
     """Returns a list of texts as one text."""
     texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
     return ",".join(value) if texts else value
