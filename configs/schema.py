@@ -1,4 +1,4 @@
-"""What a run can be told: one schema checks config files, `--set` and command line alike."""
+"""The options of a run: one schema checks config files, `--set` and the command line."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -61,27 +61,27 @@ class RunConfig(BaseModel):
     )
     since: Annotated[Moment | None, NOTHING] = Field(
         None,
-        description="tell only photos modified since then, a date or time (UTC) or an age such as 2d; the others are "
-        "deferred",
+        description="process only photos modified since then, a date or time (UTC) or an age such as 2d; the others "
+        "are deferred",
     )
     sample: Annotated[float | None, NOTHING] = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="tell only a sample of the listed photos, the same ones each night: a share below 1, or how many; "
-        "the others are deferred",
+        description="process only a sample of the listed photos, the same ones each night: a share below 1, or a "
+        "number; the others are deferred",
     )
     limit: Annotated[int | None, NOTHING] = Field(
-        None, ge=1, description="tell so many photos at most, the first by uri; the others are deferred"
+        None, ge=1, description="process at most so many photos, the first by uri; the others are deferred"
     )
     retry_dead_letters: Annotated[bool, NOTHING] = Field(
         False,
-        description="tell only photos that ended as dead letters when they were last tried, those too that no other "
-        "night would try; new ones are deferred",
+        description="process only photos whose last attempt was a dead letter, also those that no other night "
+        "would try; new ones are deferred",
     )
     features: Annotated[Place | None, NOTHING] = Field(
         None,
-        description="Parquet of ready-made feature vectors in place of photos: columns uri, feature (list of float32)",
+        description="Parquet of ready-made feature vectors instead of photos: columns uri, feature (list of float32)",
     )
     output: Annotated[Place, NOTHING] = Field(
         "stories", description="folder or URI of the stories; each run adds to it"
@@ -106,23 +106,23 @@ class RunConfig(BaseModel):
         None, description="where captions come from: the caption bank, the pack's caption writer, or both"
     )
     captions_per_photo: CaptionCount | None = Field(
-        None, description="captions that a story is made from, those of highest similarity"
+        None, description="how many captions a story is made from, the ones of highest similarity"
     )
     written_captions: WrittenCount | None = Field(
         None, description="how many captions are written for a photo, unless they are retrieved"
     )
     beam_width: BeamWidth | None = Field(None, description="hypotheses that the beam search keeps for a photo")
     min_words: WordCount | None = Field(
-        None, description="least words of a story, marks counted; above 0, stories end where a sentence ends"
+        None, description="least words of a story, punctuation included; above 0, stories end where a sentence ends"
     )
     max_words: Annotated[WordCount, Field(ge=1)] | None = Field(
-        None, description="most words of a story, marks counted; one that does not end is cut after a whole sentence"
+        None, description="most words of a story, punctuation included; a longer one is cut after a whole sentence"
     )
     no_repeat: WordCount | None = Field(
-        None, description="a story never says so many words in the same order twice; 0 lets it"
+        None, description="a story never has so many words in the same order twice; 0 allows repetition"
     )
     contrast: Share | None = Field(
-        None, description="how much to punish words that the style alone suggests, whatever the photo; 0 is not at all"
+        None, description="how much to penalise words that the style suggests for any photo; 0 is not at all"
     )
     decoder: Annotated[Text | None, STORIES] = Field(
         None, description="story decoder of the pack. Default: the one that the pack names"
@@ -138,12 +138,12 @@ class RunConfig(BaseModel):
     )
     precision: Annotated[Literal["float32", "tf32", "bfloat16"], Changes("features", silent_in=("features",))] = Field(
         "float32",
-        description="how exactly the networks compute: tf32 (CUDA alone) and bfloat16 are faster on a GPU, and change "
+        description="how exactly the networks compute: tf32 (only CUDA) and bfloat16 are faster on a GPU, and change "
         "some texts",
     )
     accelerator: Annotated[Text, NOTHING] = Field(
         "type:nvidia-l4;count:1;install-nvidia-driver",
-        description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote its semicolons)",
+        description="GPU that the GPU steps ask a remote runner for, unless the device is cpu (quote the semicolons)",
     )
     decoding: Annotated[Literal["strict", "original"], FEATURES] = Field(
         "strict",
@@ -151,7 +151,7 @@ class RunConfig(BaseModel):
     )
     preprocessing: Annotated[Literal["pack", "fast"], Changes("features", silent_in=("features", "stories"))] = Field(
         "pack",
-        description="how pixels become what the feature network takes: pack as the model pack says; fast first decodes "
+        description="how pixels become input of the feature network: pack as the model pack says; fast first decodes "
         "large JPEGs to a half, a quarter or an eighth of their sides, which may change a story",
     )
     max_pixels: Annotated[int, NOTHING] = Field(
@@ -164,23 +164,26 @@ class RunConfig(BaseModel):
         0.25,
         ge=0,
         le=1,
-        description="more dead letters than this share of the photos attempted, and 50 at least: exit 3",
+        description="more dead letters than this share of the photos attempted, and at least 50: exit 3",
     )
     lease: Annotated[str, Field(pattern=AGE), NOTHING] = Field(
         "20h",
-        description="how long a submitted job may go: till then, or its end, no other job tells the same photos",
+        description="how long a submitted job holds its photos at most; no other job processes them meanwhile",
     )
     deadline: Annotated[str | None, NOTHING] = Field(
         None,
-        description="when the run is to be over, its commit too: 5h (or 90m) after its start, or at 06:30 by this "
-        "machine's clock. Photos that come too late are deferred: the next run tells them",
+        description="when the run must be over, its commit included: 5h (or 90m) after its start, or at 06:30 by this "
+        "machine's clock. Photos that come too late are deferred: the next run processes them",
     )
     log_format: Annotated[Literal["text", "json"], NOTHING] = Field(
-        "text", description="the log on the error output: text with a progress line, or a JSON object a line"
+        "text", description="the log on the error output: text with a progress line, or one JSON object a line"
     )
-    wave_size: Annotated[int, NOTHING] = Field(500, ge=1, description="photos of one pipeline on local runners")
+    wave_size: Annotated[int, NOTHING] = Field(500, ge=1, description="photos of each pipeline on local runners")
     shards: Annotated[int | None, NOTHING] = Field(
-        None, ge=1, le=10_000, description="files of each table: a wave's on local runners (default 1), else 32"
+        None,
+        ge=1,
+        le=10_000,
+        description="files of each table: for each wave on local runners (default 1), else 32 for the job",
     )
     batch_size: Annotated[int, NOTHING] = Field(32, ge=1, le=4096, description="photos that a network sees at once")
     beam_options: Annotated[dict[str, Any], NOTHING] = Field(
@@ -219,7 +222,7 @@ def check_config(values: dict[str, Any]) -> RunConfig:
 
 
 def check_choices(values: dict[str, Any]) -> Choices:
-    """Returns the checked choices; what they do not name is as in 2015, and keys of other kinds are left alone.
+    """Returns the checked choices; what they do not name is as in 2015, and other keys are ignored.
 
     Raises:
         ConfigError: lists each wrong value, or what does not go together.

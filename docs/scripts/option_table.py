@@ -8,7 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from configs.choices import Choices  # noqa: E402  (the repository's root must be on the path first)
-from configs.schema import RunConfig  # noqa: E402  (the repository's root must be on the path first)
+from configs.effects import DECLARED  # noqa: E402
+from configs.schema import RunConfig  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
 START = "<!-- options: written by `make docs` from configs/schema.py -->\n"
@@ -17,15 +18,20 @@ END = "<!-- end of options -->"
 
 def table() -> str:
     """Returns a Markdown table with a row for each option."""
-    rows = ["| option | default | what it does |", "| --- | --- | --- |"]
+    rows = ["| option | default | what it does | changes |", "| --- | --- | --- | --- |"]
     for name, field in RunConfig.model_fields.items():
         option = f"`{name}` (config files only)" if name == "beam_options" else f"`--{name.replace('_', '-')}`"
         meaning = (field.description or "").replace("|", "\\|").replace("*", "\\*")
         annotation = Choices.model_fields.get(name, field).annotation
         if choices := [choice for choice in get_args(annotation) if isinstance(choice, str)]:
             meaning += f" ({', '.join(f'`{choice}`' for choice in choices)})"
-        rows.append(f"| {option} | {_shown(name, field.default)} | {meaning} |")
+        rows.append(f"| {option} | {_shown(name, field.default)} | {meaning} | {_effect(name)} |")
     return "\n".join(rows) + "\n"
+
+
+def _effect(name: str) -> str:
+    effect = DECLARED[name].effect
+    return {"nothing": "", "named": "stories"}.get(effect, effect)
 
 
 def _shown(name: str, default: Any) -> str:
