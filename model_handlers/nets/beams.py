@@ -167,8 +167,7 @@ class Beams:
         return logits, {"states": states}
 
     def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the probabilities that next words are ranked by, 0 where one is barred, and those that `costs` takes,
-        both `[R, V]`."""
+        """Returns the probabilities `[R, V]` that rank the next words, 0 where one is barred, and those of `costs`."""
         chances = torch.softmax(logits, dim=1, out=logits)  # [R, V]
         if not self.allow_unknown:
             chances[:, UNKNOWN] = 0  # [R]

@@ -27,7 +27,8 @@ def _maxima(values: Tensor, axis: int) -> Tensor:
     size = values.shape[axis]
     count = block_count(size)
     runs = size // count
-    maxima = values.narrow(axis, 0, runs * count).unflatten(axis, (runs, count)).amax(dim=axis)  # [R, B] or [B, R]
+    whole = values.narrow(axis, 0, runs * count)  # [R, runs * B] or [runs * B, R]
+    maxima: Tensor = whole.unflatten(axis, (runs, count)).amax(dim=axis)  # [R, B] or [B, R]
     rest = values.narrow(axis, runs * count, size - runs * count)  # [R, rest] or [rest, R]
     if rest.numel():
         head = maxima.narrow(axis, 0, rest.shape[axis])  # [R, rest] or [rest, R]

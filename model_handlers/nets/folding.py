@@ -9,8 +9,9 @@ CLOSE = 1e-4  # of the largest feature: folding rounds otherwise, no more
 
 @torch.no_grad()
 def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
-    """Returns the network in evaluation mode with its batch norms in the convolutions before them; as it was where its
-    features would not be the same.
+    """Returns the network in evaluation mode, its batch norms folded into the convolutions before them.
+
+    Where its features would not stay the same, the network stays as it was.
 
     Args:
         net: changed in place.
@@ -31,8 +32,10 @@ def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
 
 
 def _find_pairs(net: nn.Module, pixels: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
-    """Returns the convolutions whose output is what a batch norm takes, with that batch norm, and the features `[N, F]`
-    of the run that showed it."""
+    """Returns each convolution whose output goes into a batch norm, with that norm; and the features `[N, F]`.
+
+    One run of the network shows which goes into which, and gives the features.
+    """
     made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # tensors are kept, or another would get the same id
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 

@@ -110,8 +110,14 @@ def of_parents(values: Tensor, parents: Tensor) -> Tensor:
 
 
 def appended(values: Tensor, lengths: Tensor, longest: int, more: Tensor) -> Tensor:
-    """Returns `values` `[N, B, T]` with one `more` `[N, B]` behind the first `lengths` `[N]` of each lane, which are
-    `longest` at most."""
+    """Returns `values` with one of `more` behind the first `lengths` of each lane.
+
+    Args:
+        values: `[N, B, T]`.
+        lengths: `[N]`.
+        longest: the highest of the lengths, or more.
+        more: `[N, B]`.
+    """
     places = lengths[:, None, None].expand(*more.shape, 1)  # [N, B, 1]
     fitting = pad(values, (0, longest + 1 - values.shape[2]))  # [N, B, T]
     return fitting.scatter(2, places, more[..., None])

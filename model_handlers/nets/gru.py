@@ -33,8 +33,9 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
 
 
 def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor) -> Tensor:
-    """Returns the state after each sequence's own last word, `[N, H]`, in the type of the words, whatever the products
-    were; what lies beyond a length changes nothing.
+    """Returns the state `[N, H]` after each sequence's own last word, in the type of the words.
+
+    That is so whatever type the products have. What lies beyond a length changes nothing.
 
     Args:
         gru: the recurrent layer: one layer, one direction, batch first.
@@ -45,7 +46,8 @@ def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor
     if exact and isinstance(gru, torch.nn.GRU) and torch.is_inference_mode_enabled():
         return _last_state_on_cpu(gru, words, lengths)
     states, _ = gru(words)  # [N, T, H]
-    return states[torch.arange(len(words), device=words.device), lengths - 1].to(words.dtype)  # [N, H]
+    last: Tensor = states[torch.arange(len(words), device=words.device), lengths - 1]  # [N, H]
+    return last.to(words.dtype)
 
 
 def _last_state_on_cpu(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Tensor:

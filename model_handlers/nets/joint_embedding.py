@@ -43,7 +43,8 @@ class JointEmbedding(nn.Module):
         """
         unit = features / features.norm(dim=1, keepdim=True)  # [N, F]
         embeddings = self.image_projection(unit)  # [N, J]
-        return embeddings / embeddings.norm(dim=1, keepdim=True)  # [N, J]
+        unit_embeddings: Tensor = embeddings / embeddings.norm(dim=1, keepdim=True)  # [N, J]
+        return unit_embeddings
 
     def embed_sentences(self, words: Tensor, lengths: Tensor) -> Tensor:
         """Returns joint embeddings `[N, J]` of unit length from word ids.
@@ -58,4 +59,5 @@ class JointEmbedding(nn.Module):
             states = (vectors * mask[:, :, None]).sum(dim=1)  # [N, J]
         else:
             states = last_state(self.encoder, vectors, lengths)  # [N, J]
-        return states / states.norm(dim=1, keepdim=True)  # [N, J]
+        unit_embeddings: Tensor = states / states.norm(dim=1, keepdim=True)  # [N, J]
+        return unit_embeddings

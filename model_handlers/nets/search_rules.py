@@ -78,8 +78,9 @@ def repeated_words(words: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, 
 
 
 def contrasted(losses: Tensor, style: Tensor, contrast: float) -> Tensor:
-    """Returns negative logs `[R, V]` of p(w | photo) / p(w | style alone)^contrast among plausible words, which sum to
-    1; infinite for the others.
+    """Returns -log of p(w | photo) / p(w | style alone)^contrast `[R, V]` for plausible words, infinite for the others.
+
+    The probabilities of the plausible words sum to 1.
 
     Args:
         losses: -log p(w | photo) `[R, V]`; infinite where a word is barred.
@@ -95,8 +96,9 @@ def contrasted(losses: Tensor, style: Tensor, contrast: float) -> Tensor:
 
 
 def cut_back(words: Sequence[int], costs: Sequence[float], marks: Marks) -> Hypothesis:
-    """Returns the longest whole sentences that words start with, or all words where no sentence ended, with a 0 that
-    costs nothing.
+    """Returns the longest whole sentences that words start with, or all words where no sentence ended.
+
+    A 0 that costs nothing closes them.
 
     Args:
         words: of one hypothesis, T.
@@ -144,6 +146,7 @@ class RuledBeams(Beams):
         self.style_states = style_states
 
     def first(self, photos: Tensor) -> dict[str, Tensor]:
+        """Returns the slots of photos `[N]` that begin."""
         slots = super().first(photos)
         slots["sums"] = torch.zeros_like(slots["scores"])[..., None]  # [N, B, 1]
         slots["ended"] = torch.zeros_like(slots["scores"], dtype=torch.bool)  # [N, B]
@@ -152,11 +155,13 @@ class RuledBeams(Beams):
         return slots
 
     def begin(self, slots: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the lanes of photos that begin, from their slots."""
         lanes = super().begin(slots)
         last = {"last_words": slots["words"][:, :1], "last_sums": slots["sums"][:, :1]}  # [N, 1, 0], [N, 1, 1]
         return lanes | last | {"last_length": torch.zeros_like(lanes["live"])}  # [N]
 
     def move(self, front: Front, rows: Tensor, words: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns logits of the next words and the new states; with contrast those of photos, then those of styles."""
         if self.style_states is None:
             return super().move(front, rows, words)
         states = [front.slots[name].flatten(0, 1)[rows] for name in ("states", "style_states")]  # 2 x [R, H]
@@ -165,6 +170,7 @@ class RuledBeams(Beams):
         return logits, {"states": photo, "style_states": style}
 
     def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the probabilities `[R, V]` that rank the next words, and those of `costs`."""
         torch.softmax(logits, dim=1, out=logits)  # [R, V], with contrast [2R, V]
         chances, style = logits[: len(rows)], logits[len(rows) :]  # [R, V], [0 or R, V]
         self._bar(front, rows, chances)
@@ -189,6 +195,7 @@ class RuledBeams(Beams):
             chances.scatter_reduce_(1, words, most, "amin")  # [R, V]
 
     def costs(self, front: Front, choice: Choice, chances: Tensor) -> Tensor:
+        """Returns the costs `[N, B]` of what was chosen; contrast changes the ranks only."""
         if self.style_states is None:
             return choice.scores
         lengths = front.lanes["lengths"][:, None, None].expand(*choice.parents.shape, 1)  # [N, B, 1]
@@ -196,6 +203,7 @@ class RuledBeams(Beams):
         return before - chances[choice.rows, choice.words].log()
 
     def finish(self, front: Front, choice: Choice, costs: Tensor, ends: Tensor) -> dict[str, Tensor]:
+        """Returns the lanes after hypotheses that end `[N, B]` have finished, with the best of the live ones kept."""
         lanes = super().finish(front, choice, costs, ends)
         lives = lanes["live"] > 0  # [N]
         for name in ("words", "sums"):
@@ -205,6 +213,7 @@ class RuledBeams(Beams):
         return lanes
 
     def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
+        """Returns the slots of what lives on, without their states."""
         slots = super().follow(front, choice, costs)
         sums = of_parents(front.slots["sums"], choice.parents)  # [N, B, T + 1]
         slots["sums"] = appended(sums, front.lanes["lengths"] + 1, max(front.lengths) + 1, costs)  # [N, B, T + 2]
@@ -213,6 +222,7 @@ class RuledBeams(Beams):
         return slots
 
     def leave(self, front: Front, lane: int) -> list[Hypothesis]:
+        """Returns what was found of a photo: what has finished, otherwise the best that was alive, cut back."""
         if found := finished(front, lane, scored=True):
             return found
         length = int(front.lanes["last_length"][lane])

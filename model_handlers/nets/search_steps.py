@@ -12,8 +12,9 @@ from model_handlers.nets.story_decoder import StoryDecoder
 
 
 class BufferedStep:
-    """The step on a CPU. Its logits lie in memory that the next call uses again: fresh memory for so many numbers costs
-    as much as computing them where the network is small.
+    """The step on a CPU, with logits in memory that the next call uses again.
+
+    Fresh memory for so many numbers costs as much as computing them where the network is small.
 
     Args:
         net: the decoder.

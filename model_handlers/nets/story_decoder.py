@@ -31,7 +31,8 @@ class StoryDecoder(nn.Module):
 
     def output(self, state: Tensor) -> Tensor:
         """Returns logits `[..., V]` of the next word from states `[..., H]`."""
-        return self.logits(self.seen(state))  # [..., V]
+        logits: Tensor = self.logits(self.seen(state))  # [..., V]
+        return logits
 
     def seen(self, state: Tensor) -> Tensor:
         """Returns what the logits are a linear map of, `[..., H or W]`, from states `[..., H]`."""
@@ -39,11 +40,13 @@ class StoryDecoder(nn.Module):
 
     def embed(self, words: Tensor) -> Tensor:
         """Returns word vectors `[..., W]` of ids `[...]`; the start, -1, is a vector of zeros."""
-        return self.word_vectors(words.clamp(min=0)) * (words >= 0).unsqueeze(-1)  # [..., W]
+        vectors: Tensor = self.word_vectors(words.clamp(min=0))  # [..., W]
+        return vectors * (words >= 0).unsqueeze(-1)  # [..., W]
 
     def step(self, words: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns logits `[N, V]` of the next words, and the new states `[N, H]`, in the type of the states before,
-        whatever the products are.
+        """Returns logits `[N, V]` of the next words and the new states `[N, H]`, in the type of the states before.
+
+        That is so whatever type the products have.
 
         Args:
             words: ids of the words before `[N]`, -1 at the start.

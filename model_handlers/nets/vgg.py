@@ -52,7 +52,8 @@ class VGG19(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Returns feature vectors `[N, F]` from pixels `[N, 3, 224, 224]`: B, G, R around their means."""
         maps = self.features(pixels)  # [N, C, 7, 7]
-        return self.classifier(torch.flatten(maps, start_dim=1))  # [N, F]
+        features: Tensor = self.classifier(torch.flatten(maps, start_dim=1))  # [N, F]
+        return features
 
 
 def convolution_places() -> dict[str, int]:

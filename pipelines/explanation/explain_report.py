@@ -180,5 +180,5 @@ def _wrapped(text: str, indent: int = 2) -> list[str]:
     return [line for part in text.split("\n") for line in wrapper.wrap(part) or [""]]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

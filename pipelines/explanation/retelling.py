@@ -134,4 +134,5 @@ def nearest_sentences(
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Returns vectors `[N, S]` of unit length."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # [N, S]
+    units: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # [N, S]
+    return units

@@ -41,11 +41,13 @@ def figures(stories: Iterable[Row]) -> dict[str, Any]:
 
 
 def _words(row: Row) -> float:
-    return row["words"]
+    words: int = row["words"]
+    return words
 
 
 def _cost(row: Row) -> float:
-    return row["cost"]
+    cost: float = row["cost"]
+    return cost
 
 
 def _similarity(row: Row) -> float:

@@ -31,9 +31,10 @@ class Folder:
     def read(self, name: str) -> bytes:
         """Returns a file's bytes; none where it is not there."""
         try:
-            return self._filesystem.cat_file(posixpath.join(self._path, name))
+            content: bytes = self._filesystem.cat_file(posixpath.join(self._path, name))
         except (FileNotFoundError, IsADirectoryError):
             return b""
+        return content
 
     def write(self, name: str, data: bytes) -> None:
         """Puts a file in place whole."""

@@ -62,7 +62,7 @@ def _photo_record(rows: list[Row]) -> Row:
 
 
 def _run(row: Row) -> int:
-    return row["run"]
+    return int(row["run"])
 
 
 def _newest_run(photo: Row) -> int:

@@ -16,7 +16,7 @@ BUILD = "build-"  # starts the names of the folders that hold everything but the
 ASSETS = ("gallery.css", "data.js", "elements.js", "cards.js", "records.js", "plots.js", "views.js")
 
 
-def script(name: str, *values: Any) -> bytes:
+def script(name: str, *values: object) -> bytes:
     """Returns a script that calls a function of the page with JSON values; no text in them can end it or run."""
     arguments = ",".join(json.dumps(value, separators=(",", ":")) for value in values)  # ASCII: U+2028 is escaped too
     for char in "<>&":

@@ -22,6 +22,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
+        """Returns the median of some values, with the lowest and the highest."""
         return cls(statistics.median(values), min(values), max(values))
 
     def scaled(self, factor: float, more: float = 0.0) -> "Spread":

@@ -40,6 +40,7 @@ class Night:
 
     @property
     def stories(self) -> int:
+        """Stories that the run is to write."""
         return self.listed.styles.total()
 
     @property

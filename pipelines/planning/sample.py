@@ -42,6 +42,7 @@ class Measured:
 
     @property
     def photos(self) -> int:
+        """Photos that were measured."""
         return sum(group.photos for group in self.groups)
 
 

@@ -16,6 +16,7 @@ import apache_beam as beam
 import fsspec
 import numpy as np
 from apache_beam.pvalue import AsList, AsSingleton, PCollection, TaggedOutput
+from apache_beam.transforms.combiners import ToListCombineFn
 
 from pipelines.corpora.preparation.corpus_records import DEV, Kept, Part, Piece, Refusal, Row, Rules, TextFile
 from pipelines.corpora.preparation.corpus_report import write_manifest
@@ -53,14 +54,14 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target, given
     held_out = AsSingleton(
         files
         | "List books" >> beam.FlatMap(book_digest, rules)
-        | "Gather books" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        | "Gather books" >> beam.CombineGlobally(ToListCombineFn())
         | "Hold books out" >> beam.Map(hold_out, rules.held_out)
     )
     pieces, kept = _cut(files, held_out, rules, target)
     words = AsSingleton(_take_words(root, given) if given else _choose_words(kept, rules))
     plan = AsSingleton(
         pieces
-        | "Gather pieces" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        | "Gather pieces" >> beam.CombineGlobally(ToListCombineFn())
         | "Plan shards" >> beam.Map(plan_shards, target.shard_words)
     )
     shards = (
@@ -119,17 +120,19 @@ def _cut(
 
 def _take_words(root: beam.Pipeline, given: str) -> PCollection[list[str]]:
     """Returns the words that are given, as one element."""
-    return root | "Name words" >> beam.Create([given]) | "Read words" >> beam.Map(read_json)
+    words: PCollection[list[str]] = root | "Name words" >> beam.Create([given]) | "Read words" >> beam.Map(read_json)
+    return words
 
 
 def _choose_words(kept: PCollection[Kept], rules: Rules) -> PCollection[list[str]]:
     """Returns the most frequent words, as one element."""
-    return (
+    words: PCollection[list[str]] = (
         kept
         | "Count words" >> beam.Map(count_words, rules)
-        | "Sum counts" >> beam.CombineGlobally(SumCounts())
+        | "Sum counts" >> beam.CombineGlobally(SumCounts())  # type: ignore[no-untyped-call]
         | "Choose words" >> beam.Map(choose_words, rules)
     )
+    return words
 
 
 def read_json(uri: str) -> list[Any]:
@@ -152,6 +155,7 @@ class Inspect(beam.DoFn):
         self._rules = rules
 
     def process(self, file: TextFile) -> Iterator[Any]:
+        """Yields a file that can be used, or its refusal under REFUSED."""
         found = inspect(file, self._rules)
         yield TaggedOutput(REFUSED, found) if isinstance(found, Refusal) else found
 
@@ -197,6 +201,7 @@ class CutPart(beam.DoFn):
         self._rules, self._scratch = rules, scratch
 
     def process(self, part: Part, held_out: frozenset[str]) -> Iterator[Any]:
+        """Yields the pieces, the hashes under LOTS, and rows of a table under ROWS."""
         file, rules = part.file, self._rules
         lines = read_lines(part)
         if file.columns:
@@ -217,6 +222,7 @@ class CutPhotos(beam.DoFn):
         self._rules, self._scratch = rules, scratch
 
     def process(self, element: tuple[str, Iterable[list[Row]]]) -> Iterator[Any]:
+        """Yields the pieces, and the hashes under LOTS."""
         key, lots = element
         kind, _, shard = key.partition("/")
         left_out: Counter[str] = Counter()
@@ -225,9 +231,7 @@ class CutPhotos(beam.DoFn):
         yield from keep_texts(texts, left_out, name, kind, self._scratch)
 
 
-def keep_texts(
-    texts: Iterable[Text], left_out: Counter[str], name: str, kind: str, scratch: str
-) -> Iterator[Piece | TaggedOutput]:
+def keep_texts(texts: Iterable[Text], left_out: Counter[str], name: str, kind: str, scratch: str) -> Iterator[Any]:
     """Yields written pieces, and the hashes of their texts as lots."""
     for piece, hashes in write_pieces(texts, left_out, name, kind, scratch):
         yield piece

@@ -1,7 +1,6 @@
 """Words that a corpus is to have, in place of those that are counted in its texts."""
 
 import json
-from typing import Any
 
 import fsspec
 
@@ -44,7 +43,7 @@ def _words_of_pack(place: str) -> list[str]:
     return words
 
 
-def _is_list_of_words(words: Any) -> bool:
+def _is_list_of_words(words: object) -> bool:
     """Tells whether JSON is a list of words, at least one and each once."""
     if not isinstance(words, list) or not words:
         return False

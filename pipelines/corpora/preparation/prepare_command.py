@@ -35,8 +35,10 @@ NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code of `pipelines.prepare_texts`: 0, 2 where options or inputs are wrong, 1 where the pipeline
-    failed."""
+    """Returns the exit code of `pipelines.prepare_texts`.
+
+    It is 2 where options or inputs are wrong, and 1 where the pipeline failed.
+    """
     return run_command(_run, argv, nothing_made("corpus"))
 
 

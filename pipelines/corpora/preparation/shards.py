@@ -81,8 +81,11 @@ def other_ones(groups: np.ndarray) -> np.ndarray:
 
 
 def write_shard(element: tuple[str, Iterable[Kept]], words: Sequence[str], rules: Rules, output: str) -> Shard:
-    """Returns a written shard: its texts' ids int32 `[R]`, their starts int64 `[n + 1]`, and their neighbours' places
-    within the shard int64 `[n]`; the same pieces make the same bytes."""
+    """Returns a shard, written; the same pieces make the same bytes.
+
+    Its arrays are the texts' ids int32 `[R]`, their starts int64 `[n + 1]`, and the places of their neighbours within
+    the shard int64 `[n]`.
+    """
     name, pieces = element
     ids = Vocabulary(words).ids
     parts: list[Encoded] = []

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
@@ -21,7 +21,7 @@ BREAKS = (b"\n\n", b"\n\r\n", b"\n")  # where a part may begin: after a blank li
 
 
 @contextmanager
-def open_bytes(uri: str) -> Iterator[Any]:
+def open_bytes(uri: str) -> Iterator[IO[bytes]]:
     """Opens a file for reading; one that ends in .gz is unpacked on the way."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     with filesystem.open(path, "rb") as stream:
@@ -55,7 +55,7 @@ class NotText(Exception):
     """A file is not the text that it should be."""
 
 
-def _read_through(stream: Any) -> tuple[str, int, tuple[int, ...]]:
+def _read_through(stream: IO[bytes]) -> tuple[str, int, tuple[int, ...]]:
     """Returns sha256, size and cuts.
 
     Raises:
@@ -131,13 +131,15 @@ def read_lines(part: Part) -> Iterator[str]:
 class _Section(io.RawIOBase):
     """The next `length` bytes of a stream."""
 
-    def __init__(self, stream: Any, length: int) -> None:
+    def __init__(self, stream: IO[bytes], length: int) -> None:
         self._stream, self._left = stream, length
 
     def readable(self) -> bool:
+        """Returns that it can be read."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401, any buffer that can be written to
+        """Fills the buffer as far as there is something left, and returns how many bytes it took."""
         data = self._stream.read(min(len(buffer), self._left))
         buffer[: len(data)] = data
         self._left -= len(data)

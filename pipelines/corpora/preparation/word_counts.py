@@ -38,6 +38,7 @@ class SumCounts(beam.CombineFn):
     """Combines Counts into their sum."""
 
     def create_accumulator(self) -> Counts:
+        """Returns counts of nothing."""
         return Counter(), Counter()
 
     def add_input(self, accumulator: Counts, counts: Counts) -> Counts:
