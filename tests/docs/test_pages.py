@@ -1,6 +1,7 @@
 """The pages: links lead somewhere, tables are fresh and complete, and the site is built strictly."""
 
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,3 +169,20 @@ def test_each_folder_of_the_code_is_explained(page: str) -> None:
     folders = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
     assert {"tables", "nightly"} <= folders
     assert [name for name in sorted(folders) if not re.search(rf"\b{name}\b", text_of(ROOT / page))] == []
+
+
+def test_contributing_has_the_order_of_imports_that_is_checked() -> None:
+    layout = runpy.run_path(str(ROOT / "tests/test_import_rules.py"))["LAYOUT"]
+    rows = re.findall(r"^\| `pipelines/(\w+)/` \| .* \|(.*)\|$", text_of(ROOT / "CONTRIBUTING.md"), re.MULTILINE)
+    assert {name: set(re.findall(r"`(\w+)`", imports)) for name, imports in rows} == layout
+    for place, (_, imports) in enumerate(rows):
+        assert set(re.findall(r"`(\w+)`", imports)) <= {name for name, _ in rows[:place]}, "from above to below"
+
+
+def test_figures_of_the_readme_are_those_of_the_page() -> None:
+    section = text_of(ROOT / "README.md").partition("\n## How fast\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)`.* \| ([\d.]+ \w+).* \| ([\d.]+ times)", section, re.MULTILINE)
+    assert len(rows) == 5
+    page = text_of(DOCS / "explanation/speed.md")
+    for stage, ours, theirs in rows:
+        assert re.search(rf"^\| `{stage}`.* \| {re.escape(ours)}\b.* \| {re.escape(theirs)}", page, re.MULTILINE), stage
