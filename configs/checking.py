@@ -17,9 +17,12 @@ Schema = TypeVar("Schema", bound=BaseModel)
 class ConfigError(Exception):
     """Options, config file or pack are wrong; `problems` lists every one, with where it is and what to do."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+    def __init__(self, problems: list[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else problems
+        super().__init__("; ".join(self.problems))
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[list[str]]]:
+        return type(self), (self.problems,)
 
 
 def load_yaml(path: str) -> dict[str, Any]:

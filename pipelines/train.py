@@ -11,7 +11,6 @@ from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.training.data.corpus import Corpus
-from pipelines.training.engine.training_settings import ConfigError as TrainingError
 from pipelines.training.engine.training_settings import read_settings
 from pipelines.training.recipe_2015.networks_2015 import PACK, choose_network
 from pipelines.training.recipes.networks import NETWORKS
@@ -38,8 +37,8 @@ def _run(argv: list[str]) -> int:
     check(flags)
     try:
         figures = train(flags)
-    except TrainingError as error:
-        raise ConfigError([f"{flags.config}: {error}"]) from error
+    except ConfigError as error:
+        raise ConfigError([f"{flags.config}: {problem}" for problem in error.problems]) from error
     except FileNotFoundError as error:
         missing = f"{error.filename}: not there; look at --config, --data and what was trained before"
         raise ConfigError([missing]) from error
@@ -76,7 +75,7 @@ def train(flags: Namespace) -> dict[str, float]:
     """Returns the figures of what was trained.
 
     Raises:
-        TrainingError: the configuration is wrong.
+        ConfigError: the configuration is wrong.
         PackError: a pack that the training begins with is wrong.
         FileNotFoundError: the configuration, data or an earlier training are not there.
     """

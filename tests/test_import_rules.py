@@ -50,7 +50,6 @@ NOT_YET = {
     ("model_handlers/nets/graphs.py", "_CAPTURE"),
     ("model_handlers/nets/tokeniser.py", "_model"),
     ("pipelines/evaluation/wordnet.py", "open_wordnet"),
-    ("pipelines/training/packing/whole_pack.py", "is a command"),
     ("transforms/chunk_tables.py", "_LOCK"),
     ("transforms/chunk_tables.py", "_TABLES"),
     ("transforms/photo_decoders.py", "shared_decoders"),

@@ -1,7 +1,7 @@
 """What the tasks of `pipelines.evaluate` share: their form, their options, and a pack opened for them."""
 
 import argparse
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -32,6 +32,46 @@ class EvaluationTask:
     add_options: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], Figures]
     published: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def measure(self, **options: Any) -> Figures:
+        """Returns the figures where options are values: those given by name, and the defaults of the others.
+
+        Args:
+            **options: by the names of the flags, such as `batch_size=8`; paths and choices as they are typed, numbers
+                as numbers, what is repeatable as a list.
+
+        Raises:
+            ConfigError: options are unknown or missing, or what they name is wrong.
+        """
+        parser = _Defaults(add_help=False)
+        add_common_options(parser)
+        self.add_options(parser)
+        values = vars(parser.parse_args([]))
+        problems = [f"{name}: no such option of the evaluation" for name in options if name not in values]
+        problems += [f"{name}: is needed by the evaluation" for name in parser.needed if name not in options]
+        if problems:
+            raise ConfigError(problems)
+        return self.run(Namespace(**values | options))
+
+
+class _Defaults(ArgumentParser):
+    """A parser that nothing needs to be typed for; `needed` are the names of what people must type.
+
+    Args:
+        **settings: of the parser.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.needed: list[str] = []
+
+    def add_argument(self, *names: Any, **settings: Any) -> Action:
+        """Returns the new option, which may be left out."""
+        needed = settings.pop("required", False)
+        option = super().add_argument(*names, **settings)
+        if needed:
+            self.needed.append(option.dest)
+        return option
 
 
 def add_common_options(parser: ArgumentParser) -> None:

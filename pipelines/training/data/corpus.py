@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from configs.schema import ConfigError
 from pipelines.corpora.texts import PhotoCaptions, read_captions, read_photo_captions, tokenise_books
 from pipelines.training.data.photo_features import extract_features
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.engine.whole_files import put_whole
 
 Item = TypeVar("Item")

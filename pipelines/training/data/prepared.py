@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from configs.schema import ConfigError
 from pipelines.corpora.preparation.corpus_records import ARRAYS, DEV, FORMAT, MANIFEST, VOCABULARY
 from pipelines.corpora.texts import Tokens, Vocabulary
 from pipelines.training.data.passages import Source
-from pipelines.training.engine.training_settings import ConfigError
 
 
 class ShardedTokens(Tokens):
@@ -110,7 +110,7 @@ def read_to_learn(folder: Path, shares: Mapping[str, float]) -> tuple[Vocabulary
             "--held-out, or with captions that have a split dev"
         )
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(problems)
     return vocabulary, sources
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from configs.schema import ConfigError
 from model_handlers.handler import DeviceError, resolve_device
-from pipelines.training.engine.training_settings import ConfigError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOW = torch.bfloat16
@@ -68,6 +68,17 @@ def computing(on: Arithmetic) -> Iterator[None]:
             yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it torch computes with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def autocast() -> torch.autocast:

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from configs.schema import ConfigError
 from model_handlers.handler import DEVICES
-from pipelines.training.engine.arithmetic import PRECISIONS, choose_arithmetic, computing
+from pipelines.training.engine.arithmetic import PRECISIONS, choose_arithmetic, computing, threads
 from pipelines.training.engine.curves import draw_curves
 from pipelines.training.engine.optimisers import OPTIMISERS, make_optimiser
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.engine.whole_files import put_whole
 
 CHECKPOINT = "checkpoint.pt"
@@ -76,7 +76,7 @@ class LoopConfig:
             if getattr(self, name) not in known
         ]
         if problems:
-            raise ConfigError("; ".join(problems))
+            raise ConfigError(problems)
         choose_arithmetic(self.device, self.precision)
 
     def rate(self, step: int) -> float:
@@ -133,11 +133,10 @@ def train(task: Task, config: LoopConfig, output: Path) -> dict[str, float]:
     goes on.
     """
     output.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(config.threads)
     where = choose_arithmetic(config.device, config.precision)
     task.to(where.device)
     try:
-        with computing(where):
+        with threads(config.threads), computing(where):
             _descend(task, config, output)
     finally:
         task.to(torch.device("cpu"))

@@ -7,11 +7,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from configs.schema import ConfigError
+
 Section = TypeVar("Section")
-
-
-class ConfigError(ValueError):
-    """A training configuration is wrong; the message lists every problem."""
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Sect
         elif wanted in (int, float, str, bool) and type(value) is not wanted:
             problems.append(f"{name}.{key} is {value!r}, but must be of type {wanted.__name__}")
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(problems)
     try:
         return kind(**values)
     except TypeError as error:

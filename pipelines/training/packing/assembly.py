@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 
-from configs.schema import ConfigError as TextsError
+from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from pipelines.pack_tools.styles import SOURCE_STYLE, NewStyle, describe_style, fit_style
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.photo_features import BACKBONE, PREPROCESSING, lite_backbone
 from pipelines.training.engine.loop import best_weights
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.recipes.text_vectors import load_encoder, load_joint, load_words
 
 STYLE_WORDS = 100
@@ -153,8 +152,8 @@ def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, c
                 style = replace(style, min_words=STYLE_WORDS, passages=passages)
             try:
                 print(describe_style(fit_style(str(pack), str(step), style), name))
-            except TextsError as error:
-                raise ConfigError(f"style {name}: {error}") from error
+            except ConfigError as error:
+                raise ConfigError([f"style {name}: {problem}" for problem in error.problems]) from error
         pack = step
     return Pack.open(str(pack))
 

@@ -7,7 +7,6 @@ from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from pipelines.pack_tools.old_pack import name_problems, quality_without
 from pipelines.training.engine.loop import WEIGHTS, read_best
-from pipelines.training.engine.training_settings import ConfigError as TrainingError
 from pipelines.training.packing.assembly import add_decoder
 from pipelines.training.recipes.text_vectors import WORDS
 
@@ -36,8 +35,8 @@ def add_trained(pack: str, output: str, name: str, trained: Path) -> Pack:
         raise ConfigError(problems)
     try:
         return add_decoder(pack, trained, output, name, card_entries(Pack.open(pack), name, trained))
-    except TrainingError as error:
-        raise ConfigError([f"--trained {error}"]) from error
+    except ConfigError as error:
+        raise ConfigError([f"--trained {problem}" for problem in error.problems]) from error
 
 
 def training_problems(trained: Path) -> list[str]:

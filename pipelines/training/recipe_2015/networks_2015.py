@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from configs.schema import ConfigError
 from pipelines.corpora.texts import Tokens, Vocabulary
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import book_source, cached, photo_captions, read_cached
 from pipelines.training.data.prepared import read_prepared
 from pipelines.training.engine.loop import LoopConfig, train
-from pipelines.training.engine.training_settings import ConfigError, section
+from pipelines.training.engine.training_settings import section
 from pipelines.training.packing.whole_pack import make_pack
 from pipelines.training.recipe_2015.decoder_2015 import OriginalDecoderConfig, OriginalDecoderTask, Passages
 from pipelines.training.recipe_2015.joint_2015 import OriginalJointConfig, OriginalJointTask

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from configs.schema import ConfigError
 from model_handlers.components import build_joint_embedding
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack
 from pipelines.corpora.texts import Tokens, Vocabulary
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.recipes.joint import embed_texts
 from pipelines.training.recipes.text_vectors import TableEncoder, sentence_vectors
 from pipelines.training.recipes.transfer import pack_encoder

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from configs.schema import ConfigError
 from pipelines.corpora.texts import Tokens, Vocabulary
 from pipelines.pack_tools.expansion import cut_down, outside_vectors
 from pipelines.training.data.corpus import Corpus
@@ -24,7 +25,7 @@ from pipelines.training.data.passages import (
 from pipelines.training.data.photo_features import lite_backbone
 from pipelines.training.data.prepared import read_to_learn, share_problems
 from pipelines.training.engine.loop import CHECKPOINT, LoopConfig, best_weights, train
-from pipelines.training.engine.training_settings import ConfigError, section
+from pipelines.training.engine.training_settings import section
 from pipelines.training.recipes.decoder import DecoderConfig, DecoderTask
 from pipelines.training.recipes.from_pack import Surroundings
 from pipelines.training.recipes.joint import JointConfig, JointTask, PhotoSet, embed_texts
@@ -121,12 +122,12 @@ def sources_to_encode(
     if not (output / WORDS).exists():
         counts = joint_counts(corpus)
         if not counts:
-            raise ConfigError("; ".join(share_problems(shares, {}, corpus.data)))
+            raise ConfigError(share_problems(shares, {}, corpus.data))
         save_vocabulary(Vocabulary.of_counts(counts, network.vocabulary), output)
     vocabulary = load_words(output)
     sources = text_sources(corpus, vocabulary, network, output)
     if problems := share_problems(shares, sources, corpus.data):
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(problems)
     return vocabulary, sources
 
 
@@ -156,7 +157,7 @@ def sources_to_tell(
         sources = text_sources(corpus, words, network, output)
         found = {kind: share for kind, share in shares.items() if kind in sources or kind not in KINDS}
         if problems := share_problems(found or shares, sources, corpus.data):
-            raise ConfigError("; ".join(problems))
+            raise ConfigError(problems)
         return found, sources
     vocabulary, sources = read_to_learn(corpus.texts, shares)
     if vocabulary.words != words.words:

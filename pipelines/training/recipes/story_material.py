@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from configs.schema import ConfigError
 from pipelines.corpora.heroes import HERO, heroes
 from pipelines.corpora.narration import narrate
 from pipelines.corpora.story_passages import cut_passages
@@ -14,7 +15,6 @@ from pipelines.corpora.texts import Tokens
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import photo_captions
 from pipelines.training.data.story_set import HERO_ID, StorySet
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.recipes.from_pack import Surroundings
 from pipelines.training.recipes.text_vectors import nearest, sentence_vectors
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from configs.schema import ConfigError
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD
 from pipelines.corpora.texts import UNKNOWN, Vocabulary
 from pipelines.pack_tools.expansion import expand, outside_vectors
 from pipelines.training.engine.loop import best_weights
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.recipes.text_vectors import load_words
 
 WORD_TABLES = ("table.weight", "decoder.word_vectors.weight", "decoder.logits.weight")

@@ -131,3 +131,20 @@ def test_numbers_start_at_one() -> None:
     for text in ("0", "-1", "x", "1.5", ""):
         with pytest.raises(Exception, match="no whole number"):
             at_least_one(text)
+
+
+def test_a_task_is_run_with_values_and_the_defaults_of_the_others() -> None:
+    seen: list[Namespace] = []
+    task = EvaluationTask("keeps its options", add_word, lambda flags: {"run": seen.append(flags)})
+    task.measure(word="abc", batch_size=8)
+    (flags,) = seen
+    assert (flags.word, flags.batch_size, flags.device) == ("abc", 8, "auto")
+    with pytest.raises(ConfigError) as caught:
+        task.measure(words="abc")
+    assert caught.value.problems == ["words: no such option of the evaluation", "word: is needed by the evaluation"]
+
+
+def test_every_task_says_what_it_needs() -> None:
+    for task in TASKS.values():
+        with pytest.raises(ConfigError, match="is needed by the evaluation"):
+            task.measure()

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.schema import ConfigError
 from pipelines.training.data.corpus import Corpus
-from pipelines.training.engine.training_settings import ConfigError
 
 LINE = "The sea was calm and {name} sat by it all the evening ."
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.schema import ConfigError
 from pipelines.corpora.preparation.prepare_command import main
 from pipelines.corpora.texts import Tokens, Vocabulary
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import Source
 from pipelines.training.data.prepared import ShardedPlaces, ShardedTokens, read_prepared, read_to_learn
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.recipe_2015.skip_thoughts_2015 import Sentences
 from pipelines.training.recipes.decoder import DecoderConfig
 from pipelines.training.recipes.networks import sources_to_tell

@@ -1,8 +1,9 @@
 """Where training computes and with which products; losses and recalls by hand."""
 
+import pytest
 import torch
 
-from pipelines.training.engine.arithmetic import Arithmetic, arithmetic, autocast, computing
+from pipelines.training.engine.arithmetic import Arithmetic, arithmetic, autocast, computing, threads
 from pipelines.training.recipes.joint import contrast, hinge, recalls
 
 
@@ -18,6 +19,14 @@ def test_new_tensors_lie_on_the_device_within_and_not_after() -> None:
         assert torch.as_tensor([1.0]).device.type == torch.zeros(1).device.type == "meta"
         assert arithmetic().device.type == "meta"
     assert torch.zeros(1).device.type == arithmetic().device.type == "cpu"
+
+
+def test_threads_are_those_from_before_whatever_happens() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="broken"), threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise RuntimeError("broken")
+    assert torch.get_num_threads() == before
 
 
 def test_hinge_counts_all_wrong_pairs_or_the_worst() -> None:

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
+from configs.schema import ConfigError
 from pipelines.training.engine.arithmetic import arithmetic
 from pipelines.training.engine.curves import draw_curves
 from pipelines.training.engine.loop import LoopConfig, Loss, Task, best_weights, read_best, train
-from pipelines.training.engine.training_settings import ConfigError
 
 
 class Line(Task):

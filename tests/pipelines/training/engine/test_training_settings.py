@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from configs.schema import ConfigError
 from pipelines.training.engine.loop import LoopConfig
-from pipelines.training.engine.training_settings import ConfigError, read_settings, section
+from pipelines.training.engine.training_settings import read_settings, section
 from pipelines.training.packing.whole_pack import PARTS, STAGES, PackConfig
 from pipelines.training.recipe_2015.decoder_2015 import OriginalDecoderConfig
 from pipelines.training.recipe_2015.joint_2015 import OriginalJointConfig

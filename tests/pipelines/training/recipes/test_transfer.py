@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from pipelines.corpora.texts import Vocabulary
-from pipelines.training.engine.training_settings import ConfigError
 from pipelines.training.packing.assembly import _add_sentence_encoder, add_decoder
 from pipelines.training.recipes import transfer as growing
 from pipelines.training.recipes.thoughts import Autoencoder, ThoughtsConfig

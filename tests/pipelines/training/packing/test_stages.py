@@ -1,4 +1,4 @@
-"""Jobs side by side: their order, what goes wrong, and that none outlives the process that began it."""
+"""Stages beside each other: their order, what goes wrong, and that none outlives the process that began it."""
 
 import multiprocessing
 import os
@@ -10,15 +10,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from tqdm import tqdm
 
-from pipelines.training.packing.side_by_side import run_side_by_side
+from configs.schema import ConfigError
+from pipelines.training.packing import stages
+from pipelines.training.packing.stages import run_beside
 
 BEGUN = """
 from functools import partial
-from pipelines.training.packing.side_by_side import run_side_by_side
+from pipelines.training.packing.stages import run_beside
 code = "import os, pathlib, time; pathlib.Path({path!r}).write_text(str(os.getpid())); time.sleep(600)"
-run_side_by_side({{"job": partial(exec, code, {{}})}}, {{"job": []}}, 2)
+run_beside({{"job": partial(exec, code, {{}})}}, {{"job": []}}, 2)
 """
+THREADS = "import pathlib, torch; pathlib.Path({path!r}).write_text(str(torch.get_num_threads()))"
 
 
 def within(seconds: float, path: Path) -> str:
@@ -35,7 +40,7 @@ def test_a_job_waits_for_those_that_it_needs(tmp_path: Path) -> None:
     jobs = {"third": partial(os.rename, names[2], names[3]), "second": partial(os.rename, names[1], names[2])}
     jobs |= {"first": partial(os.rename, names[0], names[1])}
     names[0].touch()
-    run_side_by_side(jobs, {"third": ["second"], "second": ["first"], "first": []}, 2)
+    run_beside(jobs, {"third": ["second"], "second": ["first"], "first": []}, 2)
     assert list(tmp_path.iterdir()) == [names[3]]
 
 
@@ -45,7 +50,15 @@ def test_two_jobs_run_at_once(tmp_path: Path) -> None:
         "writes": partial(Path.write_text, tmp_path / "both", "met"),
         "reads": partial(Path.read_text, tmp_path / "both"),
     }
-    run_side_by_side(jobs, {"writes": [], "reads": []}, 2)  # each waits for the other to open its end
+    run_beside(jobs, {"writes": [], "reads": []}, 2)  # each waits for the other to open its end
+
+
+def test_processes_share_the_cores_and_this_one_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "cores", lambda: 6)
+    before = torch.get_num_threads(), tqdm.get_lock()
+    run_beside({"job": partial(exec, THREADS.format(path=str(tmp_path / "threads")))}, {"job": []}, 2)
+    assert (tmp_path / "threads").read_text() == "3"
+    assert (torch.get_num_threads(), tqdm.get_lock()) == before
 
 
 def test_an_error_comes_through_and_ends_the_others(tmp_path: Path) -> None:
@@ -54,10 +67,19 @@ def test_an_error_comes_through_and_ends_the_others(tmp_path: Path) -> None:
         "fails": partial(int, "seven"),
         "later": partial(Path.touch, tmp_path / "l"),
     }
-    with pytest.raises(ValueError, match="seven"):
-        run_side_by_side(jobs, {"long": [], "fails": [], "later": ["fails"]}, 2)
+    with pytest.raises(ValueError, match="seven") as caught:
+        run_beside(jobs, {"long": [], "fails": [], "later": ["fails"]}, 2)
+    (note,) = caught.value.__notes__
+    assert note == "This ended fails; what ran beside it was stopped, and a second call goes on with it"
     assert not multiprocessing.active_children()
     assert not (tmp_path / "l").exists()
+
+
+def test_all_problems_come_through(tmp_path: Path) -> None:
+    code = "from configs.schema import ConfigError; raise ConfigError(['one: is wrong', 'two: too'])"
+    with pytest.raises(ConfigError) as caught:
+        run_beside({"job": partial(exec, code)}, {"job": []}, 2)
+    assert caught.value.problems == ["one: is wrong", "two: too"] and str(caught.value) == "one: is wrong; two: too"
 
 
 def test_a_job_ends_with_the_process_that_began_it(tmp_path: Path) -> None:

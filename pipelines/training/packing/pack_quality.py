@@ -1,0 +1,64 @@
+"""What a new pack is worth: the figures of each evaluation task on photos and books that no training saw."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.evaluation.tasks import TASKS
+from pipelines.training.data.corpus import Corpus
+
+PHOTOS = {"photos": "DATA/flickr8k/images"}
+CAPTIONS = {"captions": "DATA/flickr8k/captions.tsv"}
+BOOKS = {"texts": ["HELD_OUT/*.txt"]}
+MEASURED: dict[str, dict[str, Any]] = {
+    "retrieval": PHOTOS | CAPTIONS,
+    "captions": PHOTOS | CAPTIONS,
+    "sentences": BOOKS | CAPTIONS,
+    "decoder": BOOKS,
+    "reconstruction": BOOKS | CAPTIONS,
+    "stories": PHOTOS | CAPTIONS | BOOKS,
+}
+"""The tasks, and the options of each; DATA stands for the data folder, HELD_OUT for a folder of books."""
+
+
+def measure(pack: Path, corpus: Corpus) -> dict[str, Any]:
+    """Returns for each task of `pipelines.evaluate` its figures and the command that gives them.
+
+    Photos are Flickr8k's dev split, books those that no training saw.
+    """
+    held_out = corpus.prepared / "held_out_books"
+    held_out.mkdir(parents=True, exist_ok=True)
+    for path in corpus.held_out_files:
+        shutil.copyfile(path, held_out / path.name)
+    places = {"DATA": str(corpus.data), "HELD_OUT": str(held_out)}
+    quality = {}
+    for task, options in MEASURED.items():
+        found = {name: _placed(value, places) for name, value in options.items()}
+        quality[task] = rounded(TASKS[task].measure(pack=str(pack), **found)) | {"command": _command(task, options)}
+    return quality
+
+
+def _placed(value: Any, places: Mapping[str, str]) -> Any:
+    """Returns an option's value, or each of its values, with the folder in place of the word that stands for it."""
+    if isinstance(value, list):
+        return [_placed(one, places) for one in value]
+    word, _, rest = value.partition("/")
+    return f"{places[word]}/{rest}"
+
+
+def _command(task: str, options: Mapping[str, Any]) -> str:
+    words = [f"--{name} {value if isinstance(value, str) else ' '.join(value)}" for name, value in options.items()]
+    return " ".join(["pipelines.evaluate", task, *words])
+
+
+def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns figures with four significant digits."""
+    return {
+        name: rounded(value)
+        if isinstance(value, dict)
+        else float(f"{value:.4g}")
+        if isinstance(value, float)
+        else value
+        for name, value in figures.items()
+    }
