@@ -163,7 +163,7 @@ class Model:
 
     def night_rows(self) -> Iterable[Cells]:
         """Yields the table of hours and cost."""
-        yield "a night of 10 million", "original's sizes, on L4", "pocket pack, cores alone", ""
+        yield "a night of 10 million", "original's sizes, on L4", "pocket pack, without a GPU", ""
         fast = {"gpu": self.gpu_seconds, "cores": self.core_seconds / self["cores"]}
         fast["reading"] = self.bytes_read / self["photos"] / (self["read_rate"] * 1e9)
         slow = self["pocket_seconds"] * 2 / self["cores"] + fast["cores"]
@@ -175,7 +175,7 @@ class Model:
         yield f"networks too, a photo, on {self['cores']:.0f} cores", "", rates[3], self.mark("pocket_seconds", "cores")
         slowest = max(fast, key=fast.__getitem__)
         each = fast[slowest], max(slow, fast["reading"])
-        yield "what the time goes by", slowest, "cores", ""
+        yield "what limits the time", slowest, "cores", ""
         yield from self._hours(each)
 
     def _hours(self, each: tuple[float, float]) -> Iterable[Cells]:

@@ -45,7 +45,7 @@ def test_what_the_page_says_in_short_is_what_its_tables_say() -> None:
     assert "50 workers would take some two hours" in PAGE.read_text()
     value, unit = rows["**hours, 50 workers**"][0].strip("*").split()
     assert 1.5 < float(value) / {"min": 60, "h": 1}[unit] < 2.5
-    assert rows["what the time goes by"][0] == "cores", "the page says that cores are the limit"
+    assert rows["what limits the time"][0] == "cores", "the page says that cores are the limit"
 
 
 def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_hours_by_hand(content: dict[str, Any], measured: dict[str, Any]) -> Non
     rows = {row[0]: row[1:] for row in night.night_rows()}
     assert rows["**hours, 50 workers**"][0] == "**3.0 h**"
     assert rows["worker hours"][0] == rows["GPU hours"][0] == "150" and rows["GPU hours"][1] == "0"
-    assert rows["what the time goes by"][:2] == ("cores", "cores")
+    assert rows["what limits the time"][:2] == ("cores", "cores")
     assert rows["machines, at the prices given"][0] == "300 EUR", "an hour of a worker and one of its GPU"
 
 
