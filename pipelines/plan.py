@@ -3,23 +3,17 @@
 import argparse
 import json
 import sys
-import time
 
 from configs.prices import load_prices
-from configs.schema import ConfigError
-from model_handlers.handler import DeviceError, check_precision, resolve_device
 from pipelines.cli.commands import ExitCode, Texts, duration, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser, flag_parser
 from pipelines.cli.options import parse
 from pipelines.cli.runners import is_local
-from pipelines.nightly.main_job import check, new_run
-from pipelines.planning.estimate import estimate
-from pipelines.planning.listing import look
-from pipelines.planning.plan_figures import Night, Wanted, bank_size, make_report
+from pipelines.nightly.main_job import check
+from pipelines.planning.plan_figures import Wanted
 from pipelines.planning.plan_report import as_text
-from pipelines.planning.sample import draw, measure
-from pipelines.telling.one_photo import load_models
+from pipelines.planning.planned_night import plan_night
 
 PROG = "python -m pipelines.plan"
 DESCRIPTION = (
@@ -81,18 +75,8 @@ def plan(argv: list[str]) -> int:
     prices = load_prices(flags.prices) if flags.prices else None
     config, options = parse(rest, PROG, DESCRIPTION)
     settings = check(config, options)
-    try:
-        device = resolve_device(config.device)
-        check_precision(config.precision, device)
-    except DeviceError as error:
-        raise ConfigError([f"--device: {error}; the networks are measured on this machine"]) from error
-    begun = time.perf_counter()
-    listed = look(settings, new_run(settings))
-    seconds = time.perf_counter() - begun
-    measured = measure(load_models(settings), draw(listed.tasks, flags.photos))
-    night = Night(settings, listed, measured, estimate(listed, measured, seconds, bank_size(settings)))
     wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
-    report = make_report(night, wanted, seconds, device.type, is_local(options))
+    report = plan_night(settings, flags.photos, wanted, is_local(options))
     print(json.dumps(report) if flags.json else as_text(report))
     return ExitCode.DONE
 

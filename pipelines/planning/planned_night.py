@@ -1,0 +1,39 @@
+"""One night as it would go: what is listed, what a sample of it takes here, and the report on both."""
+
+import time
+from typing import Any
+
+from configs.schema import ConfigError
+from model_handlers.handler import DeviceError, check_precision, resolve_device
+from pipelines.nightly.main_job import new_run
+from pipelines.planning.estimate import estimate
+from pipelines.planning.listing import look
+from pipelines.planning.plan_figures import Night, Wanted, bank_size, make_report
+from pipelines.planning.sample import draw, measure
+from pipelines.telling.one_photo import load_models
+from pipelines.telling.settings import Settings
+
+
+def plan_night(settings: Settings, photos: int, wanted: Wanted, local: bool) -> dict[str, Any]:
+    """Returns what the main job would take with these settings.
+
+    Args:
+        settings: of the job.
+        photos: measured on this machine.
+        wanted: workers, time and prices.
+        local: the job would run on this machine.
+
+    Raises:
+        ConfigError: this machine lacks the device.
+    """
+    try:
+        device = resolve_device(settings.config.device)
+        check_precision(settings.config.precision, device)
+    except DeviceError as error:
+        raise ConfigError([f"--device: {error}; the networks are measured on this machine"]) from error
+    begun = time.perf_counter()
+    listed = look(settings, new_run(settings))
+    seconds = time.perf_counter() - begun
+    measured = measure(load_models(settings), draw(listed.tasks, photos))
+    night = Night(settings, listed, measured, estimate(listed, measured, seconds, bank_size(settings)))
+    return make_report(night, wanted, seconds, device.type, local)
