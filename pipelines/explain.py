@@ -12,11 +12,11 @@ from pipelines.explanation.stored import find_story, open_models
 from pipelines.telling.chain import StoryError
 
 DESCRIPTION = (
-    "Tells a stored story again from its photo, with the pack and the settings of its run; says whether it comes out "
-    "equal, and shows what each step made of the photo. Nothing is written."
+    "Repeats a stored story from its photo, with the pack and the settings of its run; says whether it comes out "
+    "equal, and shows the result of each step. Nothing is written."
 )
 EPILOG = (
-    "Exit codes: 0 the story came out equal (texts the same, floats to 1e-5); 1 it did not, or cannot be told again; "
+    "Exit codes: 0 the story came out equal (texts the same, floats to 1e-5); 1 it did not, or cannot be repeated; "
     "2 options or pack are wrong, or there is no such story."
 )
 
@@ -33,12 +33,11 @@ def explain(argv: list[str]) -> int:
         ConfigError: options are wrong, there is no such story, or its pack is not at hand.
     """
     parser = output_parser("explain", DESCRIPTION, EPILOG)
+    parser.add_argument("--uri", required=True, help="photo, by the uri of its row, or by its path if it is local")
+    parser.add_argument("--style", help="style of the story; needed if the photo has stories in several")
     parser.add_argument(
-        "--uri", required=True, help="the photo, as its row names it; a local one also by its path from here"
-    )
-    parser.add_argument("--style", help="style of the story; needed where the photo has stories in several")
-    parser.add_argument(
-        "--pack", help="where the pack lies that told the story. Default: where the run found it. No other will do"
+        "--pack",
+        help="location of the pack that wrote the story. Default: where the run found it. No other pack will do",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")

@@ -1,1 +1,1 @@
-"""What `pipelines.explain` is made of: the stored story, the same told again, and both in words."""
+"""The parts of `pipelines.explain`: the stored story, the repeated one, and the report on both."""

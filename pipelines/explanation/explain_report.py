@@ -1,4 +1,4 @@
-"""A stored story beside the same told again: what differs, and each step in figures and in words."""
+"""Report on a stored story and its repetition: what differs, and each step in figures and words."""
 
 import math
 import textwrap
@@ -14,7 +14,7 @@ from transforms.rows import Row, plain_text
 HYPOTHESES = 5  # shown
 TOLERANCE = 1e-5  # relative, of floats
 NOTHING = 1e-6  # absolute, of floats near zero
-TIE = 1e-3  # between costs: a difference that rounding in another batch or on another device can make
+TIE = 1e-3  # difference of costs that rounding in another batch or on another device can cause
 EXACT = ("photo_id", "width", "height", "passage", "story", "words", "decoder", "settings_digest")
 WIDTH = 100  # of a line
 
@@ -22,12 +22,12 @@ Report = dict[str, Any]
 
 
 def close(one: float, other: float) -> bool:
-    """Tells whether two floats agree as those of two runs must."""
+    """Returns whether two floats agree as closely as those of two runs must."""
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=NOTHING)
 
 
 def differences(stored: Row, told: Row) -> list[str]:
-    """Returns the columns in which a row told again is not the stored one; texts must be equal, floats agree."""
+    """Returns the columns in which a repeated row differs from the stored one; floats may differ by rounding."""
     found = [name for name in EXACT if stored[name] != told[name]]
     pairs = [[match["caption"] for match in row["captions"]] for row in (stored, told)]
     if pairs[0] != pairs[1]:
@@ -39,13 +39,13 @@ def differences(stored: Row, told: Row) -> list[str]:
 
 
 def make_report(stored: Stored, models: Models, retold: Retold | None, reason: str | None) -> Report:
-    """Returns everything that there is to say of a stored story, as JSON can hold it.
+    """Returns the whole report on a stored story, as plain data for JSON.
 
     Args:
-        stored: the story.
-        models: that told it again.
-        retold: the same told again; None where that failed.
-        reason: of the failure.
+        stored: stored story.
+        models: models that repeated it.
+        retold: repeated story; None if that failed.
+        reason: reason of the failure.
     """
     row, run = stored.row, stored.run
     choices = models.settings.choices.model_dump() | {"lyric": models.settings.config.lyric}
@@ -92,13 +92,13 @@ def _shift(shift: Shift) -> Report:
 
 
 def as_text(report: Report) -> str:
-    """Returns a report as a person reads it."""
+    """Returns a report as text for people."""
     run, pack, stored = report["run"], report["pack"], report["stored"]
     lines = [
         f"{report['uri']} ({report['style']})",
         *_wrapped(verdict(report)),
         "",
-        f"Told by run {run['run_id']}, committed {run['committed']}",
+        f"Written by run {run['run_id']}, committed {run['committed']}",
         f"  pack {pack['name']}, digest {pack['digest'][:12]}; decoder {report['decoder']}",
         *_wrapped(", ".join(f"{name} {_shown(value)}" for name, value in report["settings"].items())),
         "",
@@ -110,27 +110,27 @@ def as_text(report: Report) -> str:
 
 
 def verdict(report: Report) -> str:
-    """Returns whether the story came out again, in a sentence or two."""
+    """Returns a sentence or two on whether the repeated story is the stored one."""
     if report["error"]:
-        return f"The story cannot be told again: {report['error']}"
+        return f"The story cannot be repeated: {report['error']}"
     if report["equal"]:
-        return "Told again, it is the stored story: same captions, passage and story."
+        return "Repeated, it is the stored story: same captions, passage and story."
     named = ", ".join(report["differences"])
     if report["changed_photo"]:
         stored, told = report["stored"]["photo_id"], report["told"]["photo_id"]
         return (
             f"The photo has changed since: its photo_id was {stored[:12]} and is {told[:12]}. What follows is of the "
-            f"photo as it is now, and differs in {named}. The next run tells the photo anew."
+            f"photo as it is now, and differs in {named}. The next run processes the photo again."
         )
-    text = f"NOT EQUAL. Told again, it differs from the stored story in {named}."
+    text = f"NOT EQUAL. Repeated, it differs from the stored story in {named}."
     apart = abs(report["stored"]["cost"] - report["told"]["cost"])
     if "passage" in report["differences"] and "captions" not in report["differences"] and apart < TIE:
-        text += f" Both passages cost the same within {TIE:g}: rounding in another batch or on another device decides."
+        text += f" The costs of both passages differ by less than {TIE:g}: rounding in another batch or on another device decides between them."
     return text
 
 
 def _captions(report: Report) -> list[str]:
-    """Returns the captions' lines; where stored ones differ, these too."""
+    """Returns the lines of the captions, and of the stored ones if they differ."""
     told, stored = report["told"]["captions"], report["stored"]["captions"]
     lines = [f"Captions, with their similarity ({report['settings']['captions']})"]
     lines += [f"  {match['similarity']:.4f}  {match['caption']}" for match in told]
@@ -159,7 +159,7 @@ def _shift_lines(report: Report) -> list[str]:
 
 
 def _hypothesis_lines(report: Report) -> list[str]:
-    """Returns the lines of the best hypotheses, and of the stored story where it is another one."""
+    """Returns the lines of the best hypotheses, and of the stored story if it is another one."""
     settings, found = report["settings"], report["hypotheses"]
     lines = [f"Best {len(found)} of the beam search (width {settings['beam_width']}), with their costs"]
     for place, one in enumerate(found, 1):
@@ -172,7 +172,7 @@ def _hypothesis_lines(report: Report) -> list[str]:
 
 
 def _wrapped(text: str, indent: int = 2) -> list[str]:
-    """Returns lines of a text, cut between words alone: names of files stay whole."""
+    """Returns the lines of a text, broken between words only, so that file names stay whole."""
     space = " " * indent
     wrapper = textwrap.TextWrapper(
         WIDTH, initial_indent=space, subsequent_indent=space, break_long_words=False, break_on_hyphens=False

@@ -1,4 +1,4 @@
-"""A stored story told again from the photo, with what each step made of it."""
+"""Repeats a stored story from its photo, with the results of each step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from transforms.rows import Row, story_row
 from transforms.shift_style import pick_of
 
 ENCODED, LOOKED_UP = 1_000, 50_000
-"""Captions of the bank that a photo's vectors are compared with: where they must be encoded, where they are ready."""
-BLOCK = 4096  # vectors held at once
+"""How many captions of the bank a photo's vectors are compared with: if they must be encoded, and if they are ready."""
+BLOCK = 4096  # vectors in memory at once
 NEAREST = 3  # sentences shown
 
 
@@ -26,13 +26,13 @@ class Shift:
     """What the style shift did to a photo.
 
     Attributes:
-        vector: mean sentence vector x of its captions `[S]`.
-        source: the style taken out, c `[S]`.
-        target: what was put in `[S]`: the style b, or a passage of it.
-        shifted: F(x) `[S]`.
-        before: the sentences nearest to x, with their cosines.
-        after: those nearest to F(x).
-        compared: how many sentences were looked at.
+        vector: mean sentence vector x of the photo's captions `[S]`.
+        source: source style c `[S]`, which was taken out.
+        target: vector `[S]` that was put in: the style b, or a passage of it.
+        shifted: shifted vector F(x) `[S]`.
+        before: sentences nearest to x, with their cosines.
+        after: sentences nearest to F(x), with their cosines.
+        compared: number of sentences compared.
     """
 
     vector: np.ndarray
@@ -46,12 +46,12 @@ class Shift:
 
 @dataclass(frozen=True)
 class Retold:
-    """A story told again.
+    """A repeated story.
 
     Attributes:
-        row: as the run would write it.
+        row: row as the run would write it.
         shift: what the style shift did.
-        passages: of all hypotheses, best first, and what each was ranked by.
+        passages: passages of all hypotheses, best first, each with the score that it was ranked by.
     """
 
     row: Row
@@ -60,7 +60,7 @@ class Retold:
 
 
 def read_again(models: Models, uri: str, style: str) -> tuple[Photo, np.ndarray]:
-    """Returns the photo as it is now, and its feature vector `[F]`.
+    """Reads a photo as it is now; returns it and its feature vector `[F]`.
 
     Raises:
         StoryError: it is gone, cannot be read, or the network failed on it.
@@ -70,7 +70,7 @@ def read_again(models: Models, uri: str, style: str) -> tuple[Photo, np.ndarray]
 
 
 def _vector_again(features: str, uri: str, style: str) -> tuple[Photo, np.ndarray]:
-    """Returns a photo's ready-made feature vector, the first of a uri as the run took it."""
+    """Returns a photo and its ready-made feature vector, the first one of its uri, as in the run."""
     try:
         for listing, feature in feature_tasks(features):
             if listing.uri == uri and feature is not None:
@@ -81,7 +81,7 @@ def _vector_again(features: str, uri: str, style: str) -> tuple[Photo, np.ndarra
 
 
 def tell_again(models: Models, photo: Photo, feature: np.ndarray) -> Retold:
-    """Returns the story of a photo in the one style of the models, by the whole search.
+    """Repeats the story of a photo in the models' only style; the beam search is not stopped early.
 
     Raises:
         StoryError: a network failed on it.
@@ -114,7 +114,7 @@ def explain_shift(
 
 
 def compared_sentences(models: Models, captions: Sequence[str]) -> list[str]:
-    """Returns the photo's captions, and those of the bank: all, or as many as are soon compared, evenly spaced."""
+    """Returns the photo's captions and those of the bank: all, or evenly spaced ones if the bank is large."""
     pack, table = models.settings.pack, models.steps.table
     bank = list(dict.fromkeys(caption_texts(pack))) if "captions" in pack.components else []
     step = -(-len(bank) // (ENCODED if table is None else LOOKED_UP)) or 1
@@ -124,7 +124,7 @@ def compared_sentences(models: Models, captions: Sequence[str]) -> list[str]:
 def nearest_sentences(
     table: SentenceVectors, texts: Sequence[str], vectors: np.ndarray
 ) -> list[list[tuple[str, float]]]:
-    """Returns for each of some vectors `[N, S]` the sentences nearest to it, with their cosines, best first."""
+    """Returns the sentences nearest to each of the vectors `[N, S]`, with their cosines, best first."""
     wanted = unit(vectors)  # [N, S]
     cosines = [unit(table.of(texts[start : start + BLOCK])) @ wanted.T for start in range(0, len(texts), BLOCK)]
     scores = np.concatenate(cosines).T  # [N, K]

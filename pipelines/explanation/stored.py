@@ -1,4 +1,4 @@
-"""The stored story of a photo, the run that told it, and the models that can tell it again."""
+"""Finds the stored story of a photo, the run that wrote it, and the models that can repeat it."""
 
 import difflib
 import posixpath
@@ -18,8 +18,8 @@ from transforms.redaction import bare_uri
 from transforms.rows import Row, plain_text
 from transforms.uris import absolute
 
-SUGGESTED = 3  # names like the one that is not there
-REMEMBERED = 100_000  # uris that are compared with it
+SUGGESTED = 3  # similar names in an error message
+REMEMBERED = 100_000  # uris that a missing name is compared with
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Stored:
     """The newest story of a photo in a style.
 
     Attributes:
-        row: of the story.
-        run: manifest of the run that told it.
-        uri: names the photo; the row shows bytes that are no UTF-8 as escapes.
+        row: row of the story.
+        run: manifest of the run that wrote it.
+        uri: uri of the photo; the row has bytes that are not UTF-8 as escapes.
     """
 
     row: Row
@@ -41,12 +41,12 @@ def find_story(output: str, uri: str, style: str | None) -> Stored:
     """Returns the newest story of a photo.
 
     Args:
-        output: OUTPUT.
-        uri: as rows name the photo, or as a local path from here.
-        style: of the story; None where the photo has stories of one style alone.
+        output: OUTPUT of the main job.
+        uri: uri of the photo as in its row, or its local path from here.
+        style: style of the story; None if the photo has stories in one style only.
 
     Raises:
-        ConfigError: there is none, or the style must be named; says what there is instead.
+        ConfigError: there is no such story, or the style must be named; says what there is instead.
     """
     places = {plain_text(place): place for place in (bare_uri(uri), absolute(bare_uri(uri)))}
     names = list(places)
@@ -87,7 +87,7 @@ def _why_none(
     styles: Sequence[str],
     others: Sequence[str],
 ) -> str:
-    """Returns why no story was found, and what to ask for instead."""
+    """Returns why no story was found, and what there is instead."""
     if styles and style is None:
         return f"{names[-1]}: has stories in {', '.join(styles)}; choose one with --style"
     if styles:
@@ -102,7 +102,7 @@ def _why_none(
 
 
 def nearest_names(name: str, others: Sequence[str]) -> list[str]:
-    """Returns a few URIs that a mistyped one may have meant: of the same file name first, then of a like one."""
+    """Returns a few URIs that a mistyped one may have meant: the same file name first, then similar ones."""
     wanted, stem = posixpath.basename(name), posixpath.splitext(posixpath.basename(name))[0]
     same = [other for other in others if posixpath.basename(other) == wanted]
     stems: dict[str, str] = {}
@@ -113,15 +113,15 @@ def nearest_names(name: str, others: Sequence[str]) -> list[str]:
 
 
 def open_models(stored: Stored, pack: str | None, device: str) -> Models:
-    """Returns the models that told a stored story: its run's settings, its style alone, and the very same pack.
+    """Returns the models of a stored story: the settings of its run, its style only, and the same pack.
 
     Args:
-        stored: the story.
-        pack: where the pack lies now; None is where the run found it.
-        device: where the networks run now.
+        stored: stored story.
+        pack: location of the pack; None is where the run found it.
+        device: device that the networks run on.
 
     Raises:
-        ConfigError: the pack is not there, is another one, or does not fit the settings.
+        ConfigError: the pack is missing, is another one, or does not fit the settings.
     """
     location = pack or stored.run["pack"]["location"]
     check_pack(location, stored)
@@ -131,9 +131,9 @@ def open_models(stored: Stored, pack: str | None, device: str) -> Models:
 
 
 def check_pack(location: str, stored: Stored) -> None:
-    """Raises ConfigError where a pack is not the one that told a story."""
+    """Raises ConfigError if a pack is not the one that wrote a story."""
     digest, name = stored.row["pack_digest"], stored.row["pack"]
-    told_by = f"the story was told by {name!r} of digest {digest[:12]}"
+    told_by = f"the story was written by {name!r} of digest {digest[:12]}"
     try:
         found = Pack.open(location)
     except PackError as error:

@@ -54,7 +54,7 @@
 
   function introduce() {
     const newest = summary.runs.at(-1);
-    const chosen = summary.run ? `Told by run ${summary.run}, ${time(summary.run)}` : `Newest run ${time(newest.number)}`;
+    const chosen = summary.run ? `Written by run ${summary.run}, ${time(summary.run)}` : `Newest run ${time(newest.number)}`;
     const { photos, letters } = summary.tables;
     const stories = photos.facets.reduce((sum, styles) => sum + styles.length, 0);
     document.getElementById("runs").textContent = [

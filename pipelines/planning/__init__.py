@@ -1,1 +1,1 @@
-"""What `pipelines.plan` is made of: what is to be told, what a photo takes, and what a night would."""
+"""The parts of `pipelines.plan`: the photos that are due, the time a photo takes, and the estimate of a night."""

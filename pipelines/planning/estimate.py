@@ -1,4 +1,4 @@
-"""From what a few photos took to the hours, workers and cost of all."""
+"""Estimates the hours, workers and cost of all photos from the times of a few."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ HOUR, GB = 3600.0, 1e9
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure with its uncertainty: the median of what was measured, the lowest and the highest."""
+    """A figure with its uncertainty: median, lowest and highest measured value."""
 
     median: float
     low: float
@@ -26,7 +26,7 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def scaled(self, factor: float, more: float = 0.0) -> "Spread":
-        """Returns the figure times a factor, plus what is certain."""
+        """Returns the figure times a factor, plus a constant."""
         return Spread(*(value * factor + more for value in (self.median, self.low, self.high)))
 
 
@@ -35,13 +35,13 @@ NOTHING = Spread(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Work:
-    """What all photos take on this machine.
+    """Time that all photos take on this machine.
 
     Attributes:
-        stages: seconds a photo, or a story, of each stage.
-        photo: seconds of all stages together, each style told once.
-        once: seconds that no other worker can take off: listing, and loading the networks.
-        seconds: of all photos, without these.
+        stages: seconds of each stage, a photo or a story.
+        photo: seconds of all stages together for a photo, each style once.
+        once: seconds that more workers do not save: listing, and loading the networks.
+        seconds: seconds of all photos, without `once`.
     """
 
     stages: dict[str, Spread]
@@ -55,11 +55,11 @@ class Work:
         return self.seconds.scaled(1.0, self.once)
 
     def shared(self, workers: int, pace: float) -> Spread:
-        """Seconds on some workers, each of which does `pace` times what this machine does."""
+        """Returns the seconds on a number of workers, each `pace` times as fast as this machine."""
         return self.seconds.scaled(1 / (workers * pace), self.once)
 
     def workers_within(self, seconds: float, pace: float) -> dict[str, int | None]:
-        """Returns how many workers end in time, by the median and by the slowest group; None where none do."""
+        """Returns how many workers end in time, by the median and by the slowest group; None if no number does."""
         left = (seconds - self.once) * pace
 
         def enough(work: float) -> int | None:
@@ -69,13 +69,13 @@ class Work:
 
 
 def estimate(listed: Listed, measured: Measured, listing_seconds: float, bank: int | None) -> Work:
-    """Returns what all photos take, by what the sample took.
+    """Returns the time of all photos, estimated from the sample.
 
     Args:
-        listed: what is to be told.
-        measured: what the sample took.
-        listing_seconds: that listing took, ledgers of earlier runs included.
-        bank: captions that there are in all, where each is encoded once; None where photos have captions of their own.
+        listed: photos that are due.
+        measured: times of the sample.
+        listing_seconds: seconds of listing, reading the ledgers of earlier runs included.
+        bank: number of captions of the bank, each encoded once; None if captions are written for each photo.
     """
     groups = measured.groups
     once = listing_seconds + measured.start
@@ -103,12 +103,12 @@ def _share(stage: str, listed: Listed) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a night costs, in one currency.
+    """Cost of a night, in one currency.
 
     Attributes:
-        workers: machine hours, their GPUs included.
-        storage_month: of what the run leaves, each month.
-        operations: reads and writes of a bucket.
+        workers: cost of machine hours, GPUs included.
+        storage_month: cost of storing what the run writes, a month.
+        operations: cost of reads and writes of a bucket.
     """
 
     workers: Spread
@@ -117,21 +117,21 @@ class Cost:
 
     @property
     def night(self) -> Spread:
-        """The night without storage."""
+        """Cost of the night without storage."""
         return self.workers.scaled(1.0, self.operations)
 
 
 def cost_of(work: Work, workers: int, pace: float, prices: Prices, leaves: float, reads: int, writes: int) -> Cost:
-    """Returns what a night costs.
+    """Returns the cost of a night.
 
     Args:
-        work: what all photos take on this machine.
-        workers: each spends the time of loading.
-        pace: work that a worker does, over what this machine does.
-        prices: the user's.
-        leaves: bytes.
-        reads: operations.
-        writes: operations.
+        work: time of all photos on this machine.
+        workers: number of workers; each loads the networks.
+        pace: speed of a worker, relative to this machine.
+        prices: prices of the user.
+        leaves: bytes that the run writes.
+        reads: read operations.
+        writes: write operations.
     """
     hourly = prices.worker_hour + prices.worker_gpus * prices.gpu_hour
     operations = (reads * prices.read_operations_1000 + writes * prices.write_operations_1000) / 1000

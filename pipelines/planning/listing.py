@@ -1,4 +1,4 @@
-"""What a run that starts now would tell, and what earlier runs have done already."""
+"""Photos that a run would process if it started now, and what earlier runs have done already."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from transforms.records import Listing, Outcome
 from transforms.rows import plain_text
 
 NEW, CHANGED, RETRIED, OTHERWISE = "new", "changed", "retried", "otherwise"
-"""Why a photo is to be told: never told, of another version by now, a dead letter that another night may help, or told
-in another style or with another pack or settings."""
+"""Why a photo is due: it was never processed, it has a new version, it is a dead letter that is tried again, or it was
+processed in another style or with another pack or settings."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Listed:
     """What a run would find.
 
     Attributes:
-        tasks: what it would tell.
-        settled: photos that it need not tell in any style, by outcome.
-        waiting: dead letters among the unchanged, which wait for a new version.
-        kinds: photos to tell, by why.
-        styles: stories to tell, by style.
-        size: bytes of the photos to tell; those of unknown size left out.
-        objects: that were listed, each once.
-        unseen: tasks whose photos must be read, since no feature vector of theirs was kept.
-        uncaptioned: tasks whose captions must be found; of the others these were kept.
+        tasks: photos that it would process.
+        settled: number of photos that are not due in any style, by outcome.
+        waiting: number of unchanged dead letters, which wait for a new version.
+        kinds: number of photos that are due, by reason.
+        styles: number of stories that are due, by style.
+        size: bytes of the photos that are due, without those of unknown size.
+        objects: number of listed objects, each once.
+        unseen: number of tasks whose photos must be read, because no feature vector was kept.
+        uncaptioned: number of tasks whose captions must be found, because none were kept.
     """
 
     tasks: list[Task]
@@ -45,7 +45,7 @@ class Listed:
 
 
 def look(settings: Settings, run: Run) -> Listed:
-    """Returns what a run would tell, less what earlier runs have settled; nothing is written.
+    """Returns what a run would process, without what earlier runs have done; writes nothing.
 
     Raises:
         ConfigError: a source cannot be read.
@@ -72,13 +72,14 @@ def look(settings: Settings, run: Run) -> Listed:
 
 
 def _by_outcome(settled: Sequence[Outcome], telling: set[str], styles: int) -> Counter[str]:
-    """Returns settled photos by outcome: a photo that is to be told in one style is none, another listing of it is."""
+    """Returns the number of settled photos by outcome; a photo that is due in any style is not settled, but a repeated
+    listing of it is."""
     counts = Counter(one.outcome for one in settled if one.outcome == "repeated" or one.uri not in telling)
     return Counter({outcome: -(-count // styles) for outcome, count in counts.items()})
 
 
 def look_back(run: Run, listings: Sequence[Listing], unchanged: Sequence[Outcome]) -> tuple[Counter[str], int]:
-    """Returns the photos to tell by why, and how many of those that are unchanged are dead letters."""
+    """Returns the number of due photos by reason, and how many unchanged photos are dead letters."""
     telling = {plain_text(listing.uri): listing for listing in listings}
     known: set[str] = set()
     same: set[str] = set()

@@ -1,4 +1,4 @@
-"""All figures of a plan in one report."""
+"""The report of a plan: all of its figures as plain data."""
 
 import math
 from collections.abc import Iterable
@@ -15,22 +15,22 @@ from pipelines.tables.commits import SMALLEST_REFUSAL
 from pipelines.telling.settings import Settings
 from transforms.cores import cores
 
-WORKERS = 10  # where nobody says how many
-FEW = 20  # photos; fewer say little of a bucket
-LEDGER_BYTES = 200  # of a row, or so; stories are many times as large
+WORKERS = 10  # the default
+FEW = 20  # photos; fewer say little about a bucket
+LEDGER_BYTES = 200  # of a ledger row, roughly; stories are many times as large
 NUMBER_BYTES = 4  # of a kept feature vector
 TABLES = 3  # and one more, of what is kept
 
 
 @dataclass(frozen=True)
 class Night:
-    """A run that starts now.
+    """A run that would start now.
 
     Attributes:
-        settings: of the run.
+        settings: settings of the run.
         listed: what it would find.
-        measured: what a sample took.
-        work: what all would take.
+        measured: times of a sample.
+        work: estimated time of all photos.
     """
 
     settings: Settings
@@ -45,20 +45,20 @@ class Night:
 
     @property
     def dead_letters(self) -> int:
-        """Photos that are to be expected to fail."""
+        """Number of photos expected to fail."""
         measured = self.measured
         return round(measured.failed / measured.photos * len(self.listed.tasks)) if measured.photos else 0
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked.
+    """What the user asked for.
 
     Attributes:
-        workers: that share the work; None is as many as are needed, or WORKERS.
-        within: seconds that the run may take; None is as long as it likes.
-        prices: the user's.
-        file: of the prices.
+        workers: number of workers; None is as many as are needed, or WORKERS.
+        within: seconds that the run may take; None for no limit.
+        prices: prices of the user, if any.
+        file: file of the prices.
     """
 
     workers: int | None
@@ -68,28 +68,28 @@ class Wanted:
 
 
 def bank_size(settings: Settings) -> int | None:
-    """Returns how many captions there are, where all come from the pack's bank; None where some are written."""
+    """Returns the number of captions of the pack's bank; None if captions are written."""
     if settings.choices.captions != "retrieved":
         return None
     return len(set(caption_texts(settings.pack)))
 
 
 def pace_of(prices: Prices | None) -> float:
-    """Returns how many times this machine's work a worker does: by the prices' shape, else as much."""
+    """Returns how fast a worker is relative to this machine: by the shape in the prices, otherwise 1."""
     if prices is None:
         return 1.0
     return prices.worker_pace or prices.worker_cores / cores()
 
 
 def make_report(night: Night, wanted: Wanted, listing_seconds: float, device: str, local: bool) -> Report:
-    """Returns everything that a plan says, as JSON can hold it.
+    """Returns the whole plan, as plain data for JSON.
 
     Args:
         night: the run.
-        wanted: what was asked of it.
-        listing_seconds: that listing took.
-        device: where the networks were measured.
-        local: the run goes in waves on this machine.
+        wanted: what the user asked for.
+        listing_seconds: seconds of listing.
+        device: device that the networks were measured on.
+        local: whether the run goes in waves on this machine.
     """
     work, pace = night.work, pace_of(wanted.prices)
     needed = None if wanted.within is None else work.workers_within(wanted.within, pace)
@@ -140,17 +140,17 @@ def _sample(night: Night, device: str) -> Report:
 
 
 def spread(value: Spread) -> Report:
-    """Returns a figure with its range, to six digits."""
+    """Returns a figure with its range, rounded to six digits."""
     return {name: rounded(number) for name, number in asdict(value).items()}
 
 
 def rounded(number: float) -> float:
-    """Returns a number to six digits, wherever its point is."""
+    """Returns a number rounded to six significant digits."""
     return float(f"{number:.6g}")
 
 
 def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) -> Report | None:
-    """Returns the cost; None where there are no prices, or nothing to tell."""
+    """Returns the cost; None without prices, or if nothing is due."""
     config, listed, prices = night.settings.config, night.listed, wanted.prices
     if prices is None or not listed.tasks:
         return None
@@ -177,7 +177,7 @@ def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) 
 
 
 def operations(uris: Iterable[str], objects: int) -> int:
-    """Returns the reads of buckets: one a photo, and one for each 1,000 objects listed; local files cost none."""
+    """Returns the read operations of buckets: one a photo and one for each 1,000 listed objects; none for local files."""
     remote = sum("://" in uri for uri in uris)
     return remote + math.ceil(objects / 1000) if remote else 0
 
@@ -188,7 +188,7 @@ def _warnings(night: Night) -> list[str]:
     if 0 < measured.photos < min(FEW, tasks):
         warnings.append(f"only {measured.photos} of {tasks:,} photos were measured; --photos says how many")
     if measured.photos and measured.failed == measured.photos:
-        warnings.append("no photo of the sample could be told; later steps were not measured")
+        warnings.append("no photo of the sample could be processed; later steps were not measured")
     if night.dead_letters >= SMALLEST_REFUSAL and night.dead_letters > limit * tasks:
         share = night.dead_letters / tasks
         warnings.append(

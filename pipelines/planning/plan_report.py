@@ -1,4 +1,4 @@
-"""A plan as JSON can hold it, and as a person reads it."""
+"""A plan as text for people."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ WHY = {
 
 
 def as_text(report: Report) -> str:
-    """Returns a plan as a person reads it."""
+    """Returns a plan as text for people."""
     blocks = [_listed(report), _measured(report), _hours(report), _cost(report), _warnings(report)]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -61,7 +61,7 @@ def _measured(report: Report) -> list[str]:
 def _failures(report: Report) -> list[str]:
     failures, sample = report["sample"]["failures"], report["sample"]
     if not failures:
-        return ["All of them can be told."]
+        return ["All of them can be processed."]
     named = ", ".join(f"{one['count']} {one['error']} at {one['stage']}" for one in failures)
     expected = report["expected_dead_letters"]
     return [f"{sample['failed']} of them fail ({named}): about {expected:,} dead letters in all."]
@@ -69,7 +69,7 @@ def _failures(report: Report) -> list[str]:
 
 def _hours(report: Report) -> list[str]:
     if not report["sample"]["photos"]:
-        return ["Nothing is to be told; the run would end at once."]
+        return ["Nothing is due; the run would end at once."]
     workers, alone = report["workers"], report["seconds"]["this_machine"]
     pace = workers["pace"]
     shape = "each like this machine" if pace == 1 else f"each does {pace:g} times what this machine does"
@@ -122,12 +122,12 @@ def _range(value: Report) -> str:
 
 
 def plural(count: int, name: str) -> str:
-    """Returns a name that fits the count."""
+    """Returns a noun in the singular or plural that fits the count."""
     return name if count == 1 else f"{name}s"
 
 
 def duration(seconds: float) -> str:
-    """Returns a time as a person says it."""
+    """Returns a duration as text, such as `2.5 h`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:
@@ -138,14 +138,14 @@ def duration(seconds: float) -> str:
 
 
 def money(value: float) -> str:
-    """Returns a price; a tiny one is not shown as none."""
+    """Returns a price as text; a tiny one is not shown as 0."""
     if value >= 1 or not value:
         return f"{value:,.2f}"
     return f"{value:.2g}" if value >= 1e-4 else "under 0.0001"
 
 
 def size(count: float) -> str:
-    """Returns a number of bytes as a person says it."""
+    """Returns a number of bytes as text, such as `3.1 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -154,7 +154,7 @@ def size(count: float) -> str:
 
 
 def table(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
-    """Returns rows as lines with their columns beneath each other, each to the left (<) or right (>)."""
+    """Returns rows as lines with aligned columns, each to the left (<) or right (>)."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  " + "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()

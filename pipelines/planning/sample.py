@@ -1,4 +1,4 @@
-"""A sample of the photos to tell goes through every step, and each step's time is taken."""
+"""Measures the time of each step on a sample of the photos that are due."""
 
 import hashlib
 import heapq
@@ -17,20 +17,20 @@ from pipelines.planning.timed_chain import Group, TimedChain
 from pipelines.telling.one_photo import Models
 from transforms.rows import STORIES, Row
 
-GROUPS = 3  # at least, where there are photos enough: so many times are compared
+GROUPS = 3  # at least, if there are enough photos: the number of times that are compared
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a sample took.
+    """Times of a sample.
 
     Attributes:
-        groups: times of the photos that went through the steps together.
-        failures: (stage, error) of what would be dead letters, counted.
-        failed: photos that would get no story in a style, or in any.
-        start: seconds that are spent once, to load the networks.
-        captions: that were encoded, over all groups.
-        row_bytes: of a story's row in Parquet; 0 where no story was told.
+        groups: times of each group of photos.
+        failures: number of photos that would be dead letters, by (stage, error).
+        failed: number of photos without a story in at least one style.
+        start: seconds to load the networks, once.
+        captions: number of captions encoded in all groups.
+        row_bytes: bytes of a story's row in Parquet; 0 without stories.
     """
 
     groups: list[Group]
@@ -47,7 +47,7 @@ class Measured:
 
 
 def draw(tasks: Sequence[Task], count: int) -> list[Task]:
-    """Returns `count` of the tasks, or all: always the same ones, as if drawn by lot."""
+    """Returns a pseudo-random sample of `count` tasks, always the same ones."""
     return heapq.nsmallest(count, tasks, key=_lot)
 
 
@@ -56,16 +56,16 @@ def _lot(task: Task) -> bytes:
 
 
 def cut(tasks: Sequence[Task], batch_size: int) -> list[Sequence[Task]]:
-    """Returns the tasks in groups of like sizes, the run's batch at most: networks are quicker the more they see."""
+    """Returns the tasks in groups of similar size, at most a batch of the run: networks are faster on full batches."""
     count = max(min(GROUPS, len(tasks)), -(-len(tasks) // batch_size))
     edges = [len(tasks) * place // count for place in range(count + 1)]
     return [tasks[start:end] for start, end in zip(edges, edges[1:], strict=False)]
 
 
 def measure(models: Models, tasks: Sequence[Task]) -> Measured:
-    """Returns what each step takes for the tasks, group by group; nothing is written.
+    """Returns the time of each step for the tasks, group by group; writes nothing.
 
-    The first group goes through twice: what the first time takes longer is what loading takes.
+    The first group is processed twice: the difference is the time of loading.
     """
     if not tasks:
         return Measured([], Counter(), 0, 0.0, 0, 0.0)
@@ -85,13 +85,13 @@ def measure(models: Models, tasks: Sequence[Task]) -> Measured:
 
 
 def _timed(chain: TimedChain, tasks: Sequence[Task]) -> tuple[Group, float]:
-    """Returns the times of a few photos, and the seconds that all took together."""
+    """Returns the times of a few photos, and their total in seconds."""
     begun = time.perf_counter()
     return chain.run(tasks), time.perf_counter() - begun
 
 
 def table_bytes(rows: Sequence[Row]) -> int:
-    """Returns how large story rows are as the run would write them."""
+    """Returns the bytes of story rows as the run would write them."""
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(list(rows), schema=STORIES), buffer, compression="zstd")
     return len(buffer.getvalue())

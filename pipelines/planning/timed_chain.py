@@ -1,4 +1,4 @@
-"""All steps of the main job, one after the other without a pipeline, and the time that each takes."""
+"""The chain with a clock: the time that each step of the main job takes."""
 
 import time
 from collections import Counter
@@ -32,11 +32,11 @@ Result = TypeVar("Result")
 
 @dataclass
 class Group:
-    """The times of a few photos that went through the steps together.
+    """Times of a group of photos that were processed together.
 
     Attributes:
-        photos: that began.
-        seconds: of each stage, a photo: or for stories, one that is to be told in the style.
+        photos: number of photos at the start.
+        seconds: seconds of each stage, a photo; of stories, a photo that wants the style.
     """
 
     photos: int
@@ -44,22 +44,22 @@ class Group:
 
     @contextmanager
     def clock(self, stage: str, photos: int | None = None) -> Iterator[None]:
-        """Takes the time of a stage, and shares it among photos: by default those that began."""
+        """Measures the time of a stage, divided by a number of photos: by default those at the start."""
         begun = time.perf_counter()
         yield
         self.seconds[stage] = (time.perf_counter() - begun) / (photos or self.photos)
 
 
 class TimedChain:
-    """The steps, as a run takes them.
+    """The steps of a run, timed.
 
     Args:
         models: models of the run.
 
     Attributes:
-        vectors: sentence vectors of captions that were met before; a run encodes each once.
-        failures: (stage, error) of photos that dropped out, counted; those of one style too.
-        dropped: photos that dropped out.
+        vectors: sentence vectors of the captions; as in a run, each caption is encoded once.
+        failures: number of failures by (stage, error), those in a single style included.
+        dropped: uris of photos that failed.
         rows: rows of the stories.
     """
 
@@ -99,7 +99,7 @@ class TimedChain:
             return self._keep(extract_features(steps.features, loaded))
 
     def _keep(self, results: Sequence[Result | StoryError]) -> list[Result]:
-        """Returns the results of a step; photos without one drop out."""
+        """Returns the results of a step, and notes the photos that failed."""
         kept, errors = split_errors(results)
         self.failures.update((error.stage, error.error) for error in errors)
         self.dropped.update(error.uri for error in errors)

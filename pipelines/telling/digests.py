@@ -1,4 +1,4 @@
-"""Digests of settings and networks: where they are equal, two runs make the same of a photo."""
+"""Digests of settings and networks: two runs with equal digests make the same of a photo."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from configs.effects import options_that_change
 from model_handlers.pack import Pack
 from transforms.records import Networks
 
-FORMAT = 1  # another one where what the code makes of the same networks changes
+FORMAT = 1  # raised when the code makes something else of the same networks
 
 
 def settings_digest(used: Mapping[str, Any]) -> str:
@@ -41,9 +41,9 @@ def changing_settings(used: Mapping[str, Any], *effects: Effect, digest: Effect)
 
 
 def networks_of(pack: Pack, used: Mapping[str, Any]) -> Networks | None:
-    """Returns what decides feature vectors and captions; None where they are not kept.
+    """Returns the digests of what decides feature vectors and captions; None if these are not kept.
 
-    Another style, decoder or sentence encoder in a pack changes neither, though the pack has another digest then.
+    A pack with another style, decoder or sentence encoder has another digest of its own, but the same digests here.
     """
     if used["features"] is not None or not used["keep_features"]:
         return None
@@ -61,7 +61,7 @@ def networks_of(pack: Pack, used: Mapping[str, Any]) -> Networks | None:
 
 
 def _facts(pack: Pack, component: str) -> dict[str, Any]:
-    """Returns a component's entry in the card, with the sha256 of its files in place of their names."""
+    """Returns a component's entry in the card, with file names replaced by the files' sha256."""
     files = pack.card["files"]
     entry = pack.component(component)
     return {

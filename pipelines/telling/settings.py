@@ -1,4 +1,4 @@
-"""A checked configuration and an opened pack become what a pipeline is built from."""
+"""Settings of a run: a checked configuration and an opened model pack."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +22,15 @@ SAMPLES = str(shipped("samples"))
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does: its configuration, its pack, and what both together name.
+    """Settings of a run: its configuration, its pack, and what follows from both.
 
     Attributes:
-        config: as checked.
-        choices: the user's where the configuration names one, else the pack's, else those of the program of 2015.
-        pack: opened.
+        config: checked configuration.
+        choices: choices of the user, else of the pack, else of the program of 2015.
+        pack: opened model pack.
         decoder: name of the story decoder.
-        styles: shift of each requested style.
-        digest: sha256 of all that can change a text apart from pack and style.
+        styles: style shifts by name of the requested style.
+        digest: sha256 of everything that can change a text, apart from pack and style.
     """
 
     config: RunConfig
@@ -45,7 +45,7 @@ class Settings:
         return used_options(self.config, self.choices, self.decoder)
 
     def networks(self) -> Networks | None:
-        """Returns the digests under which features and captions are kept; None where nothing is kept."""
+        """Returns the digests under which features and captions are kept; None if nothing is kept."""
         return networks_of(self.pack, self.used())
 
 
@@ -53,11 +53,11 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
     """Returns the settings of a run.
 
     Args:
-        config: as checked.
-        remote: the networks run on other machines, whose GPUs cannot be checked here.
+        config: checked configuration.
+        remote: whether the networks run on other machines, whose GPUs cannot be checked here.
 
     Raises:
-        ConfigError: lists everything in pack, decoder, styles and device that does not fit.
+        ConfigError: lists every problem with pack, decoder, styles and device.
     """
     try:
         pack = Pack.open(find_pack(config.pack) if config.pack else POCKET)
@@ -89,7 +89,7 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
 
 
 def used_options(config: RunConfig, choices: Choices, decoder: str) -> dict[str, Any]:
-    """Returns every option with the value that is used."""
+    """Returns every option with the value that the run uses."""
     return config.model_dump() | choices.model_dump() | {"decoder": decoder}
 
 
@@ -105,7 +105,7 @@ def choose(pack: Pack, config: RunConfig) -> Choices:
 
 
 def pack_choices(pack: Pack) -> Choices:
-    """Returns the pack's choices, which are those of the program of 2015 where the card is silent.
+    """Returns the pack's choices; those that its card does not name are as in the program of 2015.
 
     Raises:
         ConfigError: lists what is wrong with them.
@@ -121,7 +121,7 @@ def _pack_defaults(pack: Pack) -> dict[str, Any]:
 
 
 def photo_patterns(config: RunConfig) -> list[str]:
-    """Returns the patterns to list: what was asked for, or the samples where nothing was."""
+    """Returns the patterns to list: the inputs, or the sample photos if no input is named."""
     return [bare_uri(name) for name in config.input] or ([] if config.uris or config.features else [SAMPLES])
 
 

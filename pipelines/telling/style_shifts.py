@@ -1,4 +1,4 @@
-"""What a style's shift needs of a pack: style vectors, and the files of its spread or passages."""
+"""Style shifts from a model pack: style vectors, and the files of a style's spread or passages."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ from transforms.records import StyleVectors
 
 
 def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> StyleVectors:
-    """Returns the shift to a style, or to several joined by +: to their mean, or to the passages of all.
+    """Returns the shift to a style, or to several joined by `+`: to their mean, or to the passages of all.
 
     Args:
-        pack: holds the styles.
-        name: of the style or styles.
-        width: S, of the decoder.
+        pack: model pack with the styles.
+        name: name of the style, or names joined by `+`.
+        width: width S of the decoder's vectors.
         shift: `mean`, `spread` or `nearest`.
 
     Raises:
-        PackError: the pack lacks a style, its spread or passages where wanted, or the source style, or one has another
-            width.
+        PackError: the pack lacks the source style, a style, or the spread or passages that the shift needs, or one of
+            them has another width.
     """
     styles = pack.components.get("styles", {})
     parts = name.split("+")
@@ -55,20 +55,20 @@ def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> Sty
 
 
 SHIFT_PARTS = {"spreads": ("spread", "spread", "--spread"), "passages": ("nearest", "passages", "--passages 2000")}
-"""For each group of a pack's files the shift that needs it, what it is called, and how fit_style makes it."""
+"""By group of files: the shift that needs it, its name in messages, and the flag of fit_style that makes it."""
 
 
 def _of_styles(pack: Pack, group: str, parts: Sequence[str], shape: tuple[int, int]) -> tuple[str, ...]:
-    """Returns the files of a group that belong to some styles.
+    """Returns the files of a group that belong to the given styles.
 
     Args:
-        pack: holds them.
-        group: of SHIFT_PARTS.
-        parts: the styles.
-        shape: of each array; -1 is any number.
+        pack: model pack with the files.
+        group: group of SHIFT_PARTS.
+        parts: names of the styles.
+        shape: shape of each array; -1 is any number.
 
     Raises:
-        PackError: the pack lacks one, or one has another shape.
+        PackError: the pack lacks a file, or an array has another shape.
     """
     there = pack.components.get(group, {})
     shift, called, flag = SHIFT_PARTS[group]

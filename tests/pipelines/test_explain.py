@@ -1,4 +1,4 @@
-"""A stored story is told again, found equal or not, and every step is shown."""
+"""A stored story is repeated, found equal or not, and every step is shown."""
 
 import json
 import shutil
@@ -105,7 +105,7 @@ def test_a_person_reads_each_step(tell: Any, output: Any, photos: Path, explain:
     row = output.rows("stories")[1]
     monkeypatch.chdir(photos)
     code, out, _ = explain(output.location, "--uri=cat.jpg")
-    assert code == 0 and out.startswith(f"{photos}/cat.jpg (romance)\n  Told again, it is the stored story")
+    assert code == 0 and out.startswith(f"{photos}/cat.jpg (romance)\n  Repeated, it is the stored story")
     assert all(f"{match['similarity']:.4f}  {match['caption']}" in out for match in row["captions"])
     for part in (
         "taken out",
@@ -172,9 +172,9 @@ def test_a_story_that_differs_is_not_equal(
     assert code == 1
     assert "\n     The sea.\n" in out
     out = " ".join(out.split())
-    assert "NOT EQUAL. Told again, it differs from the stored story in similarities, passage, story. Both" in out
+    assert "NOT EQUAL. Repeated, it differs from the stored story in similarities, passage, story. The" in out
     assert "Stored were" in out
-    assert "Both passages cost the same within" in out  # the forged row kept its cost
+    assert "The costs of both passages differ by less than" in out  # the forged row kept its cost
 
 
 def test_a_photo_that_changed_or_is_gone(tell: Any, output: Any, photos: Path, explain: Explain) -> None:
@@ -187,11 +187,11 @@ def test_a_photo_that_changed_or_is_gone(tell: Any, output: Any, photos: Path, e
     assert found["changed_photo"] and not found["equal"] and "photo_id" in found["differences"]
     (photos / "cat.jpg").write_bytes(b"no photo")
     code, out, _ = explain(output.location, uri)
-    assert code == 1 and "cannot be told again: NotAnImage" in out.replace("UnknownFormat", "NotAnImage")
+    assert code == 1 and "cannot be repeated: NotAnImage" in out.replace("UnknownFormat", "NotAnImage")
     (photos / "cat.jpg").unlink()
     code, out, _ = explain(output.location, uri)
     row = output.rows("stories")[1]
-    assert code == 1 and "The story cannot be told again: MissingFile" in out
+    assert code == 1 and "The story cannot be repeated: MissingFile" in out
     assert "Story, as stored" in out and row["captions"][4]["caption"] in out
 
 
@@ -220,7 +220,7 @@ def test_another_pack_will_not_do(
     tell(pack=str(moved))
     uri = f"--uri={photos}/cat.jpg"
     code, _, err = explain(output.location, uri, f"--pack={story_pack.location}")
-    assert code == 2 and f"digest {story_pack.digest[:12]}, but the story was told by" in err
+    assert code == 2 and f"digest {story_pack.digest[:12]}, but the story was written by" in err
     shutil.rmtree(moved)
     code, _, err = explain(output.location, uri)
     assert code == 2 and str(moved) in err and photo_pack.digest[:12] in err and "with --pack" in err

@@ -104,7 +104,7 @@ def test_what_is_to_be_told(plan: Plan, run_job: Any, places: tuple[str, ...], p
     found = json.loads(plan(*places, "--json")[1])
     assert found["settled"] == {"ignored": 1, "unchanged": 7} and found["waiting_dead_letters"] == 1
     assert found["to_tell"]["photos"] == found["sample"]["photos"] == 0 and found["stages"] == {}
-    assert "Nothing is to be told" in plan(*places)[1]
+    assert "Nothing is due" in plan(*places)[1]
 
     shutil.copy(SAMPLES / "flower.jpg", photos / "cat.jpg")
     shutil.copy(SAMPLES / "airplane.jpg", photos)

@@ -1,4 +1,4 @@
-"""What the steps of a story told again say of themselves: each figure is what the step took."""
+"""The steps of a repeated story: each figure is what the step used."""
 
 from pathlib import Path
 from typing import Any
