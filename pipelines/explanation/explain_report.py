@@ -125,7 +125,10 @@ def verdict(report: Report) -> str:
     text = f"NOT EQUAL. Repeated, it differs from the stored story in {named}."
     apart = abs(report["stored"]["cost"] - report["told"]["cost"])
     if "passage" in report["differences"] and "captions" not in report["differences"] and apart < TIE:
-        text += f" The costs of both passages differ by less than {TIE:g}: rounding in another batch or on another device decides between them."
+        text += (
+            f" The costs of both passages differ by less than {TIE:g}: rounding in another batch or on another device "
+            "decides between them."
+        )
     return text
 
 

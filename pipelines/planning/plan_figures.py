@@ -177,7 +177,7 @@ def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) 
 
 
 def operations(uris: Iterable[str], objects: int) -> int:
-    """Returns the read operations of buckets: one a photo and one for each 1,000 listed objects; none for local files."""
+    """Returns the read operations of buckets: one a photo, one for 1,000 listed objects, none for local files."""
     remote = sum("://" in uri for uri in uris)
     return remote + math.ceil(objects / 1000) if remote else 0
 

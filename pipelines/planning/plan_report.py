@@ -8,10 +8,10 @@ from pipelines.planning.estimate import HOUR
 Report = dict[str, Any]
 
 WHY = {
-    "new": "never told",
-    "changed": "changed since they were told",
+    "new": "never processed",
+    "changed": "changed since they were processed",
     "retried": "dead letters that are tried again",
-    "otherwise": "told before in another style, or with another pack or settings",
+    "otherwise": "processed before in another style, or with another pack or settings",
 }
 
 
@@ -26,10 +26,10 @@ def _listed(report: Report) -> list[str]:
     stories = ", ".join(f"{count:,} {style}" for style, count in tell["stories"].items())
     rows = [("listed", listed["photos"], f"in {duration(listed['seconds'])}")]
     rows += [(name, count, _settled(name, report)) for name, count in report["settled"].items()]
-    rows.append(("to tell", tell["photos"], f"{size(tell['bytes'])}; stories: {stories}"))
+    rows.append(("due", tell["photos"], f"{size(tell['bytes'])}; stories: {stories}"))
     rows += [(f"  {name}", count, WHY[name]) for name, count in tell["why"].items() if count]
     if tell["kept"]:
-        rows.append(("  kept", tell["kept"], "need not be read: what the networks saw in them was kept"))
+        rows.append(("  kept", tell["kept"], "need not be read: their feature vectors were kept"))
     return ["Photos", *table([(name, f"{count:,}", note) for name, count, note in rows], "<><")]
 
 
@@ -39,7 +39,7 @@ def _settled(name: str, report: Report) -> str:
         "unchanged": "done" + (f"; {waiting:,} of them dead letters that wait for a new version" if waiting else ""),
         "repeated": "listed twice",
         "ignored": "no photos, by their names",
-        "deferred": "left for another night",
+        "deferred": "left for a later run",
     }
     return notes.get(name, "")
 

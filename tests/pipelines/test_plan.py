@@ -187,13 +187,13 @@ def test_feature_vectors_are_neither_read_nor_decoded(
 def test_a_person_reads_it(plan: Plan, places: tuple[str, ...]) -> None:
     code, out, err = plan(*places, "--within=10h", f"--prices={PRICES}")
     assert code == 0 and err == ""
-    for part in ("listed   8", "to tell  7", "never told", "Milliseconds a photo, of 7 in 3 groups", "together"):
+    for part in ("listed   8", "due      7", "never processed", "Milliseconds a photo, of 7 in 3 groups", "together"):
         assert part in out
     assert "1 of them fail (1 NotAnImage at decode): about 1 dead letters in all." in out
     assert "To end within 10.0 h: 1 worker." in out and f"Cost in EUR, by the prices in {PRICES}" in out
 
 
-def test_too_many_failures_are_foretold(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
+def test_too_many_failures_are_predicted(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
     for number in range(100):
         (photos / f"{number}.jpg").write_bytes(b"no photo either %d" % number)
     found = json.loads(plan(*places, "--photos=20", "--json")[1])
@@ -202,7 +202,7 @@ def test_too_many_failures_are_foretold(plan: Plan, places: tuple[str, ...], pho
     for path in photos.glob("*.jpg"):
         path.write_bytes(b"nothing left")
     code, out, _ = plan(*places, "--photos=5")
-    assert code == 0 and "no photo of the sample could be told" in out
+    assert code == 0 and "no photo of the sample could be processed" in out
 
 
 @pytest.mark.parametrize(
