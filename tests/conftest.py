@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from transforms import photo_decoders as decoders
-from transforms.photo_decoders import shared_decoders
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -30,12 +29,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def tampered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def tampered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets photos be decoded by a process that crashes, hangs and the like where a photo's last bytes say so."""
-    shared_decoders.cache_clear()
     monkeypatch.setattr(decoders, "COMMAND", (sys.executable, str(Path(__file__).with_name("tampered_decoder.py"))))
-    yield
-    shared_decoders.cache_clear()
 
 
 @pytest.fixture(scope="session")

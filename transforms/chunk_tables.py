@@ -2,7 +2,6 @@
 
 import functools
 import json
-import posixpath
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from pathlib import Path
 import fsspec
 import numpy as np
 
+from transforms.per_process import PerProcess
 from transforms.write_whole import needing_room
 
-FOLDERS = 2  # whose tables a process keeps; more are of runs that ended elsewhere
 FILES = 400  # of a table that are open at once, each a file descriptor, of which a process often may have 1,024
 
 
@@ -25,7 +24,7 @@ class ChunkTable:
     """
 
     def __init__(self, uris: Sequence[str] = ()) -> None:
-        self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
         self._added: set[str] = set()
         self._paths: list[str] = []
@@ -34,7 +33,7 @@ class ChunkTable:
         self.add(uris)
 
     def add(self, uris: Sequence[str]) -> None:
-        """Opens the chunks that are not open yet."""
+        """Opens the chunks that are not open yet; chunks are never changed."""
         if self._added.issuperset(uris):
             return
         with self._lock:
@@ -54,6 +53,8 @@ class ChunkTable:
     def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
         if "file" in filesystem.protocol:
             return path
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="sentence-vectors-")
         target = str(Path(self._copies.name) / f"{len(self._paths):05d}.npy")
         with needing_room(target):
             filesystem.get_file(path, target)
@@ -69,6 +70,16 @@ class ChunkTable:
         rows = [self._vectors(self._paths[file])[row] for file, row in places]
         return np.stack(rows)  # [K, S]
 
+    def close(self) -> None:
+        """Gives back the memory, and the copies on this machine's disk; what is added later is opened again."""
+        with self._lock:
+            for held in (self._added, self._places, self._paths):
+                held.clear()
+            self._vectors.cache_clear()
+            if self._copies is not None:
+                self._copies.cleanup()
+                self._copies = None
+
 
 def _open_chunk(path: str) -> np.ndarray:
     """Returns a chunk's vectors `[n, S]`."""
@@ -76,27 +87,14 @@ def _open_chunk(path: str) -> np.ndarray:
     return array
 
 
-_TABLES: dict[str, ChunkTable] = {}  # by the folder that the chunks lie in, the one used last at the end
-_LOCK = threading.Lock()
+class SharedChunks(PerProcess[ChunkTable]):
+    """A handle on the vectors that a run has written so far; each process opens them once."""
 
+    def __init__(self) -> None:
+        super().__init__(ChunkTable)
 
-def open_chunks(uris: Sequence[str]) -> ChunkTable:
-    """Returns the table of these chunks, and of those of their folder that this process opened before.
-
-    Args:
-        uris: of one folder, where chunks are never changed; one at least.
-    """
-    folder = posixpath.dirname(uris[0])
-    with _LOCK:
-        table = _TABLES.pop(folder) if folder in _TABLES else ChunkTable()
-        _TABLES[folder] = table
-        while len(_TABLES) > FOLDERS:
-            del _TABLES[next(iter(_TABLES))]
-    table.add(uris)
-    return table
-
-
-def forget_chunks(folder: str) -> None:
-    """Gives back the memory, and the copies on this machine's disk, of the chunks in a folder that goes."""
-    with _LOCK:
-        _TABLES.pop(folder.rstrip("/"), None)
+    def open(self, uris: Sequence[str]) -> ChunkTable:
+        """Returns the table of this process, with these chunks in it."""
+        table = self.get()
+        table.add(uris)
+        return table

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from transforms.decoding import PhotoError
-from transforms.photo_decoders import Decoders, shared_decoders
+from transforms.photo_decoders import Decoders
 from transforms.preprocessing import crop_side
 from transforms.read_errors import ReadError
 
@@ -53,7 +53,7 @@ def decode_file(content: bytes, decoders: Decoders) -> Decoded:
 
 
 def decode_ahead(
-    contents: Iterable[tuple[Key, bytes | ReadError]], settings: str
+    contents: Iterable[tuple[Key, bytes | ReadError]], decoders: Decoders
 ) -> Generator[tuple[Key, Decoded | ReadError], None, None]:
     """Yields what each file holds, or why there are no bytes of it, in their order.
 
@@ -62,12 +62,11 @@ def decode_ahead(
 
     Args:
         contents: files' bytes behind what they belong to.
-        settings: see `decoder_settings`.
+        decoders: decode the files.
 
     Raises:
         RuntimeError: a bug, or no process can be started.
     """
-    decoders = shared_decoders(settings)
     most = max(decoders.most, AHEAD_PIXELS // crop_side(decoders.recipe) ** 2)
     begun: deque[tuple[Key, Future[Decoded] | ReadError]] = deque()
     try:

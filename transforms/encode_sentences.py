@@ -12,7 +12,7 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import AsList, PCollection
 
-from transforms.chunk_tables import open_chunks
+from transforms.chunk_tables import SharedChunks
 from transforms.infer import MeasuredHandler
 from transforms.metrics import count
 from transforms.records import Matched
@@ -57,11 +57,14 @@ def shard_of(key: bytes, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % shards
 
 
-def leave_out_known(key: bytes, known: tuple[str, ...], table: VectorTable | None) -> Iterator[bytes]:
+def leave_out_known(
+    key: bytes, known: Sequence[str], table: VectorTable | None, chunks: SharedChunks
+) -> Iterator[bytes]:
     """Yields the caption unless it is in the table given, or in the chunks that earlier waves wrote."""
     caption = key.decode("utf-8", "surrogateescape")
-    ready = table is not None and table.holds(caption)
-    if not ready and not (known and open_chunks(known).holds(caption)):
+    if table is not None and table.holds(caption):
+        return
+    if not (known and chunks.open(known).holds(caption)):
         yield key
 
 
@@ -125,14 +128,20 @@ def look_up_in(tables: Sequence[VectorTable], captions: Sequence[str]) -> np.nda
 class TakeMeans(beam.DoFn):
     """Yields (Matched, mean sentence vector `[S]`) from the table given, and else from the run's chunks."""
 
-    def __init__(self, table: VectorTable | None = None, known: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        table: VectorTable | None = None,
+        known: tuple[str, ...] = (),
+        chunks: SharedChunks | None = None,
+    ) -> None:
         self._table = table
         self._known = known
+        self._chunks = chunks
 
     def process(self, matched: Matched, uris: Sequence[str] = ()) -> Iterator[tuple[Matched, np.ndarray]]:
         tables: list[VectorTable] = [self._table] if self._table is not None else []
-        if uris or self._known:
-            tables.append(open_chunks((*self._known, *uris)))
+        if self._chunks is not None and (uris or self._known):
+            tables.append(self._chunks.open((*self._known, *uris)))
         yield matched, mean_vector(look_up_in(tables, [match.caption for match in matched.captions]))
 
 
@@ -151,6 +160,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
         table: vectors that are there already, such as those of the caption index.
         hints: resource hints of the encoding, and of the steps that take its vectors.
         complete: the table, where there is one, holds every caption.
+        chunks: the vectors that were written so far, shared by the waves of a run.
     """
 
     handler: ModelHandler
@@ -160,6 +170,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
     table: VectorTable | None = None
     hints: dict[str, str] = field(default_factory=dict)
     complete: bool = True
+    chunks: SharedChunks = field(default_factory=SharedChunks)
 
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
         if self.table is not None and self.complete:
@@ -169,7 +180,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             matched
             | "List captions" >> beam.FlatMap(caption_keys)
             | "Make unique" >> beam.Distinct()
-            | "Leave out known" >> beam.FlatMap(leave_out_known, self.known, self.table)
+            | "Leave out known" >> beam.FlatMap(leave_out_known, self.known, self.table, self.chunks)
             | "Key by shard" >> beam.Map(key_by_shard, self.shards)
             | "Group shards" >> beam.GroupByKey()
             | "Cut into chunks" >> beam.FlatMap(cut_into_chunks)
@@ -177,5 +188,5 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             | "Encode chunks" >> inference
             | "Write chunks" >> beam.Map(write_chunk, self.prefix).with_resource_hints(**self.hints)
         )
-        take = beam.ParDo(TakeMeans(self.table, self.known), AsList(chunks)).with_resource_hints(**self.hints)
-        return matched | "Take means" >> take
+        take = beam.ParDo(TakeMeans(self.table, self.known, self.chunks), AsList(chunks))
+        return matched | "Take means" >> take.with_resource_hints(**self.hints)

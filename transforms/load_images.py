@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -17,7 +17,7 @@ from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.metrics import count, measure
 from transforms.object_stats import Stat
 from transforms.photo_decoder_process import DECODERS
-from transforms.photo_decoders import SECONDS, decoder_settings
+from transforms.photo_decoders import SECONDS, Decoders, SharedDecoders, decoder_settings
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
@@ -89,15 +89,15 @@ def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadErr
 
 
 def load_photos(
-    contents: Iterable[tuple[Listing, bytes | ReadError]], settings: str
+    contents: Iterable[tuple[Listing, bytes | ReadError]], decoders: Decoders
 ) -> Iterator[tuple[Photo, np.ndarray] | DeadLetter]:
     """Yields photos and their pixels as the feature handler takes them, or dead letters.
 
     Args:
         contents: listings with their files' bytes, or why there are none.
-        settings: see `decoder_settings`.
+        decoders: decode the files.
     """
-    with closing(decode_ahead(contents, settings)) as found:
+    with closing(decode_ahead(contents, decoders)) as found:
         for listing, decoded in found:
             yield as_photo(listing, decoded)
 
@@ -136,13 +136,13 @@ def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listin
     return replace(listing, copies=()), replace(listing.copies[0], copies=listing.copies[1:])
 
 
-def load_batch(listings: list[Listing], settings: str, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
+def load_batch(listings: list[Listing], decoders: SharedDecoders, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
     """Yields (Photo, pixels as in LoadImages) of each listing, or dead letters, its own and those of its copies, under
     the tag DEAD_LETTERS."""
     count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
         left: list[Listing] = []
-        with closing(decode_ahead(read_batch(listings, max_bytes, allowed), settings)) as found:
+        with closing(decode_ahead(read_batch(listings, max_bytes, allowed), decoders.get())) as found:
             for listed, decoded in found:
                 listing, other = split_copies(listed, decoded)
                 left += [other] if other else []
@@ -193,6 +193,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         allowed: schemes and places; a photo of others is a dead letter.
         preprocessing: `pack`, or `fast`: large JPEGs are decoded to fewer pixels, and the recipe starts from these.
         processes: that decode at a time, for each process of the run; None is one a core.
+        decoders: the processes, which last as long as these settings.
     """
 
     recipe: Recipe
@@ -203,6 +204,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
     allowed: Allowed = EVERYTHING
     preprocessing: str = "pack"
     processes: int | None = None
+    decoders: SharedDecoders = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         problems = check_recipe(self.recipe)
@@ -214,6 +216,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
             problems.append("preprocessing 'fast' goes with decoding 'strict' alone")
         if problems:
             raise RecipeError("; ".join(problems))
+        self.decoders = SharedDecoders(self.settings)
 
     @property
     def settings(self) -> str:
@@ -222,7 +225,8 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         return decoder_settings(self.recipe, self.decoding, *limits, self.preprocessing, self.processes)
 
     def expand(self, listings: PCollection[Listing]) -> Any:
-        load = beam.FlatMap(load_batch, self.settings, self.max_bytes, self.allowed)
+        self.decoders.get()  # so they go on with the next pipeline in this process
+        load = beam.FlatMap(load_batch, self.decoders, self.max_bytes, self.allowed)
         return (
             listings
             | "Batch listings" >> beam.ParDo(BatchListings())
@@ -238,5 +242,5 @@ def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tupl
     if isinstance(status, ReadError):
         return _letter(listing, None, "read", status, status.retryable)
     listing = Listing(uri, status.size, status.version, styles)
-    (loaded,) = load_photos(read_batch([listing], load.max_bytes, load.allowed), load.settings)
+    (loaded,) = load_photos(read_batch([listing], load.max_bytes, load.allowed), load.decoders.get())
     return loaded

@@ -1,18 +1,19 @@
 """Photos are decoded in processes of their own, so that no file can end, stop or fill the one that runs the pipeline.
 
 A process decodes one photo after the other; its start costs as much as some fifty photos. There are as many as photos
-that are decoded at once, and as many as were allowed at most, whatever steps and pipelines ask.
+that are decoded at once, and as many as were allowed at most. They end when nobody holds their Decoders any more.
 """
 
 import contextlib
-import functools
 import json
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from transforms.cores import cores
 from transforms.decoding import PhotoError
 from transforms.metrics import count
+from transforms.per_process import PerProcess
 from transforms.photo_decoder_process import receive, send
 from transforms.preprocessing import Recipe
 
@@ -94,6 +96,7 @@ class Decoders:
         self.threads = ThreadPoolExecutor(self.most, "decode")
         self._settings = settings
         self._idle: list[_Process] = []
+        weakref.finalize(self, _end_all, self._idle)
         self._slots = threading.BoundedSemaphore(self.most)
 
     def decode(self, data: bytes, note: Callable[[str], None] = count) -> tuple[np.ndarray, int, int]:
@@ -130,8 +133,19 @@ class Decoders:
 
     def close(self) -> None:
         """Ends the processes; others are started when needed."""
-        while self._idle:
-            self._idle.pop().end()
+        _end_all(self._idle)
+
+
+def _end_all(idle: list[_Process]) -> None:
+    while idle:
+        idle.pop().end()
+
+
+class SharedDecoders(PerProcess[Decoders]):
+    """A handle on the decoders for some settings (see `decoder_settings`), of which each process has its own."""
+
+    def __init__(self, settings: str) -> None:
+        super().__init__(partial(Decoders, settings))
 
 
 def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
@@ -174,9 +188,3 @@ def decoder_settings(
         processes: that decode at a time; None is one a core.
     """
     return json.dumps(locals(), sort_keys=True)
-
-
-@functools.cache
-def shared_decoders(settings: str) -> Decoders:
-    """Returns this process's decoders for the settings; they outlast the steps and pipelines that use them."""
-    return Decoders(settings)

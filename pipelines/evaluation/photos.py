@@ -134,7 +134,7 @@ def extract(
     problems: list[str] = []
     with tqdm(total=len(listings), desc="photos", unit="photo") as line:
         for batch in batch_listings(listings, batch_size):
-            loaded = load_photos(read_batch(batch, load.max_bytes), load.settings)
+            loaded = load_photos(read_batch(batch, load.max_bytes), load.decoders.get())
             found, errors = split_errors(extract_features(handler, loaded))
             pairs += found
             problems += map(str, errors)

@@ -10,6 +10,7 @@ from apache_beam.pvalue import PCollection
 
 from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.audit import AuditOutcomes, letter_outcome, story_outcome
+from transforms.chunk_tables import SharedChunks
 from transforms.copies import copy_stories
 from transforms.decode_stories import DecodeStories
 from transforms.encode_sentences import EncodeSentences
@@ -36,6 +37,7 @@ class OutputPlace:
         shards: number of files of each table.
         known: chunks of sentence vectors that earlier waves wrote.
         reuse: earlier runs may have kept features and captions of the photos.
+        chunks: the open chunks, shared by all waves in a process.
     """
 
     output: str
@@ -44,6 +46,7 @@ class OutputPlace:
     shards: int
     known: tuple[str, ...] = ()
     reuse: bool = True
+    chunks: SharedChunks = field(default_factory=SharedChunks, compare=False)
 
 
 def build_from_photos(
@@ -188,6 +191,7 @@ def _shift(pairs: PCollection, steps: Steps, place: OutputPlace) -> PCollection[
         steps.table,
         steps.hints,
         steps.complete,
+        place.chunks,
     )
     matched = pairs | "Match captions" >> beam.Map(match_captions).with_resource_hints(**steps.hints)
     vectors = matched | "Encode sentences" >> sentences

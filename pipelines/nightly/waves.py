@@ -4,7 +4,7 @@ import json
 import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from pipelines.nightly.selection import Task, count_photos, feature_photo
 from pipelines.nightly.workers import in_processes, run_watched
 from pipelines.tables.commits import Run, count_outcomes
 from pipelines.telling.steps import PhotoSteps, Steps
-from transforms.chunk_tables import forget_chunks
+from transforms.chunk_tables import SharedChunks
 from transforms.copies import each_listing
 from transforms.records import Outcome
 from transforms.uris import is_local
@@ -50,11 +50,12 @@ def run_waves(
 ) -> list[FileRecord]:
     """Processes each wave and returns the records of all files; adds what the pipelines counted to `sums`."""
     files: list[FileRecord] = []
-    with scratch_here(run) as scratch:
+    chunks = SharedChunks()
+    with closing(chunks.get()), scratch_here(run) as scratch:
         for number, wave in enumerate(waves):
             prefix = f"{run.folder}/wave-{number:05d}-"
             reuse = any(listing.kept for listing, _ in wave)
-            place = OutputPlace(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse)
+            place = OutputPlace(run.output, prefix, scratch, shards, tuple(_chunks(scratch)), reuse, chunks)
             records = _run_wave(wave, settled if number == 0 else [], steps, place, options, sums)
             files += records
             progress.advance(count_photos(wave), count_outcomes(records))
@@ -72,10 +73,7 @@ def scratch_here(run: Run) -> Iterator[str]:
         yield run.scratch
         return
     with tempfile.TemporaryDirectory(prefix="storyteller-") as folder:
-        try:
-            yield folder
-        finally:
-            forget_chunks(folder)
+        yield folder
 
 
 def _run_wave(
@@ -140,7 +138,6 @@ def _chunks(scratch: str) -> list[str]:
 
 def remove_scratch(run: Run) -> None:
     """Removes the files that were needed only during the run."""
-    forget_chunks(run.scratch)
     filesystem, path = fsspec.core.url_to_fs(run.scratch)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)

@@ -94,7 +94,7 @@ class TimedChain:
         with group.clock("read"):
             contents = list(read_batch(listings, steps.load.max_bytes, allowed(self.models.settings.config)))
         with group.clock("decode"):
-            loaded = list(load_photos(contents, steps.load.settings))
+            loaded = list(load_photos(contents, steps.load.decoders.get()))
         with group.clock("features"):
             return self._keep(extract_features(steps.features, loaded))
 

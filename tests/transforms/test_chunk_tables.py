@@ -1,4 +1,4 @@
-"""Tables of written sentence vectors: each chunk is fetched once a process, and goes when its run's files go."""
+"""Tables of written sentence vectors: each chunk is fetched once a process, and goes when its table is closed."""
 
 import threading
 from collections import Counter
@@ -17,7 +17,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from fsspec.implementations.memory import MemoryFileSystem
 
 from transforms import chunk_tables
-from transforms.chunk_tables import FOLDERS, ChunkTable, forget_chunks, open_chunks
+from transforms.chunk_tables import ChunkTable, SharedChunks
 from transforms.encode_sentences import EncodeSentences, Texts, leave_out_known, write_chunk
 from transforms.records import CaptionMatch, Matched, Photo
 
@@ -58,10 +58,8 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Yields a folder of the memory file system whose chunks are forgotten afterwards."""
-    folder = f"memory://{request.node.name}/scratch"
-    yield folder
-    forget_chunks(folder)
+    """Yields a folder of the memory file system."""
+    yield f"memory://{request.node.name}/scratch"
     fsspec.filesystem("memory").store.clear()
 
 
@@ -98,6 +96,7 @@ def test_few_of_many_chunks_are_open_at_once(tmp_path: Path, monkeypatch: pytest
 
 def test_remote_copies_go_with_the_table(place: str) -> None:
     table = ChunkTable([write(place, "0-0", ["a dog"])])
+    assert table._copies is not None
     folder = Path(table._copies.name)
     assert len(list(folder.iterdir())) == 1
     del table
@@ -106,61 +105,57 @@ def test_remote_copies_go_with_the_table(place: str) -> None:
 
 def test_a_table_grows_by_the_new_chunks_alone(place: str, fetched: Counter[str]) -> None:
     first, second = write(place, "0-0", ["a dog"]), write(place, "0-1", ["a cat"])
-    table = open_chunks((first,))
-    places = table._places
-    assert open_chunks((first, second)) is table is open_chunks((second,))
-    assert table._places is places and len(table._paths) == 2
+    table = ChunkTable((first,))
+    for uris in ((first, second), (second,)):
+        table.add(uris)
+    assert len(table._paths) == 2
     np.testing.assert_array_equal(table.look_up(["a cat", "a dog"]), [vector("a cat"), vector("a dog")])
     assert set(fetched.values()) == {1} and len(fetched) == 4
 
 
 def test_threads_that_want_the_same_chunks_fetch_each_once(place: str, fetched: Counter[str]) -> None:
     uris = [write(place, f"0-{number}", [f"caption {number}"]) for number in range(20)]
-    together = threading.Barrier(8)
+    together, table = threading.Barrier(8), ChunkTable()
 
     def look(_: int) -> list[float]:
         together.wait()
-        return open_chunks(uris).look_up([f"caption {number}" for number in range(20)])[:, 0].tolist()
+        table.add(uris)
+        return table.look_up([f"caption {number}" for number in range(20)])[:, 0].tolist()
 
     with ThreadPoolExecutor(8) as threads:
         assert set(map(tuple, threads.map(look, range(8)))) == {(9.0,) * 10 + (10.0,) * 10}
     assert set(fetched.values()) == {1} and len(fetched) == 40
 
 
-def test_forgotten_chunks_leave_nothing_and_can_be_opened_again(place: str, fetched: Counter[str]) -> None:
+def test_a_closed_table_leaves_nothing_and_can_be_used_again(place: str, fetched: Counter[str]) -> None:
     uri = write(place, "0-0", ["a dog"])
-    copies = Path(open_chunks((uri,))._copies.name)
-    forget_chunks(f"{place}/")
-    assert not copies.exists()
-    np.testing.assert_array_equal(open_chunks((uri,)).look_up(["a dog"]), [vector("a dog")])
+    table = ChunkTable((uri,))
+    assert table._copies is not None
+    copies = Path(table._copies.name)
+    table.close()
+    assert not copies.exists() and not table.holds("a dog")
+    table.add((uri,))
+    np.testing.assert_array_equal(table.look_up(["a dog"]), [vector("a dog")])
     assert set(fetched.values()) == {2}
-    forget_chunks("memory://a/run/that/never/was")
+    ChunkTable().close()
 
 
 @needs_maps
-def test_a_removed_file_is_readable_until_it_is_forgotten(tmp_path: Path) -> None:
+def test_a_removed_file_is_readable_until_the_table_is_closed(tmp_path: Path) -> None:
     uri = write(str(tmp_path), "0-0", ["a dog"])
-    open_chunks((uri,))
+    table = ChunkTable((uri,))
     Path(f"{uri}.npy").unlink()
-    np.testing.assert_array_equal(open_chunks((uri,)).look_up(["a dog"]), [vector("a dog")])
+    table.add((uri,))
+    np.testing.assert_array_equal(table.look_up(["a dog"]), [vector("a dog")])
     assert mapped(tmp_path) == 1
-    forget_chunks(str(tmp_path))
+    table.close()
     assert mapped(tmp_path) == 0
-
-
-def test_runs_in_one_process_are_kept_apart_and_few(tmp_path: Path) -> None:
-    folders = [str(tmp_path / f"run {number}") for number in range(FOLDERS + 1)]
-    uris = [write(folder, "0-0", ["a dog"], number) for number, folder in enumerate(folders)]
-    tables = [open_chunks((uri,)) for uri in uris]
-    for number, table in enumerate(tables):
-        np.testing.assert_array_equal(table.look_up(["a dog"]), [vector("a dog", number)])
-    assert open_chunks((uris[-1],)) is tables[-1] and open_chunks((uris[0],)) is not tables[0]
-    for folder in folders:
-        forget_chunks(folder)
 
 
 def test_a_chunk_that_cannot_be_fetched_is_fetched_later(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = write(place, "0-0", ["a dog"]), write(place, "0-1", ["a cat"])
+
+    table = ChunkTable()
 
     def fail(*_: Any) -> None:
         raise ConnectionError("storage is away")
@@ -168,18 +163,19 @@ def test_a_chunk_that_cannot_be_fetched_is_fetched_later(place: str, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(MemoryFileSystem, "get_file", fail)
         with pytest.raises(ConnectionError):
-            open_chunks((first, second))
-    table = open_chunks((first, second))
+            table.add((first, second))
+    table.add((first, second))
     np.testing.assert_array_equal(table.look_up(["a dog", "a cat"]), [vector("a dog"), vector("a cat")])
 
 
 def test_only_chunks_of_earlier_waves_leave_captions_out(place: str) -> None:
     """A table may hold chunks that a bundle on the same machine wrote already, in this very pipeline."""
     uri = write(place, "0-0", ["a dog"])
-    open_chunks((uri,))
-    assert list(leave_out_known(b"a dog", (), None)) == [b"a dog"]
-    assert list(leave_out_known(b"a dog", (uri,), None)) == []
-    assert list(leave_out_known(b"a cat", (uri,), None)) == [b"a cat"]
+    chunks = SharedChunks()
+    chunks.get().add((uri,))
+    assert list(leave_out_known(b"a dog", (), None, chunks)) == [b"a dog"]
+    assert list(leave_out_known(b"a dog", (uri,), None, chunks)) == []
+    assert list(leave_out_known(b"a cat", (uri,), None, chunks)) == [b"a cat"]
 
 
 class Encoder(ModelHandler[list[str], Any, object]):
@@ -201,9 +197,12 @@ def mean_of(pair: tuple[Matched, np.ndarray]) -> list[float]:
 
 def test_each_chunk_is_fetched_once_over_three_waves(place: str, fetched: Counter[str]) -> None:
     known: list[str] = []
+    chunks = SharedChunks()
+    table = chunks.get()
     for number, captions in enumerate(WAVES):
         photo = Matched(Photo("a", "1", "a", 3, 2, ()), tuple(CaptionMatch(text, 0.5) for text in captions))
-        step = EncodeSentences(Encoder(), f"{place}/wave-{number}-sentences-", 2, tuple(known))
+        prefix = f"{place}/wave-{number}-sentences-"
+        step = EncodeSentences(Encoder(), prefix, 2, tuple(known), chunks=chunks)
         with TestPipeline("FnApiRunner") as root:
             means = root | beam.Create([photo]) | step | beam.Map(mean_of)
             expected = np.mean([vector(text) for text in captions], axis=0, dtype="f4")
@@ -212,3 +211,4 @@ def test_each_chunk_is_fetched_once_over_three_waves(place: str, fetched: Counte
         known = [f"memory:/{file[:-5]}" for file in files if file.endswith(".json")]
     assert len(known) >= 3
     assert fetched == Counter({f"{uri.rpartition('/')[2]}.{end}": 1 for uri in known for end in ("json", "npy")})
+    assert len(table._paths) == len(known)

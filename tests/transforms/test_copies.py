@@ -15,8 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from transforms import copies, load_images
 from transforms.copies import FindCopies, copy_stories, each_listing, find_copies, join_copies
 from transforms.infer import DEAD_LETTERS, split_failure
-from transforms.load_images import DEFAULT_MAX_BYTES, load_batch
-from transforms.photo_decoders import decoder_settings
+from transforms.load_images import DEFAULT_MAX_BYTES, LoadImages, load_batch
 from transforms.records import DeadLetter, Listing, Photo, StoryRequest
 from transforms.uris import Allowed
 
@@ -103,8 +102,7 @@ RECIPE = {"name": "resize", "resize": 8, "crop": 8, "channels": "RGB", "mean": [
 
 
 def load(listing: Listing) -> tuple[list[Photo], list[DeadLetter]]:
-    settings = decoder_settings(RECIPE, "strict", 10**6, 10**6, 30.0)
-    found = list(load_batch([listing], settings, 10**6, Allowed()))
+    found = list(load_batch([listing], LoadImages(RECIPE).decoders, 10**6, Allowed()))
     letters = [one.value for one in found if isinstance(one, beam.pvalue.TaggedOutput)]
     assert all(one.tag == DEAD_LETTERS for one in found if isinstance(one, beam.pvalue.TaggedOutput))
     return [one[0] for one in found if not isinstance(one, beam.pvalue.TaggedOutput)], letters

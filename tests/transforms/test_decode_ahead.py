@@ -39,16 +39,15 @@ class FakeDecoders:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Work], FakeDecoders]]:
-    """Returns a function that lets a function decode."""
+def fake() -> Iterator[Callable[[Work], Any]]:
+    """Returns a function that makes decoders of a function."""
     made: list[FakeDecoders] = []
 
-    def put(work: Work) -> FakeDecoders:
+    def make(work: Work) -> FakeDecoders:
         made.append(FakeDecoders(work))
-        monkeypatch.setattr(module, "shared_decoders", lambda settings: made[-1])
         return made[-1]
 
-    yield put
+    yield make
     for one in made:
         one.threads.shutdown()
 
@@ -72,7 +71,7 @@ def test_two_at_once_and_in_order(fake: Any) -> None:
         time.sleep(0.02 if data[0] % 2 == 0 else 0)
 
     decoders = fake(work)
-    found = list(decode_ahead(files(8), ""))
+    found = list(decode_ahead(files(8), decoders))
     assert [key for key, _ in found] == list(range(8)) and len(decoders.ended) == 8
     for key, decoded in found:
         assert isinstance(decoded, Decoded) and isinstance(decoded.found, tuple)
@@ -93,7 +92,7 @@ def test_so_many_are_decoded_while_one_is_worked_on(
             taken.append(key)
             yield key, content
 
-    with closing(decode_ahead(contents(), "")) as found:
+    with closing(decode_ahead(contents(), decoders)) as found:
         for number in range(3):
             assert next(found)[0] == number
             ahead = min(10, number + 1 + most)
@@ -106,14 +105,14 @@ def test_files_that_are_not_there_and_bad_ones_stand_in_their_places(fake: Any) 
         if data == b"\2":
             raise DamagedImage("bad")
 
-    fake(work)
+    decoders = fake(work)
     gone = MissingFile("gone")
     contents = files(5)
     contents[1] = (1, gone)
-    found = list(decode_ahead(contents, ""))
+    found = list(decode_ahead(contents, decoders))
     assert [key for key, _ in found] == list(range(5)) and found[1][1] is gone
     assert isinstance(found[2][1], Decoded) and type(found[2][1].found) is DamagedImage
-    assert list(decode_ahead([], "")) == []
+    assert list(decode_ahead([], decoders)) == []
 
 
 def test_a_bug_is_raised_in_its_place_and_ends_all(fake: Any) -> None:
@@ -125,7 +124,7 @@ def test_a_bug_is_raised_in_its_place_and_ends_all(fake: Any) -> None:
     decoders = fake(work)
     seen = []
     with pytest.raises(RuntimeError, match="a bug"):
-        for key, _ in decode_ahead(files(50), ""):
+        for key, _ in decode_ahead(files(50), decoders):
             seen.append(key)
     assert seen == [0, 1, 2]
     assert len(decoders.begun) == len(decoders.ended) < 50
@@ -139,14 +138,14 @@ def test_a_bug_in_reading_ends_all(fake: Any) -> None:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError, match="a bug"):
-        list(decode_ahead(contents(), ""))
+        list(decode_ahead(contents(), decoders))
     assert len(decoders.begun) == len(decoders.ended) < 20
 
 
 def test_nothing_goes_on_when_nobody_wants_more(fake: Any) -> None:
     go = threading.Event()
     decoders = fake(lambda data: None if data == b"\0" else bool(go.wait(20)) or None)
-    found = decode_ahead(files(50), "")
+    found = decode_ahead(files(50), decoders)
     assert next(found)[0] == 0
     wait_until(lambda: len(decoders.begun) == 3)
     closing_thread = threading.Thread(target=found.close)

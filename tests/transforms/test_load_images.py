@@ -10,13 +10,12 @@ import fsspec
 import numpy as np
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from transforms import load_images, read_errors
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.load_images import LoadImages, batch_listings, load_batch, load_photo, read_batch
-from transforms.photo_decoders import shared_decoders
 from transforms.preprocessing import RecipeError, preprocess
 from transforms.records import DeadLetter, Listing, Photo
 
@@ -240,7 +239,7 @@ def test_what_some_photos_do_changes_no_order(tampered, tmp_path, processes):
         (tmp_path / f"{place}.png").write_bytes(data)
         listings.append(listed(f"{tmp_path}/{place}.png", data))
     load = LoadImages(RECIPE, max_pixels=1_000_000, max_bytes=1_000_000, seconds=3.0, processes=processes)
-    found = list(load_batch(listings, load.settings, load.max_bytes, load.allowed))
+    found = list(load_batch(listings, load.decoders, load.max_bytes, load.allowed))
     names = {
         "CRASH": "DecoderCrashed",
         "KILL": "DecoderKilled",
@@ -263,12 +262,23 @@ def test_a_bug_is_no_dead_letter_and_a_batch_may_be_left(tampered, tmp_path):
         (tmp_path / f"{place}.png").write_bytes(data)
         listings.append(listed(f"{tmp_path}/{place}.png", data))
     load = LoadImages(RECIPE, processes=2)
-    loading = load_batch(listings, load.settings, load.max_bytes, load.allowed)
+    loading = load_batch(listings, load.decoders, load.max_bytes, load.allowed)
     assert [next(loading)[0].uri for _ in range(2)] == [listing.uri for listing in listings[:2]]
     with pytest.raises(RuntimeError, match="not by the photo's fault"):
         next(loading)
-    loading = load_batch(listings[:2], load.settings, load.max_bytes, load.allowed)
+    loading = load_batch(listings[:2], load.decoders, load.max_bytes, load.allowed)
     next(loading)
     loading.close()
-    decoders = shared_decoders(load.settings)
-    assert all(process.ask(picture()) for process in decoders._idle)  # none is in the midst of an answer
+    assert all(process.ask(picture()) for process in load.decoders.get()._idle)  # none is in the midst of an answer
+
+
+def test_the_next_pipeline_goes_on_with_the_same_processes(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture())
+    load, processes = LoadImages(RECIPE, processes=1), []
+    for _ in range(2):
+        with TestPipeline("FnApiRunner") as root:
+            loaded = root | beam.Create([listed(str(tmp_path / "a.png"), picture())]) | load
+            assert_that(loaded[RESULTS] | beam.Map(len), equal_to([2]))
+        (process,) = load.decoders.get()._idle
+        processes.append(process._process)
+    assert processes[0] is processes[1] and processes[0].poll() is None

@@ -1,5 +1,6 @@
 """Decoding in other processes: the same pixels, and photos that crash, hang, fill memory or poison a process."""
 
+import gc
 import io
 import os
 import signal
@@ -66,6 +67,16 @@ def wait_for_end(pid: int) -> None:
     while is_alive(pid):
         assert time.monotonic() < end, f"process {pid} is left"
         time.sleep(0.05)
+
+
+def test_processes_end_with_the_last_who_holds_them() -> None:
+    made = Decoders(settings())
+    made.decode(picture())
+    (process,) = (process._process for process in made._idle)
+    assert process.poll() is None
+    del made
+    gc.collect()
+    assert process.poll() == 0
 
 
 @pytest.mark.parametrize("decoding", ["strict", "original"])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from model_handlers.pack import Pack
+from pipelines.telling import steps
 from transforms.load_images import LoadImages
-from transforms.photo_decoders import shared_decoders
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +41,16 @@ def test_hostile_files_end_no_run(
     photo_pack: Pack,
     output: Any,
     make_photo: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, expected = hostile_folder
+    loads: list[LoadImages] = []
+
+    def load(*args: Any, **options: Any) -> LoadImages:
+        loads.append(LoadImages(*args, **options))
+        return loads[-1]
+
+    monkeypatch.setattr(steps, "LoadImages", load)
     good = Path(folder) / "folder.jpg" / "good.jpg"
     good.write_bytes(make_photo(0).data)
     limits = (f"--max-pixels={hostile.MAX_PIXELS}", f"--max-bytes={hostile.MAX_BYTES}", "--max-dead-letter-ratio=1")
@@ -63,9 +71,7 @@ def test_hostile_files_end_no_run(
         assert outcome == "story" or letters[name]["message"], name
     assert sum(outcome == "story" for outcome in outcomes.values()) > 50
 
-    recipe = photo_pack.component("features")["preprocessing"]
-    load = LoadImages(recipe, max_pixels=hostile.MAX_PIXELS, max_bytes=hostile.MAX_BYTES)
-    processes = [process._process.pid for process in shared_decoders(load.settings)._idle]
+    processes = [process._process.pid for process in loads[-1].decoders.get()._idle]
     assert 1 <= len(processes) <= (os.cpu_count() or 1)
     grown, decoding = peak_megabytes("self") - before, max(map(peak_megabytes, processes))
     print(f"the run grew by {grown:.0f} MB at most, the process that decodes had {decoding:.0f} MB at most")

@@ -14,7 +14,6 @@ from pipelines.nightly.graph import OutputPlace
 from pipelines.nightly.measures import Sums
 from pipelines.nightly.waves import _chunks, cut_into_waves, read_report, remove_scratch, write_report
 from pipelines.tables.commits import Run
-from transforms.chunk_tables import open_chunks
 from transforms.encode_sentences import Texts, write_chunk
 from transforms.records import Listing
 from transforms.write import FileRecord
@@ -73,17 +72,6 @@ def test_work_is_removed_and_nothing_else(tmp_path: Path, place: str) -> None:
     assert [name.rpartition("/")[2] for name in filesystem.find(path)] == ["started.json"]
 
 
-def test_sentence_vectors_are_forgotten_with_the_work(tmp_path: Path) -> None:
-    """Else their disk space, and what the table takes, would stay until the process ends."""
-    run = Run(str(tmp_path), "night", "", {}, "", {}, 0.25)
-    uri = write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{run.scratch}/wave-00000-sentences-")
-    table = open_chunks((uri,))
-    assert open_chunks((uri,)) is table
-    remove_scratch(run)
-    with pytest.raises(FileNotFoundError):
-        open_chunks((uri,))
-
-
 @pytest.mark.parametrize("output", ["", "file://", "memory://"])
 @pytest.mark.parametrize("fails", [False, True])
 def test_waves_share_a_folder_of_this_machine(
@@ -92,9 +80,12 @@ def test_waves_share_a_folder_of_this_machine(
     """Each wave sees the chunks of those before, and reads none of them from a bucket."""
     run = Run(f"{output}{tmp_path}", "night", "", {}, "", {}, 0.25)
     seen: list[tuple[str, ...]] = []
+    tables = []
 
     def tell(wave: Any, settled: Any, parts: Any, place: OutputPlace, *_: Any) -> list[FileRecord]:
         seen.append(place.known)
+        tables.append(place.chunks.get())
+        tables[-1].add(place.known)
         write_chunk((("0-0", Texts(["a"])), [[1.0]]), f"{place.scratch}/wave-{len(seen)}-sentences-")
         if fails and len(seen) == 3:
             raise RuntimeError("the third wave fails")
@@ -106,6 +97,7 @@ def test_waves_share_a_folder_of_this_machine(
     with pytest.raises(RuntimeError) if fails else nullcontext():
         waves.run_waves(run, parts, [tasks(1)] * 3, [], PipelineOptions([]), 1, progress, sums)  # type: ignore[arg-type]
     assert [len(known) for known in seen] == [0, 1, 2]
+    assert tables[0] is tables[1] is tables[2] and not tables[0].holds("a"), "the disk space goes with the run"
     folder = Path(seen[-1][0].removeprefix("file://")).parent
     assert folder.is_absolute() and folder.exists() == (output != "memory://"), "what is not in OUTPUT goes at once"
     assert (folder == tmp_path / "runs/night/scratch") == (output != "memory://")
