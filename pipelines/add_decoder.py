@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.training.packing.trained_decoder import add_trained
 
 DESCRIPTION = "Adds a story decoder that pipelines.train left to a model pack, and makes it the default."
 
@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
+    from pipelines.training.packing.trained_decoder import add_trained
+
     made = add_trained(flags.pack, flags.output, flags.name, Path(flags.trained))
     words = made.components["decoders"][flags.name]["n_words"] - 2
     print(f"{made.location}: story decoder {flags.name} of {words:,} words, the default (digest {made.digest[:12]})")
@@ -28,7 +30,7 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("add_decoder", DESCRIPTION, runs_networks=False)
     parser.add_argument("--name", required=True, help="the decoder's name; one of the pack's own is replaced")
-    parser.add_argument("--trained", required=True, metavar="DIR", help="output folder of the training")
+    parser.add_argument("--trained", required=True, type=at_home, metavar="DIR", help="output folder of the training")
     return parser
 
 

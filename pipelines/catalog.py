@@ -6,18 +6,28 @@ open_stories("gs://bucket/stories", style="romance").to_table()
 
 import sys
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, check_output, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.tables.manifests import refresh_after_commit
-from pipelines.tables.read import Stories, export, open_stories
-from pipelines.tables.rewrites import compact, forget
 
-__all__ = ["Stories", "main", "open_stories"]
+if TYPE_CHECKING:
+    from pipelines.tables.read import Stories as Stories
+    from pipelines.tables.read import open_stories as open_stories
 
 DESCRIPTION = "Exports, forgets and merges published stories."
 EPILOG = "Exit codes: 0 done; 1 the command failed; 2 options are wrong; 4 something else is in the way, try later."
+
+
+def __getattr__(name: str) -> object:
+    """Returns what Python code imports from here, loaded when it is asked for."""
+    if name not in ("Stories", "open_stories"):
+        raise AttributeError(name)
+    from pipelines.tables import read
+
+    return getattr(read, name)
 
 
 def main(argv: list[str]) -> int:
@@ -27,6 +37,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
+    from pipelines.tables.manifests import refresh_after_commit
+
     check_output(flags.root)
     refresh_after_commit(flags.root)  # which a crash of the last commit may have left behind
     print(COMMANDS[flags.command](flags))
@@ -44,20 +56,24 @@ def command_line() -> StrictParser:
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
-        command.add_argument("root", metavar="ROOT", help="--output of the main job, a folder or URI")
+        command.add_argument("root", type=at_home, metavar="ROOT", help="--output of the main job, a folder or URI")
         if name == "export":
-            command.add_argument("--output", required=True, metavar="DIR", help="a new folder or URI")
+            command.add_argument("--output", required=True, type=at_home, metavar="DIR", help="a new folder or URI")
         if name == "forget":
             command.add_argument("uris", nargs="+", metavar="URI", help="photos, by the uri of their rows")
     return parser
 
 
 def _export(flags: Namespace) -> str:
+    from pipelines.tables.read import export, open_stories
+
     count = export(open_stories(flags.root), flags.output)
     return f"{flags.output}: {count:,} Parquet file{'s' if count > 1 else ''}"
 
 
 def _forget(flags: Namespace) -> str:
+    from pipelines.tables.rewrites import forget
+
     manifest = forget(flags.root, flags.uris)
     if manifest is None:
         return f"{flags.root}: no published row tells of these photos"
@@ -68,6 +84,8 @@ def _forget(flags: Namespace) -> str:
 
 
 def _compact(flags: Namespace) -> str:
+    from pipelines.tables.rewrites import compact
+
     manifest = compact(flags.root)
     if manifest is None:
         return f"{flags.root}: there is nothing to merge"

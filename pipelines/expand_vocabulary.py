@@ -2,10 +2,10 @@
 
 import sys
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.pack_tools.vocabulary import expand_vocabulary, made_before
 
 DESCRIPTION = (
     "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
@@ -19,6 +19,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
+    from pipelines.pack_tools.vocabulary import expand_vocabulary, made_before
+
     made, new, share = expand_vocabulary(flags.pack, flags.output, flags.texts, flags.most)
     print(f"{made.location}: {len(new):,} new words, {new[0]!r} the most frequent (digest {made.digest[:12]})")
     print(f"Of how the encoder's own word vectors differ, the map predicts {share:.0%}, on words held out")
@@ -31,7 +33,7 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("expand_vocabulary", DESCRIPTION, runs_networks=False)
     flag = parser.add_argument
-    flag("--texts", required=True, action="append", metavar="GLOB", help="UTF-8 text files; repeatable")
+    flag("--texts", required=True, action="append", type=at_home, metavar="GLOB", help="UTF-8 text files; repeatable")
     flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
     return parser
 

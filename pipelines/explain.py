@@ -3,13 +3,9 @@
 import json
 import sys
 
-from model_handlers.handler import DEVICES
 from pipelines.cli.commands import ExitCode, Texts, check_output, output_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.explanation.explain_report import as_text, make_report
-from pipelines.explanation.retelling import read_again, tell_again
-from pipelines.explanation.stored import find_story, open_models
-from pipelines.telling.chain import StoryError
+from pipelines.cli.flags import DEVICES, StrictParser, a_pack
 
 DESCRIPTION = (
     "Repeats a stored story from its photo, with the pack and the settings of its run; says whether it comes out "
@@ -32,16 +28,12 @@ def explain(argv: list[str]) -> int:
     Raises:
         ConfigError: options are wrong, there is no such story, or its pack is not at hand.
     """
-    parser = output_parser("explain", DESCRIPTION, EPILOG)
-    parser.add_argument("--uri", required=True, help="photo, by the uri of its row, or by its path if it is local")
-    parser.add_argument("--style", help="style of the story; needed if the photo has stories in several")
-    parser.add_argument(
-        "--pack",
-        help="location of the pack that wrote the story. Default: where the run found it. No other pack will do",
-    )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
-    parser.add_argument("--json", action="store_true", help="prints one JSON object")
-    flags = parser.parse_args(argv)
+    flags = command_line().parse_args(argv)
+    from pipelines.explanation.explain_report import as_text, make_report
+    from pipelines.explanation.retelling import read_again, tell_again
+    from pipelines.explanation.stored import find_story, open_models
+    from pipelines.telling.chain import StoryError
+
     check_output(flags.output)
     stored = find_story(flags.output, flags.uri, flags.style)
     models = open_models(stored, flags.pack, flags.device)
@@ -53,6 +45,22 @@ def explain(argv: list[str]) -> int:
     report = make_report(stored, models, retold, reason)
     print(json.dumps(report) if flags.json else as_text(report))
     return ExitCode.DONE if report["equal"] else ExitCode.FAILED
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = output_parser("explain", DESCRIPTION, EPILOG)
+    parser.add_argument("--uri", required=True, help="photo, by the uri of its row, or by its path if it is local")
+    parser.add_argument("--style", help="style of the story; needed if the photo has stories in several")
+    parser.add_argument(
+        "--pack",
+        type=a_pack,
+        metavar="PACK",
+        help="location of the pack that wrote the story. Default: where the run found it. No other pack will do",
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
+    parser.add_argument("--json", action="store_true", help="prints one JSON object")
+    return parser
 
 
 if __name__ == "__main__":

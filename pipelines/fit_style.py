@@ -2,11 +2,11 @@
 
 import sys
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
-from pipelines.pack_tools.styles import PASSAGES, SOURCE_STYLE, NewStyle, describe_style, fit_style
 
 DESCRIPTION = "Adds a style to a model pack: the mean of the sentence vectors of your own texts."
 
@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags, options = parse_with_beam(command_line(), argv)
+    from pipelines.pack_tools.styles import NewStyle, describe_style, fit_style
+
     style = NewStyle(flags.name, tuple(flags.texts), flags.min_words, flags.spread, flags.passages)
     print(describe_style(fit_style(flags.pack, flags.output, style, flags.device, options), style.name))
     return ExitCode.DONE
@@ -27,8 +29,15 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("fit_style", DESCRIPTION)
     flag = parser.add_argument
-    flag("--name", required=True, help=f"the style's name; {SOURCE_STYLE!r} sets the style that is taken out")
-    flag("--texts", required=True, action="append", help="glob of UTF-8 text files, one passage a line; repeatable")
+    flag("--name", required=True, help="the style's name; 'caption' sets the style that is taken out")
+    flag(
+        "--texts",
+        required=True,
+        action="append",
+        type=at_home,
+        metavar="GLOB",
+        help="UTF-8 text files, one passage a line; repeatable",
+    )
     flag("--min-words", type=int, default=0, metavar="N", help="cut whole books into passages of N words or more")
     flag(
         "--spread",
@@ -39,8 +48,8 @@ def command_line() -> StrictParser:
         "--passages",
         type=int,
         metavar="N",
-        help=f"keep up to N short passages of the texts, those nearest to the pack's captions, for --shift nearest "
-        f"(default: {PASSAGES} where the pack chooses this shift, else none)",
+        help="keep up to N short passages of the texts, those nearest to the pack's captions, for --shift nearest "
+        "(default: 2000 where the pack chooses this shift, else none)",
     )
     return parser
 

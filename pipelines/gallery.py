@@ -2,10 +2,10 @@
 
 import sys
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.gallery_page.page_making import make_gallery
 
 DESCRIPTION = "Makes a page of the published photos, captions and stories, as static files that a browser opens."
 EPILOG = "Exit codes: 0 done; 1 the page could not be made; 2 options are wrong, or nothing is published."
@@ -19,16 +19,22 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
-    print(make_gallery(flags.stories, flags.output, flags.run, flags.compare or ()))
+    from pipelines.gallery_page.page_making import make_gallery
+
+    page = flags.output or f"{flags.stories.rstrip('/')}-page"
+    print(make_gallery(flags.stories, page, flags.run, flags.compare or ()))
     return ExitCode.DONE
 
 
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = command_parser("gallery", DESCRIPTION, EPILOG)
-    parser.add_argument("stories", metavar="OUTPUT", help="OUTPUT of the main job, a folder or URI")
+    parser.add_argument("stories", type=at_home, metavar="OUTPUT", help="--output of the main job, a folder or URI")
     parser.add_argument(
-        "--output", required=True, metavar="DIR", help="folder or URI of the page: an empty one, or an earlier page"
+        "--output",
+        type=at_home,
+        metavar="DIR",
+        help="folder or URI of the page: an empty one, or an earlier page (default: OUTPUT-page, beside OUTPUT)",
     )
     parser.add_argument("--run", metavar="RUN", help="shows what one run told, by its id or the number of its commit")
     parser.add_argument(

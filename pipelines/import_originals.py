@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, command_parser, nothing_made, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.originals.import_report import Report
-from pipelines.originals.importing import import_originals
+
+if TYPE_CHECKING:
+    from pipelines.originals.import_report import Report
 
 DESCRIPTION = (
     "Turns the files published in 2015 into a model pack. Whatever of them is there is used: VGG-19 in any of three "
@@ -25,6 +28,9 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
+    from pipelines.originals.import_report import Report
+    from pipelines.originals.importing import import_originals
+
     report = Report()
     try:
         pack = import_originals(Path(flags.source), flags.output, flags.name, flags.published_only, report)
@@ -37,14 +43,14 @@ def _run(argv: list[str]) -> int:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = command_parser("import_originals", DESCRIPTION, EPILOG)
-    parser.add_argument("--source", required=True, help="folder of original files")
-    parser.add_argument("--output", required=True, help="new folder of the model pack")
+    parser.add_argument("--source", required=True, type=at_home, metavar="DIR", help="folder of original files")
+    parser.add_argument("--output", required=True, type=at_home, metavar="DIR", help="new folder of the model pack")
     parser.add_argument("--name", help="name of the pack (default: the folder's)")
     parser.add_argument("--published-only", action="store_true", help="refuse files that are not those once published")
     return parser
 
 
-def _summarise(report: Report) -> None:
+def _summarise(report: "Report") -> None:
     """Prints what is missing or unlike the published files, everything at once."""
     for line in report.missing:
         print(f"missing  {line}")

@@ -2,11 +2,11 @@
 
 import sys
 
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
-from pipelines.pack_tools.indexing import index_captions
 
 DESCRIPTION = "Embeds a pack's captions, or other ones, ahead of all runs."
 
@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags, options = parse_with_beam(command_line(), argv)
+    from pipelines.pack_tools.indexing import index_captions
+
     made, count = index_captions(
         flags.pack, flags.output, flags.captions, flags.sentence_vectors, flags.device, options
     )
@@ -29,7 +31,9 @@ def _run(argv: list[str]) -> int:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("index_captions", DESCRIPTION)
-    parser.add_argument("--captions", metavar="FILE", help="new captions, one a line, in place of the pack's own")
+    parser.add_argument(
+        "--captions", type=at_home, metavar="FILE", help="new captions, one a line, in place of the pack's own"
+    )
     parser.add_argument("--sentence-vectors", action="store_true", help="store their skip-thought vectors as well")
     return parser
 

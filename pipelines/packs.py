@@ -4,16 +4,13 @@ import json
 import sys
 from argparse import Namespace
 
+from configs.values import at_home
 from model_handlers.pack_card import PackError
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.flags import StrictParser
+from pipelines.cli.flags import StrictParser, a_pack
 from pipelines.cli.logs import say, say_problems
 from pipelines.cli.packs_at_hand import pack_places
-from pipelines.pack_tools.pack_diff import differences
-from pipelines.pack_tools.pack_push import push
-from pipelines.pack_tools.pack_show import card_facts, card_text, columns, find_packs, listing
-from pipelines.pack_tools.pack_verify import verify
 
 DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
@@ -54,13 +51,15 @@ def command_line() -> StrictParser:
         metavar="FOLDER",
         help="packs, or places of packs (default: those that ship, the cache's and those in packs/)",
     )
-    parts["show"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
+    parts["show"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
     parts["show"].add_argument("--json", action="store_true", help="print the card as one JSON object")
-    parts["verify"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
-    parts["diff"].add_argument("pack", metavar="A", help="folder or URI of a pack")
-    parts["diff"].add_argument("other", metavar="B", help="folder or URI of another")
-    parts["push"].add_argument("pack", metavar="PACK", help="folder or URI of a pack")
-    parts["push"].add_argument("target", metavar="URI", help="new place of the pack, such as gs://bucket/packs/mine")
+    parts["verify"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
+    parts["diff"].add_argument("pack", type=a_pack, metavar="A", help="name, folder or URI of a pack")
+    parts["diff"].add_argument("other", type=a_pack, metavar="B", help="name, folder or URI of another")
+    parts["push"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
+    parts["push"].add_argument(
+        "target", type=at_home, metavar="URI", help="new place of the pack, such as gs://bucket/packs/mine"
+    )
     return parser
 
 
@@ -70,6 +69,8 @@ def list_packs(flags: Namespace) -> int:
     Raises:
         PackError: a place that was asked for holds no pack.
     """
+    from pipelines.pack_tools.pack_show import columns, find_packs, listing
+
     found = [pack for place in flags.places or map(str, pack_places()) for pack in find_packs(place)]
     if flags.places and not found:
         raise PackError([f"{place}: no pack there, nor in the folders right below it" for place in flags.places])
@@ -82,6 +83,8 @@ def list_packs(flags: Namespace) -> int:
 
 def show_pack(flags: Namespace) -> int:
     """Prints a pack's card for people, or with --json as one JSON object; returns 0."""
+    from pipelines.pack_tools.pack_show import card_facts, card_text
+
     facts = card_facts(flags.pack)
     print(json.dumps(facts, indent=1) if flags.json else card_text(facts))
     return ExitCode.DONE
@@ -89,6 +92,9 @@ def show_pack(flags: Namespace) -> int:
 
 def verify_pack(flags: Namespace) -> int:
     """Prints what is wrong with a pack, or that nothing is; returns 1 or 0."""
+    from pipelines.pack_tools.pack_show import card_facts
+    from pipelines.pack_tools.pack_verify import verify
+
     problems, loaded = verify(flags.pack)
     if problems:
         say_problems(f"{flags.pack} is no whole pack:", problems)
@@ -101,6 +107,9 @@ def verify_pack(flags: Namespace) -> int:
 
 def diff_packs(flags: Namespace) -> int:
     """Prints what differs between two packs; returns 1, or 0 where nothing does."""
+    from pipelines.pack_tools.pack_diff import differences
+    from pipelines.pack_tools.pack_show import card_facts
+
     first, second = card_facts(flags.pack), card_facts(flags.other)
     if first["digest"] == second["digest"]:
         print(f"Equal: both have the digest {first['digest']}")
@@ -111,6 +120,9 @@ def diff_packs(flags: Namespace) -> int:
 
 def push_pack(flags: Namespace) -> int:
     """Prints what was copied; returns 0, or 1 where files came out otherwise than they were sent."""
+    from pipelines.pack_tools.pack_push import push
+    from pipelines.pack_tools.pack_show import card_facts
+
     copied, problems = push(flags.pack, flags.target)
     if problems:
         say_problems("The copy is not whole:", problems)

@@ -4,18 +4,12 @@ import argparse
 import json
 import sys
 
-from configs.prices import load_prices
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, Texts, duration, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.flags import StrictParser, flag_parser
+from pipelines.cli.flags import StrictParser, asks_for_help, flag_parser, program
 from pipelines.cli.options import parse
-from pipelines.cli.runners import is_local
-from pipelines.nightly.main_job import check
-from pipelines.planning.plan_figures import Wanted
-from pipelines.planning.plan_report import as_text
-from pipelines.planning.planned_night import plan_night
 
-PROG = "python -m pipelines.plan"
 DESCRIPTION = (
     "Says what the main job would take with the same options: lists the photos, takes out what is done, measures each "
     "step on a sample of the others on this machine, and estimates hours, workers and, by your prices, cost. Nothing "
@@ -32,6 +26,11 @@ def main(argv: list[str]) -> int:
     return run_command(plan, argv, Texts("Nothing was planned:"))
 
 
+def command_line() -> StrictParser:
+    """Returns the parser of the options: those of the main job, and the plan's own."""
+    return flag_parser(program("plan"), DESCRIPTION, [own_flags()], EPILOG)
+
+
 def own_flags() -> argparse.ArgumentParser:
     """Returns the parser of the flags that the main job does not have."""
     parser = StrictParser(add_help=False, allow_abbrev=False)
@@ -45,7 +44,10 @@ def own_flags() -> argparse.ArgumentParser:
     )
     group.add_argument("--within", type=duration, metavar="TIME", help="says how many workers end in 5h, or 90m")
     group.add_argument(
-        "--prices", metavar="FILE", help="YAML of your prices and of a worker's shape; copy configs/prices.yaml"
+        "--prices",
+        type=at_home,
+        metavar="FILE",
+        help="YAML of your prices and of a worker's shape; copy configs/prices.yaml",
     )
     group.add_argument("--json", action="store_true", help="prints one JSON object")
     return parser
@@ -68,12 +70,19 @@ def plan(argv: list[str]) -> int:
     Raises:
         ConfigError: options, configuration, prices or pack are wrong.
     """
-    own = own_flags()
-    if {"-h", "--help"}.intersection(argv):
-        flag_parser(PROG, DESCRIPTION, [own], EPILOG).parse_known_args(["--help"])
-    flags, rest = own.parse_known_args(argv)
+    if asks_for_help(argv):
+        command_line().print_help()
+        return ExitCode.DONE
+    flags, rest = own_flags().parse_known_args(argv)
+    from configs.prices import load_prices
+    from pipelines.cli.runners import is_local
+    from pipelines.nightly.main_job import check
+    from pipelines.planning.plan_figures import Wanted
+    from pipelines.planning.plan_report import as_text
+    from pipelines.planning.planned_night import plan_night
+
     prices = load_prices(flags.prices) if flags.prices else None
-    config, options = parse(rest, PROG, DESCRIPTION)
+    config, options = parse(rest, program("plan"), DESCRIPTION)
     settings = check(config, options)
     wanted = Wanted(flags.workers, flags.within and flags.within.total_seconds(), prices, flags.prices or "")
     report = plan_night(settings, flags.photos, wanted, is_local(options))

@@ -3,7 +3,24 @@
 import sys
 
 from pipelines.cli.ending import end_process
-from pipelines.nightly.main_job import main
+from pipelines.cli.flags import DESCRIPTION, StrictParser, asks_for_help, flag_parser, program
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit code: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters, 4 another run told
+    the same photos."""
+    if asks_for_help(argv):
+        command_line().print_help()
+        return 0
+    from pipelines.nightly.main_job import main as run_job
+
+    return run_job(argv)
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    return flag_parser(program("run"), DESCRIPTION)
+
 
 if __name__ == "__main__":
     end_process(main(sys.argv[1:]))

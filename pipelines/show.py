@@ -5,7 +5,7 @@ import sys
 from configs.schema import ConfigError
 from pipelines.cli.commands import ExitCode, Texts, output_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.tables.read import newest_rows
+from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = "Shows published stories."
 EPILOG = "Exit codes: 0 shown; 1 the command failed; 2 nothing is published there, or options are wrong."
@@ -18,7 +18,9 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    output = output_parser("show", DESCRIPTION, EPILOG).parse_args(argv).output
+    output = command_line().parse_args(argv).output
+    from pipelines.tables.read import newest_rows
+
     rows = newest_rows(output)
     if not rows:
         raise ConfigError([f"{output}: no story is published there"])
@@ -28,6 +30,11 @@ def _run(argv: list[str]) -> int:
             print(f"  {match['similarity']:.2f}  {match['caption']}")
         print(f"\n{row['story']}\n")
     return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    return output_parser("show", DESCRIPTION, EPILOG)
 
 
 if __name__ == "__main__":

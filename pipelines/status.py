@@ -3,18 +3,17 @@
 import json
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 from pipelines.cli.commands import ExitCode, check_output, duration, output_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.progress import describe_counts
-from pipelines.tables.state import FRESH, LAST_RUN_FAILED, STALE, Report, look
+from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = "Says what the last runs did and how old the newest commit is."
 EPILOG = (
     "Exit codes: 0 fresh; 1 no commit is young enough, or the command failed; 2 options are wrong; "
     "3 the last run failed."
 )
-CODES = {FRESH: ExitCode.DONE, STALE: ExitCode.FAILED, LAST_RUN_FAILED: ExitCode.LAST_RUN_FAILED}
 
 
 def main(argv: list[str]) -> int:
@@ -24,6 +23,20 @@ def main(argv: list[str]) -> int:
 
 def status(argv: list[str]) -> int:
     """Returns 0, 1 or 3, after printing the state of an OUTPUT."""
+    flags = command_line().parse_args(argv)
+    from pipelines.tables.state import FRESH, LAST_RUN_FAILED, STALE, look
+
+    check_output(flags.output)
+    report = look(flags.output, flags.max_age, datetime.now(UTC))
+    codes = {FRESH: ExitCode.DONE, STALE: ExitCode.FAILED, LAST_RUN_FAILED: ExitCode.LAST_RUN_FAILED}
+    code = codes[report["state"]]
+    shown = {"state": report["state"], "code": code} | report | {"runs": report["runs"][: flags.runs]}
+    print(json.dumps(shown) if flags.json else as_text(shown))
+    return code
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
     parser = output_parser("status", DESCRIPTION, EPILOG)
     parser.add_argument(
         "--max-age",
@@ -34,17 +47,13 @@ def status(argv: list[str]) -> int:
     )
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs shown (default: 5)")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")
-    flags = parser.parse_args(argv)
-    check_output(flags.output)
-    report = look(flags.output, flags.max_age, datetime.now(UTC))
-    code = CODES[report["state"]]
-    shown = {"state": report["state"], "code": code} | report | {"runs": report["runs"][: flags.runs]}
-    print(json.dumps(shown) if flags.json else as_text(shown))
-    return code
+    return parser
 
 
-def as_text(report: Report) -> str:
+def as_text(report: dict[str, Any]) -> str:
     """Returns a report as a person reads it."""
+    from pipelines.cli.progress import describe_counts
+
     limit = f"{report['max_age_hours']:g} hours are allowed"
     if report["newest_commit"] is None:
         lines = [f"{report['state']}: nothing was ever committed; {limit}"]

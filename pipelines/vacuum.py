@@ -7,8 +7,7 @@ import sys
 
 from pipelines.cli.commands import ExitCode, check_output, duration, output_parser, run_command
 from pipelines.cli.ending import end_process
-from pipelines.tables.maintain import find_leftovers, remove
-from pipelines.tables.manifests import refresh_current
+from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = (
     "Removes leftovers of runs that were never committed, and files that were replaced; never what a manifest names."
@@ -23,16 +22,10 @@ def main(argv: list[str]) -> int:
 
 def vacuum(argv: list[str]) -> int:
     """Returns 0, after removing or listing what is not needed."""
-    parser = output_parser("vacuum", DESCRIPTION, EPILOG)
-    parser.add_argument(
-        "--older-than",
-        type=duration,
-        default=duration("7d"),
-        metavar="AGE",
-        help="younger leftovers stay: a run may still go, and a reader may still read (default: 7d)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="lists what would be removed")
-    flags = parser.parse_args(argv)
+    flags = command_line().parse_args(argv)
+    from pipelines.tables.maintain import find_leftovers, remove
+    from pipelines.tables.manifests import refresh_current
+
     check_output(flags.output)
     if not flags.dry_run:
         refresh_current(flags.output)
@@ -43,6 +36,20 @@ def vacuum(argv: list[str]) -> int:
         remove(flags.output, paths)
     print(f"{len(paths):,} files {'would be' if flags.dry_run else 'were'} removed", file=sys.stderr)
     return ExitCode.DONE
+
+
+def command_line() -> StrictParser:
+    """Returns the parser of the options."""
+    parser = output_parser("vacuum", DESCRIPTION, EPILOG)
+    parser.add_argument(
+        "--older-than",
+        type=duration,
+        default=duration("7d"),
+        metavar="AGE",
+        help="younger leftovers stay: a run may still go, and a reader may still read (default: 7d)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="lists what would be removed")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The one way that commands begin and end: their parsers, their errors and their exit codes."""
+"""The one way that commands begin and end: their parsers, their errors and their exit codes.
+
+A command's module loads Beam, torch and what does its work only when it begins: help, mistakes and completion come at
+once.
+"""
 
 import argparse
 import logging
@@ -8,15 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 
-import fsspec
-
 from configs.schema import ConfigError
-from model_handlers.handler import DEVICES
+from configs.values import at_home
 from model_handlers.pack_card import PackError
 from pipelines.cli.failures import reason
-from pipelines.cli.flags import StrictParser, program
+from pipelines.cli.flags import DEVICES, StrictParser, a_pack, program
 from pipelines.cli.logs import logging_as, say, say_problems
-from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError
+from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 
 AGE = re.compile(r"(\d{1,6})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -121,7 +123,7 @@ def command_parser(command: str, description: str, epilog: str = "") -> StrictPa
 def output_parser(command: str, description: str, epilog: str) -> StrictParser:
     """Returns a parser whose first argument is an OUTPUT."""
     parser = command_parser(command, description, epilog)
-    parser.add_argument("output", metavar="OUTPUT", help="--output of the main job, a folder or URI")
+    parser.add_argument("output", type=at_home, metavar="OUTPUT", help="--output of the main job, a folder or URI")
     return parser
 
 
@@ -134,8 +136,14 @@ def pack_parser(command: str, description: str, runs_networks: bool = True) -> S
         runs_networks: there is a flag `--device`.
     """
     parser = command_parser(command, description)
-    parser.add_argument("--pack", required=True, help="model pack to start from, a folder or URI; it stays as it is")
-    parser.add_argument("--output", required=True, help="new folder for the new pack")
+    parser.add_argument(
+        "--pack",
+        required=True,
+        type=a_pack,
+        metavar="PACK",
+        help="model pack to start from, a folder, a URI or a name; it stays as it is",
+    )
+    parser.add_argument("--output", required=True, type=at_home, metavar="DIR", help="new folder for the new pack")
     if runs_networks:
         parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs (default: auto)")
     return parser
@@ -143,6 +151,8 @@ def pack_parser(command: str, description: str, runs_networks: bool = True) -> S
 
 def check_output(output: str) -> None:
     """Raises ConfigError where no run has been."""
+    import fsspec
+
     filesystem, path = fsspec.core.url_to_fs(output)
     if not any(filesystem.exists(f"{path.rstrip('/')}/{folder}") for folder in ("runs", "manifests")):
         raise ConfigError([f"{output}: no run has been there; name the --output of the main job"])

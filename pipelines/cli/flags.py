@@ -10,10 +10,13 @@ from typing import Any, NoReturn, get_args
 from configs.choices import Choices
 from configs.schema import ConfigError, RunConfig
 from configs.spelling import did_you_mean
+from model_handlers.pack_card import PackError
+from pipelines.cli.packs_at_hand import find_pack
 
 WORD = "storyteller"
 """The console command."""
 
+DEVICES = get_args(RunConfig.model_fields["device"].annotation)
 REPEATABLE = tuple(name for name, field in RunConfig.model_fields.items() if isinstance(field.default, list))
 INVALID_CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)")
 GROUPS = {
@@ -25,6 +28,21 @@ GROUPS = {
 }
 """Headings in the help of the main job: each option belongs to the last one named up to it."""
 
+METAVARS = {
+    "input": "PHOTO",
+    "uris": "FILE",
+    "schemes": "SCHEME",
+    "roots": "PLACE",
+    "since": "WHEN",
+    "features": "FILE",
+    "output": "DIR",
+    "pack": "PACK",
+    "lease": "TIME",
+    "deadline": "TIME",
+}
+"""What stands for an option's value in the help, where the value's type does not say it."""
+
+DESCRIPTION = "Writes a short story about each photo of a folder, a bucket or a list, as Parquet files."
 EPILOG = (
     "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
     "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
@@ -32,11 +50,28 @@ EPILOG = (
 )
 
 
+def asks_for_help(argv: Sequence[str]) -> bool:
+    """Says whether a command line asks for the command's help."""
+    return not {"-h", "--help"}.isdisjoint(argv)
+
+
 def program(command: str) -> str:
     """Returns how a command was typed, for its help: with the console command, or as a module."""
     if Path(sys.argv[0]).stem == WORD:
         return f"{WORD} {command.replace('_', '-')}"
     return f"python -m pipelines.{command}"
+
+
+def a_pack(name: str) -> str:
+    """Returns the location of a pack that a command line names by it, or by the pack's name.
+
+    Raises:
+        ArgumentTypeError: no pack has the name, or several have.
+    """
+    try:
+        return find_pack(name)
+    except PackError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class StrictParser(argparse.ArgumentParser):
@@ -103,12 +138,13 @@ def flag_parser(
 ) -> StrictParser:
     """Returns the parser of the main job's flags, made from the schema, and of a command's own flags.
 
-    The photos named without a flag are in its help only: `with_input_flags` makes flags of them before.
+    Photos that are named without a flag are in its help only: `with_input_flags` makes flags of them before.
     """
     usage = "%(prog)s [PHOTO ...] [options] [Apache Beam's options]"
     parser = StrictParser(
         prog=prog, usage=usage, description=description, allow_abbrev=False, epilog=epilog or EPILOG, parents=list(more)
     )
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help="folders, globs or URIs, as with --input")
     group = parser.add_argument_group("configuration")
     group.add_argument("--config", metavar="FILE", help="YAML file of the options below")
     group.add_argument(
@@ -131,8 +167,8 @@ def _flag_options(name: str, field: Any) -> dict[str, Any]:
     if field.annotation is bool:
         return options | {"action": argparse.BooleanOptionalAction}
     if name in REPEATABLE:
-        return options | {"action": "append", "metavar": "URI"}
-    return options | {"metavar": _metavar(Choices.model_fields.get(name, field).annotation)}
+        options["action"] = "append"
+    return options | {"metavar": METAVARS.get(name) or _metavar(Choices.model_fields.get(name, field).annotation)}
 
 
 def _help(name: str, description: str | None, default: Any) -> str:
@@ -168,9 +204,9 @@ def written_form(word: str) -> str:
 
 
 def with_input_flags(words: Sequence[str], switches: set[str]) -> list[str]:
-    """Returns a command line in which each photo that stands there without a flag has `--input` before it.
+    """Returns a command line of flags only: photos named without a flag get `--input=`, and values join their flags.
 
-    The word behind a flag without `=` is the flag's, unless the flag is a switch: so that of an unknown flag, too, is
+    The word behind a flag without `=` is its value, unless the flag is a switch: so that of an unknown flag, too, is
     never taken for a photo. Behind `--` all words are photos.
 
     Args:
@@ -178,13 +214,18 @@ def with_input_flags(words: Sequence[str], switches: set[str]) -> list[str]:
         switches: the flags that take no value.
     """
     made: list[str] = []
-    is_value = False
+    open_flag = False  # the last word is a flag that wants a value
     for place, word in enumerate(words):
-        if word == "--" and not is_value:
+        if word == "--" and not open_flag:
             return made + [f"--input={name}" for name in words[place + 1 :]]
-        is_flag = word.startswith("--" if is_value else "-") and word != "-"  # a value may be -0.5
-        made.append(word if is_flag or is_value else f"--input={word}")
-        is_value = is_flag and "=" not in word and word not in switches
+        is_flag = word.startswith("--" if open_flag else "-") and word != "-"  # a value may be -0.5
+        if is_flag:
+            made.append(word)
+        elif open_flag:
+            made[-1] += f"={word}"
+        else:
+            made.append(f"--input={word}")
+        open_flag = is_flag and "=" not in word and word not in switches
     return made
 
 

@@ -1,13 +1,15 @@
-"""Command lines and config files become one checked configuration and Beam's own options."""
+"""Command lines and config files become one checked configuration and Beam's own options.
+
+Beam is loaded only when its options are looked at.
+"""
 
 import argparse
 import contextlib
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from configs.schema import ConfigError, RunConfig, check_config, load_yaml
 from configs.spelling import did_you_mean
@@ -21,10 +23,13 @@ from pipelines.cli.flags import (
     written_form,
 )
 
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
 DEFAULT_RUNNER = "FnApiRunner"
 
 
-def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, PipelineOptions]:
+def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, "PipelineOptions"]:
     """Returns the run's configuration and Beam's options from flags, `--set` and the config file, in this order of
     precedence.
 
@@ -36,7 +41,7 @@ def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, Pipe
     flags, rest = parser.parse_known_args(words)
     given = vars(flags)
     given |= {name: sum(map(_several, given[name]), []) for name in REPEATABLE if name in given}
-    config_file, assignments = given.pop("config"), given.pop("set")
+    config_file, assignments, _ = given.pop("config"), given.pop("set"), given.pop("photos")
     values = load_yaml(config_file) if config_file else {}
     assigned, problems = parse_assignments(assignments)
     values |= assigned
@@ -83,7 +88,7 @@ def parse_assignments(assignments: Sequence[str]) -> tuple[dict[str, Any], list[
     return values, problems
 
 
-def parse_with_beam(parser: StrictParser, argv: list[str]) -> tuple[argparse.Namespace, PipelineOptions]:
+def parse_with_beam(parser: StrictParser, argv: list[str]) -> tuple[argparse.Namespace, "PipelineOptions"]:
     """Returns a smaller command's own flags and Beam's options.
 
     Raises:
@@ -96,8 +101,10 @@ def parse_with_beam(parser: StrictParser, argv: list[str]) -> tuple[argparse.Nam
     return flags, beam_options(rest)
 
 
-def beam_options(flags: list[str]) -> PipelineOptions:
+def beam_options(flags: list[str]) -> "PipelineOptions":
     """Returns Beam's options; the main session is never pickled, since no entry module holds what workers run."""
+    from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+
     named = any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
     options = PipelineOptions(flags if named else [*flags, f"--runner={DEFAULT_RUNNER}"])
     options.view_as(SetupOptions).save_main_session = False
@@ -149,6 +156,8 @@ def _meant(word: str, known: set[str]) -> str:
 
 def _beam_parser() -> StrictParser:
     """Returns the parser of all of Beam's options."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     parser = StrictParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for group in _all_subclasses(PipelineOptions):
         if "_add_argparse_args" in vars(group):

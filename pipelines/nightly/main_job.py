@@ -9,6 +9,7 @@ from configs.schema import ConfigError, RunConfig
 from model_handlers.pack import check_unchanged
 from model_handlers.pack_card import PackError
 from pipelines.cli.commands import ExitCode, Texts, run_command
+from pipelines.cli.flags import DESCRIPTION, program
 from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.packs_at_hand import POCKET
@@ -27,7 +28,6 @@ from pipelines.telling.settings import Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
-DESCRIPTION = "Writes a short story about each photo of a folder or bucket, as Parquet files."
 TEXTS = Texts("The job was not started:", "Stopped; nothing was published", "The run failed; nothing was published")
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    config, options = parse(argv, "python -m pipelines.run", DESCRIPTION)
+    config, options = parse(argv, program("run"), DESCRIPTION)
     settings = check(config, options)
     try:
         process_photos(settings, options)

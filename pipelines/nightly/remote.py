@@ -29,9 +29,7 @@ from pipelines.nightly.selection import (
 )
 from pipelines.nightly.waves import remove_scratch
 from pipelines.tables.commits import (
-    CommitConflictError,
     Run,
-    TooManyDeadLettersError,
     attempts_in,
     commit,
     comparable,
@@ -39,6 +37,7 @@ from pipelines.tables.commits import (
 )
 from pipelines.tables.leases import release, release_run, take
 from pipelines.tables.manifests import read_manifests
+from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from pipelines.telling.settings import Settings, allowed, photo_patterns
 from pipelines.telling.steps import PhotoSteps, Steps
 from transforms.copies import FindCopies, JoinCopies

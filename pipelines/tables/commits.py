@@ -17,19 +17,12 @@ from pipelines.tables.manifests import (
     read_rows,
     refresh_after_commit,
 )
+from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from transforms.due_rules import FAILED, MAY_PASS, TOLD, Attempt
 from transforms.write import FileRecord
 from transforms.write_whole import write_whole
 
 SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
-
-
-class TooManyDeadLettersError(Exception):
-    """More photos failed than `max_dead_letter_ratio` allows; nothing is published."""
-
-
-class CommitConflictError(Exception):
-    """Another run committed the same photos meanwhile; nothing is published."""
 
 
 @dataclass(frozen=True)

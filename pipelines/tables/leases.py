@@ -23,8 +23,8 @@ from pathlib import Path
 
 import fsspec
 
-from pipelines.tables.commits import CommitConflictError
 from pipelines.tables.manifests import list_files, put_if_absent, read_if_there
+from pipelines.tables.refusals import CommitConflictError
 from transforms.write_whole import write_whole
 
 RENEWED = timedelta(minutes=15)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.tables.commits import CommitConflictError, new_id, now
+from pipelines.tables.commits import new_id, now
 from pipelines.tables.leases import refuse_live
 from pipelines.tables.manifests import (
     Manifest,
@@ -28,6 +28,7 @@ from pipelines.tables.manifests import (
     read_batches,
     refresh_after_commit,
 )
+from pipelines.tables.refusals import CommitConflictError
 from transforms.rows import plain_text
 from transforms.uris import absolute
 from transforms.write import parquet_options

@@ -17,7 +17,7 @@ from model_handlers.pack import Pack
 from pipelines.corpora.preparation import pieces
 from pipelines.corpora.preparation import prepare_command as command
 from pipelines.corpora.preparation import text_files as files
-from pipelines.corpora.preparation.prepare_command import main
+from pipelines.prepare_texts import main
 from pipelines.training.data.prepared import read_prepared
 
 ROOT = Path(__file__).parents[2]

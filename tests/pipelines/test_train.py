@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipelines.corpora.preparation.prepare_command import main as prepare_texts
+from pipelines.prepare_texts import main as prepare_texts
 from pipelines.train import main
 from pipelines.training.engine.loop import LoopConfig
 from pipelines.training.engine.training_settings import read_settings, section

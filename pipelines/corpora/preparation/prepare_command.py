@@ -14,9 +14,7 @@ import fsspec
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
-from pipelines.cli.commands import ExitCode, command_parser, nothing_made, run_command
-from pipelines.cli.flags import StrictParser
-from pipelines.cli.options import parse_with_beam
+from configs.values import at_home
 from pipelines.cli.runners import container_problems, is_local, place_problems
 from pipelines.corpora.preparation.corpus_graph import Target, build
 from pipelines.corpora.preparation.corpus_records import DEV, MANIFEST, Rules
@@ -26,81 +24,16 @@ from transforms.folders import ListingError, expand
 from transforms.uris import absolute, check_uri
 from transforms.write_whole import write_whole
 
-DESCRIPTION = (
-    "Turns books and captions into corpora to train on: texts cut, filtered, each kept once, as memory-mapped ids. "
-    "PLACE is a folder, a file, a glob or a URI; a name before it (romantic=PLACE) makes a kind of its own."
-)
 RULES = ("vocabulary", "words", "caption_weight", "least", "most", "unknown", "held_out", "unit", "lower")
 NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit code of `pipelines.prepare_texts`.
-
-    It is 2 where options or inputs are wrong, and 1 where the pipeline failed.
-    """
-    return run_command(_run, argv, nothing_made("corpus"))
-
-
-def _run(argv: list[str]) -> int:
-    print(prepare_texts(argv))
-    return ExitCode.DONE
-
-
-def make_parser() -> StrictParser:
-    """Returns the parser of the command's own flags."""
-    parser = command_parser("prepare_texts", DESCRIPTION)
-    flag = parser.add_argument
-    flag("--books", action="append", default=[], metavar="[NAME=]PLACE", help=".txt or .txt.gz in UTF-8; repeatable")
-    flag(
-        "--captions",
-        action="append",
-        default=[],
-        metavar="[NAME=]PLACE",
-        help="text with one caption a line, or tab-separated with a column caption, and image and split where there "
-        "are such (dev is held out, test left out); .txt, .tsv, or either with .gz; repeatable",
-    )
-    flag("--output", required=True, help="new folder or URI for the corpora")
-    flag("--vocabulary", type=int, default=28000, metavar="N", help="ids of the vocabulary, two of them no words")
-    flag(
-        "--words",
-        default="",
-        metavar="PLACE",
-        help="words of the corpus, in place of the most frequent ones: those of a model pack's sentence encoder, which "
-        "a story decoder needs, or a JSON list such as a training's words.json",
-    )
-    flag("--caption-weight", type=float, default=2.0, metavar="X", help="a caption's word against a book's, in counts")
-    flag("--least", type=int, default=5, metavar="N", help="least words of a passage")
-    flag("--most", type=int, default=64, metavar="N", help="most words of a passage or caption")
-    flag("--unknown", type=float, default=0.1, metavar="X", help="largest share of unknown words in a text")
-    flag(
-        "--held-out",
-        type=number,
-        default=0.05,
-        metavar="N",
-        help="books to keep apart whole (kind dev_books), as a number or, with a point, as a share; their bytes decide",
-    )
-    flag("--unit", choices=("passage", "sentence"), default="passage", help="what books are cut into")
-    flag("--lower", action=argparse.BooleanOptionalAction, default=True, help="lower case")
-    flag("--shard-words", type=int, default=1 << 24, metavar="N", help="words of a file, about")
-    for action in parser._actions:
-        if action.default not in (None, "", [], argparse.SUPPRESS):
-            action.help = f"{action.help} (default: {action.default})"
-    return parser
-
-
-def number(text: str) -> int | float:
-    """Returns a number or, where the text has a point, a share."""
-    return float(text) if "." in text else int(text)
-
-
-def prepare_texts(argv: list[str]) -> str:
+def prepare_texts(flags: argparse.Namespace, options: PipelineOptions) -> str:
     """Returns what was made, in words.
 
     Raises:
         ConfigError: options or inputs are wrong, or hold no text.
     """
-    flags, options = parse_with_beam(make_parser(), argv)
     files, rules, words = check(flags, options)
     output = absolute(flags.output).rstrip("/")
     print(f"Preparing texts of {len(files):,} files", file=sys.stderr)
@@ -154,7 +87,7 @@ def _given_words(place: str) -> tuple[list[str], list[str]]:
 def _named(pattern: str, kind: str) -> tuple[str, str]:
     """Returns the kind and the place that a flag's value names."""
     found = NAMED.fullmatch(pattern)
-    return (found[1], found[2]) if found else (kind, pattern)
+    return (found[1], at_home(found[2])) if found else (kind, at_home(pattern))
 
 
 def _add_files(files: dict[str, str], flag: str, kind: str, place: str) -> list[str]:

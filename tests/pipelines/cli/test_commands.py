@@ -8,8 +8,8 @@ import pytest
 from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
 from pipelines.cli.commands import CODES, ExitCode, Texts, nothing_made, run_command
-from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError
 from pipelines.tables.leases import LeaseHeldError
+from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from transforms.write_whole import StorageFullError
 
 TEXTS = Texts("Refused:", "Halted", "Broken")

@@ -197,7 +197,7 @@ def test_words_without_a_flag_are_photos(argv: list[str], photos: list[str]) -> 
 
 def test_the_word_behind_an_unknown_flag_is_no_photo() -> None:
     found = problems("--wrkers", "5", "a.jpg", "--input", "b.jpg")
-    assert [problem.partition(":")[0] for problem in found] == ["--wrkers", "5"]
+    assert [problem.partition(":")[0] for problem in found] == ["--wrkers=5"]
     _, options = parsed("a.jpg", "--direct_num_workers", "2", "b.jpg")
     assert options.view_as(DirectOptions).direct_num_workers == 2
 

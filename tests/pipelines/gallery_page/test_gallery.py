@@ -105,7 +105,7 @@ def test_all_problems_are_told_at_once(two_nights: Any, tmp_path: Path, capsys: 
         (["{tmp}/nothing", "--output", "{tmp}/page"], "no run is published there"),
         (["https://example.com/a", "--output", "{tmp}/page"], "over http"),
         (["{tmp}/nothing", "--output", "ftp://host/page"], "the scheme ftp:// is not allowed"),
-        (["{tmp}/nothing"], "the following arguments are required: --output"),
+        ([], "the following arguments are required: OUTPUT"),
         (["{tmp}/nothing", "--output", "{tmp}/page", "--runs", "1"], "no such option"),
     ],
 )

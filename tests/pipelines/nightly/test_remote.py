@@ -17,9 +17,10 @@ from model_handlers.stories import StoryHandler
 from pipelines.nightly import remote
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import commit_or_refuse, fresh_features, run_single
-from pipelines.tables.commits import CommitConflictError, TooManyDeadLettersError, commit
+from pipelines.tables.commits import commit
 from pipelines.tables.leases import read_leases
 from pipelines.tables.manifests import read_manifests
+from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from pipelines.tables.rewrites import compact
 from pipelines.telling.settings import resolve
 from pipelines.telling.steps import make_steps

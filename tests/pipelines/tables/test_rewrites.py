@@ -11,9 +11,10 @@ import pytest
 
 from pipelines.catalog import open_stories
 from pipelines.tables import manifests, rewrites
-from pipelines.tables.commits import CommitConflictError, done_in
+from pipelines.tables.commits import done_in
 from pipelines.tables.leases import LeaseHeldError, release, take
 from pipelines.tables.manifests import read_all_manifests, read_manifests, read_rows
+from pipelines.tables.refusals import CommitConflictError
 from pipelines.tables.rewrites import compact, forget
 
 TABLES = ("stories", "dead_letters", "ledger")

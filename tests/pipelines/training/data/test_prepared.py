@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from configs.schema import ConfigError
-from pipelines.corpora.preparation.prepare_command import main
 from pipelines.corpora.texts import Tokens, Vocabulary
+from pipelines.prepare_texts import main
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import Source
 from pipelines.training.data.prepared import ShardedPlaces, ShardedTokens, read_prepared, read_to_learn

@@ -17,7 +17,7 @@ from model_handlers.handler import Placement
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceEncoder
 from model_handlers.stories import Passage, StoryHandler
-from pipelines.corpora.preparation.prepare_command import main as prepare_texts
+from pipelines.prepare_texts import main as prepare_texts
 from pipelines.train import main
 from pipelines.training.data.story_set import StorySet
 from pipelines.training.engine import loop

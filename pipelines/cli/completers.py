@@ -1,0 +1,100 @@
+"""What the shell completes: commands, their options, and the values of some options."""
+
+import argparse
+import glob
+import importlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import argcomplete
+
+from configs.schema import RunConfig
+from model_handlers.pack_card import CARD
+from pipelines.cli.flags import WORD
+from pipelines.cli.packs_at_hand import POCKET, find_pack, packs_at_hand
+
+Completer = Callable[..., Iterable[str]]
+
+
+def complete(commands: Mapping[str, str]) -> NoReturn:
+    """Writes what may stand at the cursor of the shell's line, and ends the process.
+
+    Args:
+        commands: what each does; only that of the line is imported.
+    """
+    *_, words, _ = argcomplete.split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
+    chosen = words[1] if len(words) > 1 else ""
+    parser = argparse.ArgumentParser(prog=WORD, add_help=False)
+    known = parser.add_subparsers()
+    own = None
+    for name, text in commands.items():
+        if chosen.replace("_", "-") == name:
+            own = importlib.import_module(f"pipelines.{name.replace('-', '_')}").command_line()
+            add_completers(own)
+            known.add_parser(chosen, parents=[own], add_help=False)
+        else:
+            known.add_parser(name, help=text, add_help=False)
+    argcomplete.autocomplete(parser, always_complete_options=own is None or not _has_arguments(own))
+    raise AssertionError("completion ends the process")
+
+
+def _has_arguments(parser: argparse.ArgumentParser) -> bool:
+    return any(not action.option_strings for action in parser._actions)
+
+
+def add_completers(parser: argparse.ArgumentParser) -> None:
+    """Gives a parser's options, and those of its subcommands, what completes their values."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                add_completers(below)
+        elif completer := COMPLETERS.get(action.dest) or COMPLETERS.get(str(action.metavar)) or _choices(action):
+            action.completer = completer  # type: ignore[attr-defined]
+
+
+def _choices(action: argparse.Action) -> Completer | None:
+    """Returns what completes the values that a metavar such as `{auto,cpu}` lists."""
+    listed = str(action.metavar)
+    return (lambda **_: listed.strip("{}").split(",")) if listed.startswith("{") else None
+
+
+def packs(prefix: str, **_: Any) -> Iterator[str]:
+    """Yields the names of packs, and the folders that what is typed so far may lead to."""
+    yield from (pack.name for pack in packs_at_hand())
+    start = os.path.expanduser(prefix)
+    for folder in sorted(glob.glob(f"{glob.escape(start)}*/")):
+        yield prefix + folder[len(start) :]
+
+
+def members(group: str) -> Completer:
+    """Returns what completes the names of a group of the pack's components, behind commas and + too."""
+
+    def names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+        before = prefix[: len(prefix) - len(re.split("[,+]", prefix)[-1])]
+        return [f"{before}{name}" for name in _card(parsed_args)["components"].get(group, {})]
+
+    return names
+
+
+def _card(flags: argparse.Namespace) -> dict[str, Any]:
+    pack = find_pack(getattr(flags, "pack", None) or POCKET)
+    content: dict[str, Any] = json.loads((Path(pack) / CARD).read_text("utf-8"))
+    return content
+
+
+def keys(**_: Any) -> list[str]:
+    """Returns what completes the key of `--set`."""
+    return [f"{name}=" for name in RunConfig.model_fields]
+
+
+COMPLETERS: dict[str, Completer] = {
+    "pack": packs,
+    "other": packs,
+    "style": members("styles"),
+    "decoder": members("decoders"),
+    "KEY=VALUE": keys,
+}

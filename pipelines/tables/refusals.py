@@ -1,0 +1,9 @@
+"""Why a run or a command publishes nothing."""
+
+
+class TooManyDeadLettersError(Exception):
+    """More photos failed than `max_dead_letter_ratio` allows; nothing is published."""
+
+
+class CommitConflictError(Exception):
+    """Another run committed the same photos meanwhile; nothing is published."""
