@@ -11,7 +11,7 @@ no list of abbreviations, and only ASCII white space separates words. Tokens of 
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import punkt
 
@@ -138,7 +138,7 @@ def _breaks(text: str) -> list[tuple[int, int]]:
     return [*spans, (first, len(text))]
 
 
-@cache
+@lru_cache(maxsize=1)
 def _model() -> tuple[punkt.PunktWordTokenizer, punkt.PunktParameters]:
     return punkt.PunktWordTokenizer(_RULES), punkt.load_model("english")
 

