@@ -37,8 +37,9 @@ def _as_list(value: object) -> object:
 
 def _with_commas(value: object) -> object:
     """Returns a list of texts as one text."""
-    texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return ",".join(value) if texts else value
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    return value
 
 
 Text = Annotated[str, Field(min_length=1)]

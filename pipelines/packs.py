@@ -20,8 +20,10 @@ TEXTS = Texts(stopped="Stopped; a copy that was broken off goes on at the next p
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0, 1 where a check, a comparison or a copy found something, 2 where an option or a pack is
-    wrong."""
+    """Returns the exit code.
+
+    It is 1 where a check, a comparison or a copy found something, and 2 where an option or a pack is wrong.
+    """
     return run_command(_run, argv, TEXTS)
 
 

@@ -5,6 +5,7 @@ models = load_all("packs/pocket")
 story(models, "photo.jpg")
 """
 
-from pipelines.telling.one_photo import Models, StoryError, load_all, story, tell
+from pipelines.telling.chain import StoryError
+from pipelines.telling.one_photo import Models, load_all, story, tell
 
 __all__ = ["Models", "StoryError", "load_all", "story", "tell"]

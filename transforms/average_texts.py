@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import apache_beam as beam
 import fsspec
 import numpy as np
-from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import PCollection
 
-from transforms.encode_sentences import Texts, caption_key
+from transforms.encode_sentences import SentenceModel, Texts, caption_key
 
 BATCH = 64  # passages encoded at once
 
@@ -125,7 +125,7 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
         spread: the covariance is wanted too.
     """
 
-    handler: ModelHandler
+    handler: SentenceModel
     min_words: int = 0
     spread: bool = False
 

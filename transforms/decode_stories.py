@@ -11,6 +11,9 @@ from apache_beam.pvalue import PCollection
 from transforms.infer import Infer
 from transforms.records import StoryRequest
 
+StoryModel = ModelHandler[np.ndarray, Any, Any]
+"""Tells a passage from a shifted sentence vector `[S]` or `[2, S]`."""
+
 
 @dataclass(eq=False)
 class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]], Any]):
@@ -21,7 +24,7 @@ class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]]
     of stage `story`.
     """
 
-    handler: ModelHandler
+    handler: StoryModel
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, vectors: PCollection[tuple[StoryRequest, np.ndarray]]) -> Any:

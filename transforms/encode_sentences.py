@@ -20,6 +20,9 @@ from transforms.write_whole import write_whole
 
 CHUNK = 1024  # captions a file
 
+SentenceModel = ModelHandler[list[str], np.ndarray | Exception, Any]
+"""Encodes each list of sentences as vectors `[n, S]`."""
+
 
 class Texts(list[str]):
     """Texts that Beam pickles whole between steps; in plain lists its coders refuse what is not UTF-8."""
@@ -163,7 +166,7 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
         chunks: the vectors that were written so far, shared by the waves of a run.
     """
 
-    handler: ModelHandler
+    handler: SentenceModel
     prefix: str
     shards: int = 8
     known: tuple[str, ...] = ()

@@ -11,6 +11,9 @@ from apache_beam.pvalue import PCollection
 from transforms.infer import Infer
 from transforms.records import Photo
 
+FeatureModel = ModelHandler[np.ndarray, np.ndarray | Exception, Any]
+"""Makes a feature vector `[F]` of the pixels of a photo."""
+
 
 @dataclass(eq=False)
 class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
@@ -20,7 +23,7 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any
     is a dead letter of stage `features`.
     """
 
-    handler: ModelHandler
+    handler: FeatureModel
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> Any:

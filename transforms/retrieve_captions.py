@@ -12,6 +12,9 @@ from transforms.infer import Infer, photo_of
 from transforms.metrics import measure
 from transforms.records import CaptionMatch, Matched, Photo, PhotoWithFeature
 
+CaptionModel = ModelHandler[np.ndarray, Any, Any]
+"""Finds or writes captions with similarities, for a feature vector `[F]`."""
+
 
 @dataclass(eq=False)
 class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]], Any]):
@@ -21,7 +24,7 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeatur
     first; a feature vector that is not finite, all zeros or of another width is a dead letter of stage `captions`.
     """
 
-    handler: ModelHandler
+    handler: CaptionModel
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, features: PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]]) -> Any:

@@ -7,7 +7,6 @@ import select
 import sys
 import threading
 from types import TracebackType
-from typing import Any
 
 PAUSE = 0.2  # seconds without a further byte that end what was printed at once, such as a traceback
 MOST = 1 << 16  # bytes of one record
@@ -71,6 +70,6 @@ def _log_of_thread(failed: threading.ExceptHookArgs) -> None:
         logging.error("%s failed", name, exc_info=(failed.exc_type, error, failed.exc_traceback))
 
 
-def _log_unraisable(failed: Any) -> None:
+def _log_unraisable(failed: "sys.UnraisableHookArgs") -> None:
     error = failed.exc_value
     logging.error("%s: %r", failed.err_msg or "Exception ignored in", failed.object, exc_info=error)

@@ -3,9 +3,11 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
+
+from pydantic.fields import FieldInfo
 
 from configs.choices import Choices
 from configs.schema import ConfigError, RunConfig
@@ -88,7 +90,7 @@ class StrictParser(argparse.ArgumentParser):
         wrong = INVALID_CHOICE.search(message)
         raise ConfigError([message + (did_you_mean(wrong[1], wrong[2].replace("'", "").split(", ")) if wrong else "")])
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: object = None) -> tuple[Any, list[str]]:
         """Returns the values of the flags, and the words that the parser does not know.
 
         Raises:
@@ -101,7 +103,7 @@ class StrictParser(argparse.ArgumentParser):
             misspelt = [self.unknown(word) for word in words if self._is_misspelt(word)]
             raise ConfigError([*error.problems, *(one for one in misspelt if one not in error.problems)]) from error
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Iterable[str] | None = None, namespace: object = None) -> Any:  # noqa: ANN401, any namespace
         """Returns the values of the flags.
 
         Raises:
@@ -158,7 +160,7 @@ def flag_parser(
     return parser
 
 
-def _flag_options(name: str, field: Any) -> dict[str, Any]:
+def _flag_options(name: str, field: FieldInfo) -> dict[str, Any]:
     options: dict[str, Any] = {
         "dest": name,
         "default": argparse.SUPPRESS,
@@ -171,7 +173,7 @@ def _flag_options(name: str, field: Any) -> dict[str, Any]:
     return options | {"metavar": METAVARS.get(name) or _metavar(Choices.model_fields.get(name, field).annotation)}
 
 
-def _help(name: str, description: str | None, default: Any) -> str:
+def _help(name: str, description: str | None, default: object) -> str:
     text = (description or "").replace("%", "%%")
     if name in Choices.model_fields:
         return f"{text} (default: the pack's choice, else {Choices.model_fields[name].default})"
@@ -179,8 +181,8 @@ def _help(name: str, description: str | None, default: Any) -> str:
     return text + shown
 
 
-def _metavar(annotation: Any) -> str:
-    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+def _metavar(annotation: object) -> str:
+    kinds: list[Any] = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
     if all(isinstance(kind, str) for kind in kinds):
         return "{" + ",".join(kinds) + "}"
     first = kinds[0]

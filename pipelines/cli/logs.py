@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from pipelines.cli.error_output import ErrorOutput
 from transforms.redaction import without_secrets
@@ -67,8 +67,10 @@ def log_without_secrets() -> None:
 
 @contextlib.contextmanager
 def logging_as(form: str) -> Iterator[None]:
-    """Logs in a format, `text` or `json`; as JSON all that this process and those that it starts write to the error
-    output, until the context ends."""
+    """Logs in a format, `text` or `json`, until the context ends.
+
+    As JSON it logs all that this process and those that it starts write to the error output.
+    """
     if form != "json":
         log_without_secrets()
         yield
@@ -105,7 +107,7 @@ def name_run(run_id: str) -> None:
         formatter.run_id = run_id
 
 
-def say(message: Any, level: int = logging.INFO) -> None:
+def say(message: object, level: int = logging.INFO) -> None:
     """Tells a person something on the error output, as it is; in a JSON log it is a line like others."""
     if any(_json_formatters()):
         LOG.log(level, "%s", message)

@@ -30,8 +30,9 @@ DEFAULT_RUNNER = "FnApiRunner"
 
 
 def parse(argv: list[str], prog: str, description: str) -> tuple[RunConfig, "PipelineOptions"]:
-    """Returns the run's configuration and Beam's options from flags, `--set` and the config file, in this order of
-    precedence.
+    """Returns the run's configuration and Beam's options.
+
+    A flag comes before `--set`, and that before the config file.
 
     Raises:
         ConfigError: lists every option that is unknown or wrong.

@@ -43,7 +43,7 @@ def sees_local_files(options: PipelineOptions) -> bool:
         return False
     if portable.environment_type == "EXTERNAL":
         return bool(re.match(r"(localhost|127\.|\[::1\])", portable.environment_config or ""))
-    return portable.environment_type == "LOOPBACK"
+    return bool(portable.environment_type == "LOOPBACK")
 
 
 def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> list[str]:

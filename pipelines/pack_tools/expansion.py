@@ -31,7 +31,8 @@ def expand(known: np.ndarray, table: np.ndarray, new: np.ndarray, ridge: float =
     square = rows.T @ rows  # [D, D]
     square[np.diag_indices_from(square)] += ridge * (np.trace(square) / len(square) or 1.0)
     linear = np.linalg.solve(square, rows.T @ wanted)  # [D, W]
-    return ((new - centre) @ linear + goal).astype(np.float32)
+    mapped: np.ndarray = ((new - centre) @ linear + goal).astype(np.float32)
+    return mapped
 
 
 def outside_vectors(words: Sequence[str]) -> np.ndarray:
@@ -65,4 +66,5 @@ def cut_down(vectors: np.ndarray, width: int, deviation: float = 0.06) -> np.nda
     rows = vectors - vectors.mean(axis=0)  # [N, D]
     axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :width]  # [D, W]
     cut = rows @ axes  # [N, W]
-    return (cut * (deviation / cut.std())).astype(np.float32)
+    scaled: np.ndarray = (cut * (deviation / cut.std())).astype(np.float32)
+    return scaled

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
@@ -19,7 +19,7 @@ from model_handlers.sentences import SentenceHandler
 from pipelines.cli.options import beam_options
 from pipelines.corpora.text_places import read_captions
 from pipelines.pack_tools.old_pack import open_pack
-from transforms.encode_sentences import Texts, with_texts, write_chunk
+from transforms.encode_sentences import SentenceModel, Texts, with_texts, write_chunk
 
 CHUNK = 2048  # captions embedded in one piece
 
@@ -75,7 +75,7 @@ def chunks_of(captions: list[str]) -> Iterator[tuple[str, Texts]]:
         yield str(start), Texts(captions[start : start + CHUNK])
 
 
-def fill(target: np.ndarray, captions: list[str], handler: ModelHandler, options: PipelineOptions) -> None:
+def fill(target: np.ndarray, captions: list[str], handler: SentenceModel, options: PipelineOptions) -> None:
     """Fills `target` `[K, width]` with the handler's vectors of the captions, by a pipeline sharded over them."""
     with tempfile.TemporaryDirectory() as folder:
         prefix = posixpath.join(folder, "chunk-")

@@ -42,8 +42,7 @@ def _describe_file(facts: Mapping[str, Any]) -> str:
 
 
 def _component_changes(first: Facts, second: Facts) -> list[str]:
-    """Returns a line for each component, decoder and style that is only in one, and for each size or file that
-    differs."""
+    """Returns a line for each component, decoder and style that only one has, and each size or file that differs."""
     old, new = card_parts(first), card_parts(second)
     lines = _changes(dict.fromkeys(old.keys() - new.keys()), dict.fromkeys(new.keys() - old.keys()), lambda _: "")
     for name in sorted(old.keys() & new.keys()):
@@ -65,7 +64,7 @@ def _rest(card: Facts) -> dict[str, Any]:
     return dict(flatten({key: value for key, value in card.items() if key not in SECTIONS}))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 

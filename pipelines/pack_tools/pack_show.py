@@ -102,7 +102,7 @@ def card_text(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _said(value: Any) -> Iterator[str]:
+def _said(value: object) -> Iterator[str]:
     """Yields the lines of what a card says in words, in a list or in a table."""
     for key, one in flatten(value or "not stated"):
         words = "; ".join(map(str, one)) if isinstance(one, list) else str(one)
@@ -110,7 +110,7 @@ def _said(value: Any) -> Iterator[str]:
         yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
-def flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the values of nested tables under dotted names; a list is one value."""
     if not isinstance(value, Mapping):
         yield name, value

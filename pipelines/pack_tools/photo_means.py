@@ -56,8 +56,12 @@ def encoded(texts: list[str], pack: Pack, where: Placement, options: PipelineOpt
 
 
 def nearest_captions(embeddings: np.ndarray, count: int) -> np.ndarray:
-    """Returns the places `[N, count]` of the captions nearest to each of at most PHOTOS captions, from embeddings
-    `[K, J]`."""
+    """Returns the places `[N, count]` of the captions nearest to each of at most PHOTOS captions.
+
+    Args:
+        embeddings: of all captions, `[K, J]`.
+        count: captions of each.
+    """
     photos = embeddings[:: -(-len(embeddings) // PHOTOS)]  # [N, J]
     blocks = (photos[start : start + BLOCK] @ embeddings.T for start in range(0, len(photos), BLOCK))  # [block, K]
     return np.concatenate([np.argpartition(-scores, count - 1)[:, :count] for scores in blocks])  # [N, count]

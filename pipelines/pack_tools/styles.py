@@ -6,7 +6,6 @@ from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
@@ -20,6 +19,7 @@ from pipelines.pack_tools.old_pack import name_problems, open_pack
 from pipelines.pack_tools.photo_means import encoded, photo_means
 from pipelines.telling.settings import pack_choices
 from transforms.average_texts import AverageTexts, Mean
+from transforms.encode_sentences import SentenceModel
 from transforms.spreading import shrink, transport
 
 SOURCE_STYLE = "caption"
@@ -127,7 +127,7 @@ def find_files(style: NewStyle) -> list[str]:
     return files
 
 
-def measure(files: list[str], style: NewStyle, handler: ModelHandler, options: PipelineOptions) -> Mean:
+def measure(files: list[str], style: NewStyle, handler: SentenceModel, options: PipelineOptions) -> Mean:
     """Returns the mean of a style's passages, with their covariance where the style wants its spread.
 
     Raises:
@@ -198,14 +198,17 @@ def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: 
         PackError: the pack has no source style.
     """
     source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
-    return vectors[choose(vectors, means - source, count)]
+    chosen: np.ndarray = vectors[choose(vectors, means - source, count)]
+    return chosen
 
 
 def average(
-    files: list[str], handler: ModelHandler, min_words: int, options: PipelineOptions, spread: bool = False
+    files: list[str], handler: SentenceModel, min_words: int, options: PipelineOptions, spread: bool = False
 ) -> Mean | None:
-    """Returns the mean sentence vector over all passages of the files, with `spread` their covariance too; None where
-    there are none."""
+    """Returns the mean sentence vector over all passages of the files; None where there are none.
+
+    With `spread` it has their covariance too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder) / "mean.npz")
         with beam.Pipeline(options=options) as root:

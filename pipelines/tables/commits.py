@@ -55,6 +55,7 @@ class Run:
 
     @property
     def folder(self) -> str:
+        """Path of the run's own files below OUTPUT."""
         return f"runs/{self.run_id}"
 
     @property
@@ -193,8 +194,10 @@ def _refuse_overlap(run: Run, ours: dict[str, Any], others: Sequence[dict[str, A
 
 
 def done_in(output: str, manifest: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yields (uri, version, style) of what a committed run has settled: stories, and dead letters that no other night
-    would change."""
+    """Yields (uri, version, style) of what a committed run has settled.
+
+    That is stories, and dead letters that no other night would change.
+    """
     for attempt in attempts_in(output, manifest):
         if attempt.result != MAY_PASS:
             yield attempt.uri, attempt.version, attempt.style
@@ -218,4 +221,4 @@ def attempts_in(output: str, manifest: dict[str, Any]) -> Iterator[Attempt]:
 def comparable(run: Run, manifest: dict[str, Any]) -> bool:
     """Tells whether a committed run used the same pack and the settings that decide a text."""
     same_pack = manifest["pack"]["digest"] == run.pack["digest"]
-    return same_pack and manifest["settings_digest"] == run.settings_digest
+    return bool(same_pack and manifest["settings_digest"] == run.settings_digest)

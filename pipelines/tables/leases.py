@@ -60,21 +60,26 @@ class Lease:
 
     @property
     def uri(self) -> str:
+        """URI of the lease's file."""
         return posixpath.join(self.output, self.path)
 
     @property
     def content(self) -> bytes:
+        """What the file holds."""
         fields = asdict(self)
         return json.dumps({name: fields[name] for name in ("run_id", "sources", "expires", "process")}).encode()
 
     @property
     def is_live(self) -> bool:
+        """Whether it holds still: its time has not come, and its process has not ended."""
         return datetime.fromisoformat(self.expires) > datetime.now(UTC) and not has_ended(self.process)
 
 
 def process_name(pid: int) -> str:
-    """Returns a name of one of this machine's processes that no other one has for its own, on no machine, in no
-    container and at no time; empty where there is none, or where the system does not tell."""
+    """Returns a name of one of this machine's processes that no other process has, on any machine and at any time.
+
+    It differs between containers too. It is empty where there is no such process, or where the system does not say.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         state, *numbers = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()

@@ -49,7 +49,8 @@ def _unneeded_since(output: str, paths: list[str], replaced: dict[str, str]) -> 
     if paths[0] in replaced:
         return datetime.fromisoformat(replaced[paths[0]])
     filesystem, root = fsspec.core.url_to_fs(output)
-    return max(filesystem.modified(posixpath.join(root, path)) for path in paths)
+    youngest: datetime = max(filesystem.modified(posixpath.join(root, path)) for path in paths)
+    return youngest
 
 
 def remove(output: str, paths: Iterable[str]) -> None:

@@ -75,8 +75,7 @@ def put_manifest(output: str, manifest: Manifest) -> bool:
 
 
 def read_all_manifests(output: str) -> list[Manifest]:
-    """Returns the manifests under OUTPUT, of runs and of rewrites, in the order of their numbers and as they were
-    written.
+    """Returns the manifests under OUTPUT, of runs and of rewrites, as they were written, by their numbers.
 
     One that was cut short, as a store without whole puts leaves it where it is full, commits nothing: it stands as a
     rewrite of no file.
@@ -87,16 +86,16 @@ def read_all_manifests(output: str) -> list[Manifest]:
 def _read_manifest(output: str, name: str) -> Manifest:
     filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "manifests", name))
     try:
-        return json.loads(filesystem.cat_file(path))
+        manifest: Manifest = json.loads(filesystem.cat_file(path))
     except ValueError:
         logging.warning("%s: no whole manifest; nothing that it may name is committed", path)
         number = int(posixpath.splitext(name)[0])
         return {"number": number, "kind": "cut", "run_id": name, "committed": "", "replaces": [], "files": []}
+    return manifest
 
 
 def read_manifests(output: str) -> list[Manifest]:
-    """Returns the manifests of committed runs in the order of their numbers, each with the files that hold its rows
-    now."""
+    """Returns the manifests of committed runs by their numbers, each with the files that hold its rows now."""
     return as_they_stand(read_all_manifests(output))
 
 
@@ -193,9 +192,10 @@ def read_if_there(uri: str) -> bytes | None:
     """Returns a file's bytes, None where there is none."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        return filesystem.cat_file(path)
+        content: bytes = filesystem.cat_file(path)
     except FileNotFoundError:
         return None
+    return content
 
 
 def story_paths(manifests: Iterable[Manifest]) -> list[str]:

@@ -40,6 +40,7 @@ class Stories:
 
     @property
     def schema(self) -> pa.Schema:
+        """Columns of the stories; with history also when and by which run each was written."""
         return pa.schema([*STORIES, *WHEN]) if self.history else STORIES
 
     def to_table(self) -> pa.Table:
@@ -148,4 +149,6 @@ def _export_files(stories: Stories) -> Iterator[bytes]:
 
 def newest_rows(output: str) -> list[dict[str, Any]]:
     """Returns the newest story row of each photo and style, by uri."""
-    return open_stories(output).to_table().sort_by([("uri", "ascending"), ("style", "ascending")]).to_pylist()
+    stories = open_stories(output).to_table().sort_by([("uri", "ascending"), ("style", "ascending")])
+    rows: list[dict[str, Any]] = stories.to_pylist()
+    return rows

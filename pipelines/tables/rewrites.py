@@ -106,8 +106,10 @@ def compact(output: str) -> Manifest | None:
 
 
 def _groups_to_merge(output: str, files: dict[str, list[Share]]) -> Iterator[list[list[Share]]]:
-    """Yields groups of two or more files of one table and schema, oldest first, that make one file of no more than FULL
-    bytes."""
+    """Yields groups of two or more files of one table and schema, oldest first.
+
+    Each group makes one file of at most FULL bytes.
+    """
     by_table = sorted(files.values(), key=lambda shares: (shares[0][1]["table"], shares[0][0], shares[0][1]["path"]))
     group: list[list[Share]] = []
     kind, size = None, 0

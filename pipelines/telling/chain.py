@@ -14,6 +14,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from pipelines.telling.steps import Steps
 from transforms.encode_sentences import VectorTable, look_up_in, mean_vector
+from transforms.extract_features import FeatureModel
 from transforms.records import DeadLetter, Matched, Photo, StoryRequest
 from transforms.retrieve_captions import match_captions
 from transforms.rows import Row, story_row
@@ -64,7 +65,7 @@ def whole(results: Iterable[Result | StoryError]) -> list[Result]:
 
 
 def extract_features(
-    handler: ModelHandler, loaded: Iterable[tuple[Photo, np.ndarray] | DeadLetter]
+    handler: FeatureModel, loaded: Iterable[tuple[Photo, np.ndarray] | DeadLetter]
 ) -> list[tuple[Photo, np.ndarray] | StoryError]:
     """Returns each photo with its feature vector `[F]`.
 
@@ -175,7 +176,7 @@ def decode_stories(steps: Steps, requests: Sequence[tuple[StoryRequest, np.ndarr
     ]
 
 
-def infer(handler: ModelHandler, stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:
+def infer(handler: ModelHandler[Any, Any, Any], stage: str, items: Sequence[tuple[Photo, Any]]) -> list[Any]:
     """Returns the handler's result for each photo's item, or a StoryError in its place."""
     if not items:
         return []

@@ -70,5 +70,5 @@ def _facts(pack: Pack, component: str) -> dict[str, Any]:
     }
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,6 @@ story(models, "photo.jpg")
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def load_models(settings: Settings) -> Models:
     return Models(settings, make_steps(settings, {}))
 
 
-def load_all(pack: str | None = None, **options: Any) -> Models:
+def load_all(pack: str | None = None, **options: object) -> Models:
     """Returns the models of a pack; each network is loaded when it is first needed.
 
     Args:

@@ -117,7 +117,8 @@ def pack_choices(pack: Pack) -> Choices:
 
 
 def _pack_defaults(pack: Pack) -> dict[str, Any]:
-    return pack.card.get("defaults", {})
+    defaults: dict[str, Any] = pack.card.get("defaults", {})
+    return defaults
 
 
 def photo_patterns(config: RunConfig) -> list[str]:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from apache_beam.ml.inference.base import ModelHandler
-
 from model_handlers.caption_writer import WriterHandler
 from model_handlers.captions import CaptionHandler, ReadyVectors
 from model_handlers.features import FeatureHandler
@@ -14,9 +12,11 @@ from model_handlers.nets.search_rules import SearchRules
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from pipelines.telling.settings import Settings, allowed
-from transforms.encode_sentences import VectorTable
+from transforms.encode_sentences import SentenceModel, VectorTable
+from transforms.extract_features import FeatureModel
 from transforms.load_images import LoadImages
 from transforms.records import Networks, StyleVectors
+from transforms.retrieve_captions import CaptionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Steps:
         deadline: time after which photos are deferred instead of read or decoded; None for no limit.
     """
 
-    captions: ModelHandler
-    sentences: ModelHandler
+    captions: CaptionModel
+    sentences: SentenceModel
     stories: StoryHandler
     styles: dict[str, StyleVectors]
     strength: float
@@ -62,7 +62,7 @@ class PhotoSteps(Steps):
     """
 
     load: LoadImages
-    features: ModelHandler
+    features: FeatureModel
 
 
 def make_steps(
@@ -121,7 +121,7 @@ def _provenance(settings: Settings) -> dict[str, str]:
     }
 
 
-def _caption_handler(settings: Settings, where: Placement) -> ModelHandler:
+def _caption_handler(settings: Settings, where: Placement) -> CaptionModel:
     choices, batch_size = settings.choices, settings.config.batch_size
     if choices.captions == "retrieved":
         return CaptionHandler(where, choices.captions_per_photo, batch_size)
