@@ -72,8 +72,10 @@ def look(settings: Settings, run: Run) -> Listed:
 
 
 def _by_outcome(settled: Sequence[Outcome], telling: set[str], styles: int) -> Counter[str]:
-    """Returns the number of settled photos by outcome; a photo that is due in any style is not settled, but a repeated
-    listing of it is."""
+    """Returns the number of settled photos by outcome.
+
+    A photo that is due in any style is not settled, but a repeated listing of it is.
+    """
     counts = Counter(one.outcome for one in settled if one.outcome == "repeated" or one.uri not in telling)
     return Counter({outcome: -(-count // styles) for outcome, count in counts.items()})
 
