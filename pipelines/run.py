@@ -7,8 +7,10 @@ from pipelines.cli.flags import DESCRIPTION, StrictParser, asks_for_help, flag_p
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 published, 1 failed, 2 wrong configuration, 3 too many dead letters, 4 another run told
-    the same photos."""
+    """Returns the exit code.
+
+    0 is published, 1 failed, 2 a wrong configuration, 3 too many dead letters, 4 another run told the same photos.
+    """
     if asks_for_help(argv):
         command_line().print_help()
         return 0

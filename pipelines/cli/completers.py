@@ -62,7 +62,7 @@ def _choices(action: argparse.Action) -> Completer | None:
     return (lambda **_: listed.strip("{}").split(",")) if listed.startswith("{") else None
 
 
-def packs(prefix: str, **_: Any) -> Iterator[str]:
+def packs(prefix: str, **_: object) -> Iterator[str]:
     """Yields the names of packs, and the folders that what is typed so far may lead to."""
     yield from (pack.name for pack in packs_at_hand())
     start = os.path.expanduser(prefix)
@@ -73,7 +73,7 @@ def packs(prefix: str, **_: Any) -> Iterator[str]:
 def members(group: str) -> Completer:
     """Returns what completes the names of a group of the pack's components, behind commas and + too."""
 
-    def names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
         before = prefix[: len(prefix) - len(re.split("[,+]", prefix)[-1])]
         return [f"{before}{name}" for name in _card(parsed_args)["components"].get(group, {})]
 
@@ -86,7 +86,7 @@ def _card(flags: argparse.Namespace) -> dict[str, Any]:
     return content
 
 
-def keys(**_: Any) -> list[str]:
+def keys(**_: object) -> list[str]:
     """Returns what completes the key of `--set`."""
     return [f"{name}=" for name in RunConfig.model_fields]
 
