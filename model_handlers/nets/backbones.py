@@ -26,8 +26,8 @@ def build_backbone(family: str, sizes: Mapping[str, Any]) -> nn.Module:
     """Returns the network of a family, `vgg19` or `timm:<name>`: pixels `[N, 3, 224, 224]` to features `[N, F]`.
 
     Args:
-        family: the family, and after a colon the network's name in it.
-        sizes: widths that the family does not fix by itself.
+        family: name of the family, for `timm` followed by a colon and the name of the network.
+        sizes: widths that the family does not fix.
 
     Raises:
         ValueError: no such family or network.

@@ -1,7 +1,7 @@
-"""The beam search of 2015 (SPEC section 10) for many photos at once, as it moves a front of live hypotheses on.
+"""The beam search of 2015 (SPEC section 10) for many photos at once, as it extends a front of live hypotheses.
 
-Photos are searched side by side in lanes. One that is done leaves its lane to the next that waits, so that the network
-always sees about as many rows; on a CPU these are the live hypotheses alone, on a GPU all slots, whose number is fixed.
+Photos are searched side by side in lanes. When a photo is done, the next waiting photo takes its lane, so that the
+network always gets about the same number of rows: the live hypotheses on a CPU, all slots on a GPU.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,14 @@ from model_handlers.nets.front import Choice, Front, Hypothesis, appended, as_lo
 from model_handlers.nets.story_decoder import END, START, UNKNOWN
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Maps words before `[R]` and states `[R, H]` to logits of the next words `[R, V]`, which the caller may overwrite, and
-new states `[R, H]`."""
+"""Maps previous words `[R]` and states `[R, H]` to logits `[R, V]` of the next words and new states `[R, H]`.
+
+The caller may overwrite the logits.
+"""
 
 FORBIDDEN = 1e20
-ROWS = {"cpu": 640, "cuda": 8192}  # hypotheses that are moved on at once
-LOOKS = {"cpu": 1, "cuda": 8}  # steps between two looks at which photos are done; a look waits for the GPU
+ROWS = {"cpu": 640, "cuda": 8192}  # hypotheses that are extended at once
+LOOKS = {"cpu": 1, "cuda": 8}  # steps between two checks of which photos are done; a check waits for the GPU
 
 
 class Beams:
@@ -32,8 +34,8 @@ class Beams:
         states: first state of each photo `[N, H]`.
         width: B, finished and live hypotheses of a photo, at least 1.
         max_words: steps after which the search of a photo stops.
-        whole: go on until as many have finished as the beam is wide. The winner is known before, since scores never
-            fall.
+        whole: continue until as many hypotheses have finished as the beam is wide. The winner is known earlier,
+            since scores never fall.
         allow_unknown: let hypotheses hold the unknown word.
 
     Raises:
@@ -57,7 +59,7 @@ class Beams:
 
     @torch.inference_mode()
     def run(self) -> list[list[Hypothesis]]:
-        """Returns each photo's hypotheses, those that finished in the order in which they did."""
+        """Returns each photo's hypotheses, finished ones in the order in which they finished."""
         front = self._start(list(islice(self._waiting, self._places)))
         steps = 0
         while front.photos:
@@ -75,7 +77,7 @@ class Beams:
         return Front(photos, [0] * len(photos), slots, self.begin(slots))
 
     def begin(self, slots: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the lanes of photos that begin, from their slots."""
+        """Returns the lanes of photos that start, from their slots."""
         words = slots["words"]  # [N, B, 0]
         count, places = len(words), self.width + 1
         none = words.new_zeros(count, places)  # [N, B + 1]
@@ -92,7 +94,7 @@ class Beams:
         }
 
     def first(self, photos: Tensor) -> dict[str, Tensor]:
-        """Returns the slots of photos `[N]` that begin."""
+        """Returns the slots of photos `[N]` that start."""
         count = len(photos)
         scores = torch.full((count, self.width), torch.inf, device=photos.device)  # [N, B]
         scores[:, 0] = 0  # [N]
@@ -110,7 +112,7 @@ class Beams:
         return [lane for lane, length in enumerate(front.lengths) if found[lane] or length >= self.max_words]
 
     def _replace(self, front: Front, over: list[int]) -> Front:
-        """Returns the front after photos that are done have left their lanes to others that wait."""
+        """Returns the front after waiting photos have taken the lanes of photos that are done."""
         ended = front.keep(over).on_host()
         for lane, photo in enumerate(ended.photos):
             self._found[photo] = self.leave(ended, lane)
@@ -119,7 +121,7 @@ class Beams:
         return kept.join(self._start(new)) if new else kept
 
     def leave(self, front: Front, lane: int) -> list[Hypothesis]:
-        """Returns what was found of a photo: what has finished, and what is alive at the last step without a 0."""
+        """Returns a photo's hypotheses: the finished ones, and those alive at the last step, without a 0."""
         live = int(front.lanes["live"][lane])
         words = front.slots["words"][lane, :live].tolist()
         scores = front.slots["scores"][lane, :live].tolist()
@@ -128,7 +130,7 @@ class Beams:
         return finished(front, lane) + (rest if length >= self.max_words else [])
 
     def advance(self, front: Front) -> Front:
-        """Returns the front after all live hypotheses have been moved on by a word."""
+        """Returns the front after all live hypotheses have been extended by a word."""
         rows = self._rows(front)  # [R]
         last = self._last_words(front)[rows]  # [R]
         logits, states = self.move(front, rows, last)  # [R, V], {[R, ...]}
@@ -147,7 +149,7 @@ class Beams:
         return Front(front.photos, [length + 1 for length in front.lengths], slots, lanes)
 
     def _rows(self, front: Front) -> Tensor:
-        """Returns which of the N x B slots the network is to see, `[R]`."""
+        """Returns which of the N x B slots are given to the network, `[R]`."""
         live = front.live.flatten()  # [N * B]
         if live.device.type == "cpu":
             return live.nonzero().squeeze(1)  # [R]
@@ -167,16 +169,16 @@ class Beams:
         return logits, {"states": states}
 
     def rate(self, front: Front, rows: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the probabilities `[R, V]` that rank the next words, 0 where one is barred, and those of `costs`."""
+        """Returns the probabilities `[R, V]` that rank the next words, 0 for barred words, and those for `costs`."""
         chances = torch.softmax(logits, dim=1, out=logits)  # [R, V]
         if not self.allow_unknown:
             chances[:, UNKNOWN] = 0  # [R]
         return chances, chances
 
     def choose(self, front: Front, rows: Tensor, chances: Tensor) -> Choice:
-        """Returns each photo's best, as many as it has places left, from the probabilities of next words `[R, V]`.
+        """Returns each photo's best continuations, one for each free place, from probabilities of next words `[R, V]`.
 
-        Logarithms are taken of the maxima of blocks, and of the blocks alone in which the best can be.
+        Logarithms are taken only of the maxima of blocks, and of the blocks that can hold the best.
         """
         before = front.slots["scores"]  # [N, B]
         count, width = before.shape
@@ -205,11 +207,11 @@ class Beams:
         return Choice(found, parents.gather(1, block), origin.gather(1, block), chosen)
 
     def costs(self, front: Front, choice: Choice, chances: Tensor) -> Tensor:
-        """Returns the costs `[N, B]` of what was chosen."""
+        """Returns the costs `[N, B]` of the chosen continuations."""
         return choice.scores
 
     def finish(self, front: Front, choice: Choice, costs: Tensor, ends: Tensor) -> dict[str, Tensor]:
-        """Returns the lanes after those hypotheses that end `[N, B]` have finished."""
+        """Returns the lanes after the hypotheses that end `[N, B]` have finished."""
         lanes = dict(front.lanes)
         lengths = lanes["lengths"][:, None]  # [N, 1]
         places = lanes["done"][:, None] + ends.cumsum(dim=1) - 1  # [N, B]
@@ -227,7 +229,7 @@ class Beams:
         return lanes
 
     def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
-        """Returns the slots of what lives on, without their states."""
+        """Returns the slots of the hypotheses that continue, without their states."""
         words = of_parents(front.slots["words"], choice.parents)  # [N, B, T]
         longer = appended(words, front.lanes["lengths"], max(front.lengths), choice.words)  # [N, B, T + 1]
         return {"words": longer, "scores": choice.scores}

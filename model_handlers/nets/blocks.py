@@ -1,4 +1,4 @@
-"""The highest of many values without sorting them: by the maxima of blocks, which one pass over the values finds."""
+"""The highest of many values without sorting: by the maxima of blocks, which take one pass over the values."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ BLOCK = 64  # values of a block
 
 
 def block_count(size: int) -> int:
-    """Returns B, the blocks of `size` places: place p lies in block p modulo B."""
+    """Returns B, the number of blocks of `size` places; place p is in block p modulo B."""
     return -(-size // BLOCK)
 
 
 def block_maxima(values: Tensor) -> Tensor:
     """Returns the highest value of each block `[R, B]`, from values `[R, V]`.
 
-    A block's places lie B apart, so that whole runs of B values are compared with one another; where rows lie beside
-    each other in memory, whole runs of B rows.
+    The places of a block are B apart, so that whole runs of B values are compared with each other (of B rows, if rows
+    are adjacent in memory).
     """
     if values.T.is_contiguous():
         return _maxima(values.T, 0).T  # [R, B]
@@ -41,9 +41,9 @@ def block_values(values: Tensor, rows: Tensor, blocks: Tensor, nothing: float) -
 
     Args:
         values: `[R, V]`.
-        rows: of each block wanted `[...]`.
-        blocks: its number `[...]`.
-        nothing: stands where a block has ended already.
+        rows: row of each wanted block `[...]`.
+        blocks: number of each wanted block `[...]`.
+        nothing: value for places beyond the end of a block.
     """
     size = values.shape[1]
     count = block_count(size)
@@ -60,7 +60,7 @@ def highest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Args:
         values: `[R, V]`.
-        count: at most V.
+        count: number of values, at most V.
     """
     if count >= block_count(values.shape[1]):
         return values.topk(count, dim=1)

@@ -1,8 +1,8 @@
 """Makes a passage readable: the inverse of the Penn Treebank tokeniser, with capitals where sentences start.
 
-Everything is decided token by token on what has been written so far, so a text that is readable already stays as it
-is. Quotes and apostrophes come out straight, dashes as em dashes without spaces. Letters and digits are never dropped,
-added or moved; only their case may change.
+Each decision depends on the tokens so far, so a text that is readable already stays as it is. Quotes and apostrophes
+come out straight, dashes as em dashes without spaces. Letters and digits are never dropped, added or moved; only their
+case may change.
 """
 
 import re

@@ -4,18 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-CLOSE = 1e-4  # of the largest feature: folding rounds otherwise, no more
+CLOSE = 1e-4  # relative to the largest feature: folding may only change the rounding
 
 
 @torch.no_grad()
 def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
     """Returns the network in evaluation mode, its batch norms folded into the convolutions before them.
 
-    Where its features would not stay the same, the network stays as it was.
+    If its features would change, the network stays as it was.
 
     Args:
-        net: changed in place.
-        pixels: any that the network takes `[N, 3, height, width]`; one run of them shows what follows what.
+        net: network; it is changed in place.
+        pixels: any valid input `[N, 3, height, width]`; one forward pass shows the order of the layers.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in net.modules()):
         return net
@@ -34,9 +34,9 @@ def fold_batch_norms(net: nn.Module, pixels: Tensor) -> nn.Module:
 def _find_pairs(net: nn.Module, pixels: Tensor) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor]:
     """Returns each convolution whose output goes into a batch norm, with that norm; and the features `[N, F]`.
 
-    One run of the network shows which goes into which, and gives the features.
+    One forward pass shows the connections and gives the features.
     """
-    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # tensors are kept, or another would get the same id
+    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # tensors are kept: otherwise another one could get the same id
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -55,6 +55,6 @@ def _find_pairs(net: nn.Module, pixels: Tensor) -> tuple[list[tuple[nn.Conv2d, n
 
 
 def _rest_of(norm: nn.BatchNorm2d) -> nn.Module:
-    """Returns what a batch norm does besides: timm's has the activation in it."""
+    """Returns the activation that timm's batch norms contain."""
     parts = [part for name in ("drop", "act") if isinstance(part := getattr(norm, name, None), nn.Module)]
     return nn.Sequential(*parts)

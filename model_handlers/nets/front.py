@@ -1,4 +1,4 @@
-"""What a beam search over many photos holds: hypotheses side by side in tensors, a lane for each photo."""
+"""The state of a beam search over many photos: hypotheses side by side in tensors, a lane for each photo."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Hypothesis:
     """A decoded sequence.
 
     Attributes:
-        words: ids, with the closing 0 where it ended.
+        words: word ids, with the closing 0 if it ended.
         cost: summed negative log likelihood.
-        score: what a search with rules ranked it by, lower is better; None where that is the cost.
+        score: score that a search with rules ranked it by, lower is better; None if that is the cost.
     """
 
     words: tuple[int, ...]
@@ -29,9 +29,9 @@ class Front:
     """The hypotheses of N photos in N lanes of B slots each.
 
     Attributes:
-        photos: each lane's photo, by number.
-        lengths: words of each lane's live hypotheses; all of a lane have as many. The host counts them for itself,
-            since asking a GPU waits for it.
+        photos: number of each lane's photo.
+        lengths: number of words of each lane's live hypotheses, the same for all of a lane. The host counts them
+            itself, since reading them from a GPU would wait for it.
         slots: `[N, B, ...]`, of the live hypotheses, best first, and of nothing behind them: `words` `[N, B, T]`,
             `scores` (lower is better, infinite behind the live ones) and `states` `[N, B, H]`.
         lanes: `[N, ...]`: `lengths` once more; `live` and `done`, how many hypotheses live and have finished; `best`,
@@ -83,11 +83,11 @@ def as_long(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Choice:
-    """What each photo's hypotheses go on with, the best first.
+    """Continuations of each photo's hypotheses, the best first.
 
     Attributes:
-        scores: `[N, B]`, lower is better, infinite where there is nothing.
-        parents: slots of the hypotheses that go on `[N, B]`.
+        scores: `[N, B]`, lower is better, infinite for empty places.
+        parents: slots of the hypotheses that continue `[N, B]`.
         rows: their rows of the step `[N, B]`.
         words: next words `[N, B]`.
     """
@@ -98,7 +98,7 @@ class Choice:
     words: Tensor
 
     def ordered(self, order: Tensor) -> "Choice":
-        """Returns it with the places of each photo in another order `[N, B]`."""
+        """Returns the continuations with the places of each photo in another order `[N, B]`."""
         values = (self.scores, self.parents, self.rows, self.words)
         return Choice(*(value.gather(1, order) for value in values))
 

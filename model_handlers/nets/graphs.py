@@ -1,4 +1,4 @@
-"""A decoder's step as CUDA graphs, one for each number of rows that comes often: one launch for all its kernels."""
+"""A decoder's step as CUDA graphs, one for each frequent number of rows: one launch for all kernels."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from model_handlers.nets.beams import Step
 
 AFTER = 16  # plain steps of a size before it is captured
 MOST = 4  # sizes that are captured; each keeps its logits in the GPU's memory
-WARM = 3  # steps before a capture, on a stream of their own, as torch wants it
+WARM = 3  # steps before a capture, on a separate stream, as torch requires
 _CAPTURE = threading.Lock()  # torch captures one graph at a time
 
 
@@ -30,10 +30,11 @@ def captured(step: Step, words: Tensor, states: Tensor) -> Step:
             step(words, states)
     here.wait_stream(aside)
     try:
-        with _CAPTURE, torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may go on meanwhile
+        # Other threads may continue meanwhile.
+        with _CAPTURE, torch.cuda.graph(graph, capture_error_mode="thread_local"):
             logits, after = step(words, states)  # [R, V], [R, H]
     finally:
-        torch.cuda.set_stream(here)  # a capture that fails leaves another one
+        torch.cuda.set_stream(here)  # a failed capture leaves another stream
 
     def replay(next_words: Tensor, next_states: Tensor) -> tuple[Tensor, Tensor]:
         words.copy_(next_words)  # [R]
@@ -47,13 +48,12 @@ def captured(step: Step, words: Tensor, states: Tensor) -> Step:
 class GraphedStep:
     """A decoder's step, which on a GPU is replayed for sizes that have come often; elsewhere a plain call.
 
-    Who calls it has taken what he needs of the results before the next call, which may overwrite them; so a search goes
-    within `alone`.
+    The next call may overwrite the results, so callers read them before it, and each search runs within `alone`.
 
     Args:
         step: the decoder.
-        device: where it runs.
-        capture: makes of a step one for a single size; None never does. By default that of CUDA, on CUDA alone.
+        device: device that it runs on.
+        capture: turns a step into one for a single size; None for never. By default CUDA graphs, on CUDA only.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class GraphedStep:
         return self._graphs.get(rows, self._step)(words, states)
 
     def alone(self) -> AbstractContextManager[object]:
-        """Returns a context of one search at a time, where steps are captured."""
+        """Returns a context that admits one search at a time if steps are captured."""
         return self._searching if self._capture else nullcontext()
 
     def _add(self, words: Tensor, states: Tensor) -> None:
-        """Captures a size; where that fails, for want of memory above all, no other is tried."""
+        """Captures a size; if that fails, mostly for lack of memory, no other size is tried."""
         assert self._capture is not None
         try:
             self._graphs[len(words)] = self._capture(self._step, words, states)
         except RuntimeError as error:
             self._most = len(self._graphs)
-            logging.warning("no CUDA graph of a step with %d rows (%s); they go on without one", len(words), error)
+            logging.warning("no CUDA graph of a step with %d rows (%s); continuing without one", len(words), error)

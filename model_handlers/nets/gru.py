@@ -14,7 +14,7 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
     """Returns the state dict of a `torch.nn.GRU` (or `GRUCell`, with `layer=""`) from the original's six arrays.
 
     Args:
-        arrays: holds `{prefix}_W` `[W, 2H]`, `_b` `[2H]`, `_U` `[H, 2H]`, `_Wx` `[W, H]`, `_bx` `[H]`, `_Ux` `[H, H]`.
+        arrays: arrays `{prefix}_W` `[W, 2H]`, `_b` `[2H]`, `_U` `[H, 2H]`, `_Wx` `[W, H]`, `_bx` `[H]`, `_Ux` `[H, H]`.
         prefix: the original's name of this unit, such as `encoder` or `decoder`.
         layer: the suffix of torch's parameter names.
 
@@ -35,7 +35,7 @@ def gru_state(arrays: Mapping[str, Tensor], prefix: str, layer: str = "_l0") -> 
 def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor) -> Tensor:
     """Returns the state `[N, H]` after each sequence's own last word, in the type of the words.
 
-    That is so whatever type the products have. What lies beyond a length changes nothing.
+    The type of the products does not matter, and neither do the values beyond a length.
 
     Args:
         gru: the recurrent layer: one layer, one direction, batch first.
@@ -51,10 +51,10 @@ def last_state(gru: torch.nn.GRU | torch.nn.LSTM, words: Tensor, lengths: Tensor
 
 
 def _last_state_on_cpu(gru: torch.nn.GRU, words: Tensor, lengths: Tensor) -> Tensor:
-    """Returns the same without a row of work for padding, and without the states on the way.
+    """Returns the same without computing padding rows and without keeping intermediate states.
 
-    States are columns here: weights times a matrix of columns is the faster product on a CPU, and the numbers of a gate
-    lie beside each other.
+    States are columns here: weights times a matrix of columns is the faster product on a CPU, and the values of a gate
+    are adjacent.
     """
     input_weights, state_weights, input_bias, state_bias = gru.all_weights[0]  # [3H, W], [3H, H], [3H], [3H]
     order = lengths.argsort(descending=True)  # [N]

@@ -21,16 +21,16 @@ def beam_search(
     """Returns each photo's hypotheses in the order in which they finished (SPEC section 10).
 
     Every finished hypothesis narrows its photo's beam by one, and the photo leaves the batch when all have finished.
-    What is alive after `max_words` steps follows in the order of the beam, without a closing 0.
+    Hypotheses that are alive after `max_words` steps follow in the order of the beam, without a closing 0.
 
     Args:
         step: the decoder.
         states: first state of each photo `[N, H]`.
-        beam_width: finished and live hypotheses of a photo, at least 1.
-        max_words: steps after which the search stops.
+        beam_width: number of finished and live hypotheses of a photo, at least 1.
+        max_words: number of steps after which the search stops.
         allow_unknown: let hypotheses hold the unknown word.
-        whole: go on where the winner is known, as the original does; without, the winner is the same, and hypotheses
-            that would finish later are missing.
+        whole: continue when the winner is known, as the original does; otherwise the winner is the same, but
+            hypotheses that would finish later are missing.
 
     Raises:
         ValueError: the beam width is below 1.
@@ -41,8 +41,8 @@ def beam_search(
 def best_hypothesis(hypotheses: list[Hypothesis]) -> Hypothesis | None:
     """Returns the least costly hypothesis, the first of equals; an empty one counts only where it did not finish first.
 
-    Where a search gave scores, they decide in place of costs. None where nothing is left (beam width 1 and an immediate
-    end), which the original answers with a ValueError.
+    If a search gave scores, they decide instead of costs. None if nothing is left (beam width 1 and an immediate end);
+    the original raises a ValueError then.
     """
     return next(iter(rank_hypotheses(hypotheses)), None)
 
@@ -59,7 +59,7 @@ def _rank(hypothesis: Hypothesis) -> float:
 
 
 def greedy_search(step: Step, states: Tensor, max_words: int = 1000, allow_unknown: bool = False) -> list[Hypothesis]:
-    """Returns for each photo the sequence of likeliest words, from first states `[N, H]`."""
+    """Returns the sequence of likeliest words for each photo, from first states `[N, H]`."""
 
     def choose(probabilities: Tensor, photos: list[int]) -> Tensor:
         return probabilities.argmax(dim=1)  # [R]
@@ -75,13 +75,13 @@ def sample(
     temperature: float = 1.0,
     allow_unknown: bool = False,
 ) -> list[Hypothesis]:
-    """Returns for each photo one sequence drawn from the decoder, the same for a seed whatever shares its batch.
+    """Returns one sequence drawn from the decoder for each photo; it depends on the seed, not on the batch.
 
     Args:
         step: the decoder.
         states: first states `[N, H]`.
-        seeds: one for each photo.
-        max_words: steps after which a sequence is cut.
+        seeds: seed of each photo.
+        max_words: number of steps after which a sequence is cut.
         temperature: above 1 flattens the distribution, below 1 sharpens it.
         allow_unknown: let sequences hold the unknown word.
 

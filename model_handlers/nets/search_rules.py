@@ -1,4 +1,4 @@
-"""A beam search with rules, beside the original one: lengths, whole sentences, repetitions, and common phrases."""
+"""A beam search with rules on lengths, whole sentences, repetitions and common phrases."""
 
 import math
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from model_handlers.nets.beams import Beams, Step
 from model_handlers.nets.front import Choice, Front, Hypothesis, appended, as_long, finished, of_parents
 from model_handlers.nets.story_decoder import END, UNKNOWN
 
-PLAUSIBLE = 0.1  # of the likeliest word's probability: less likely words are never chosen for being uncommon
+PLAUSIBLE = 0.1  # share of the likeliest word's probability: less likely words are never chosen, however uncommon
 
 
 @dataclass(frozen=True)
 class SearchRules:
-    """What a search may write; by default everything that the original search may.
+    """Rules of a search; by default it may write everything that the original search may.
 
     Attributes:
-        min_words: least words of a sequence; above 0, it ends only where a sentence has ended.
-        max_words: most words; where nothing has ended by then, the best is cut after its last whole sentence.
-        no_repeat: so many words never come twice in the same order; 0 lets them.
-        contrast: how much to punish words that are as likely without the photo, from 0 to 1.
+        min_words: minimum number of words; above 0, a sequence ends only after a whole sentence.
+        max_words: maximum number of words; if nothing has ended by then, the best is cut after its last whole sentence.
+        no_repeat: number of words that never occur twice in the same order; 0 for no limit.
+        contrast: penalty of words that are as likely without the photo, from 0 to 1.
     """
 
     min_words: int = 0
@@ -33,7 +33,7 @@ class SearchRules:
 
     @property
     def neutral(self) -> bool:
-        """Tells whether the original search serves."""
+        """Returns whether the original search keeps these rules."""
         return self == NO_RULES
 
 
@@ -42,7 +42,7 @@ NO_RULES = SearchRules()
 
 @lru_cache(maxsize=16)
 def _on_device(ids: frozenset[int], device: torch.device) -> Tensor:
-    """Returns ids `[n]`, made once: each copy to a GPU waits for it."""
+    """Returns ids `[n]`; they are made once, since each copy to a GPU waits for it."""
     return torch.tensor(sorted(ids), dtype=torch.long, device=device)  # [n]
 
 
@@ -54,18 +54,18 @@ class Marks:
     quotes: frozenset[int]
 
     def whole(self, words: Tensor, before: Tensor) -> Tensor:
-        """Returns where a sentence has ended `[R]` after the next `words` `[R]`, from where it had `before` `[R]`."""
+        """Returns whether a sentence has ended `[R]` after the next `words` `[R]`, from whether it had `before`."""
         ends, quotes = (_on_device(ids, words.device) for ids in (self.ends, self.quotes))
         return torch.isin(words, ends) | (torch.isin(words, quotes) & before)  # [R]
 
 
 def repeated_words(words: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns words that were said `[R, M]`, and which of them would now say `count` words in the same order again.
+    """Returns earlier words `[R, M]`, and which of them would now repeat `count` words in the same order.
 
     Args:
         words: `[R, T]`.
-        lengths: words of each row that were said `[R]`; what is behind them is nothing.
-        count: at least 1.
+        lengths: number of words of each row `[R]`; values behind them are ignored.
+        count: number of words, at least 1.
     """
     if words.shape[1] < count:
         return words[:, :0], torch.zeros_like(words[:, :0], dtype=torch.bool)  # [R, 0], [R, 0]
@@ -78,13 +78,13 @@ def repeated_words(words: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, 
 
 
 def contrasted(losses: Tensor, style: Tensor, contrast: float) -> Tensor:
-    """Returns -log of p(w | photo) / p(w | style alone)^contrast `[R, V]` for plausible words, infinite for the others.
+    """Returns -log of p(w | photo) / p(w | style)^contrast `[R, V]` for plausible words, infinite for the others.
 
     The probabilities of the plausible words sum to 1.
 
     Args:
-        losses: -log p(w | photo) `[R, V]`; infinite where a word is barred.
-        style: p(w | style alone) `[R, V]`; it is overwritten.
+        losses: -log p(w | photo) `[R, V]`; infinite for barred words.
+        style: p(w | style) `[R, V]`; it is overwritten.
         contrast: 0 leaves the photo's own distribution over its plausible words.
     """
     most = losses.amin(dim=1, keepdim=True) - math.log(PLAUSIBLE)  # [R, 1]
@@ -96,14 +96,14 @@ def contrasted(losses: Tensor, style: Tensor, contrast: float) -> Tensor:
 
 
 def cut_back(words: Sequence[int], costs: Sequence[float], marks: Marks) -> Hypothesis:
-    """Returns the longest whole sentences that words start with, or all words where no sentence ended.
+    """Returns the longest prefix of whole sentences, or all words if no sentence has ended.
 
-    A 0 that costs nothing closes them.
+    A closing 0 without cost is added.
 
     Args:
-        words: of one hypothesis, T.
-        costs: of its first 0 to T words.
-        marks: what ends a sentence.
+        words: the T words of one hypothesis.
+        costs: costs of its first 0 to T words.
+        marks: marks that end a sentence.
     """
     kept, whole = 0, False
     for length, word in enumerate(words, 1):
@@ -114,7 +114,7 @@ def cut_back(words: Sequence[int], costs: Sequence[float], marks: Marks) -> Hypo
 
 
 class RuledBeams(Beams):
-    """A search under rules: words that they bar are not chosen, and contrast ranks hypotheses by other than their cost.
+    """A search with rules: barred words are not chosen, and contrast ranks hypotheses by a score instead of their cost.
 
     Slots have besides `sums` `[N, B, T + 1]`, the costs of the first 0 to T words, `ended` `[N, B]`, whether a sentence
     ends with the last word or a quote after it, and with contrast `style_states` `[N, B, H]`. Lanes have `last_words`
@@ -124,10 +124,10 @@ class RuledBeams(Beams):
         step: the decoder.
         states: first state of each photo `[N, H]`.
         width: B, finished and live hypotheses of a photo.
-        rules: what may be written.
-        marks: what ends a sentence.
-        style_states: first states from each photo's style alone `[N, H]`; only contrast needs them.
-        whole: go on where the winner is known.
+        rules: rules of the search.
+        marks: marks that end a sentence.
+        style_states: first states from each photo's style `[N, H]`, without the photo; only contrast needs them.
+        whole: continue when the winner is known.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class RuledBeams(Beams):
         self.style_states = style_states
 
     def first(self, photos: Tensor) -> dict[str, Tensor]:
-        """Returns the slots of photos `[N]` that begin."""
+        """Returns the slots of photos `[N]` that start."""
         slots = super().first(photos)
         slots["sums"] = torch.zeros_like(slots["scores"])[..., None]  # [N, B, 1]
         slots["ended"] = torch.zeros_like(slots["scores"], dtype=torch.bool)  # [N, B]
@@ -155,7 +155,7 @@ class RuledBeams(Beams):
         return slots
 
     def begin(self, slots: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the lanes of photos that begin, from their slots."""
+        """Returns the lanes of photos that start, from their slots."""
         lanes = super().begin(slots)
         last = {"last_words": slots["words"][:, :1], "last_sums": slots["sums"][:, :1]}  # [N, 1, 0], [N, 1, 1]
         return lanes | last | {"last_length": torch.zeros_like(lanes["live"])}  # [N]
@@ -179,7 +179,7 @@ class RuledBeams(Beams):
         return contrasted(-chances.log(), style, self.rules.contrast).neg_().exp_(), chances
 
     def _bar(self, front: Front, rows: Tensor, chances: Tensor) -> None:
-        """Takes away the probabilities `[R, V]` of words that the rules do not let come next."""
+        """Sets the probabilities `[R, V]` of words to 0 that the rules bar as next words."""
         rules, slots = self.rules, front.slots
         lengths = front.lanes["lengths"].repeat_interleave(self.width)[rows]  # [R]
         chances[:, UNKNOWN] = 0  # [R]
@@ -195,7 +195,7 @@ class RuledBeams(Beams):
             chances.scatter_reduce_(1, words, most, "amin")  # [R, V]
 
     def costs(self, front: Front, choice: Choice, chances: Tensor) -> Tensor:
-        """Returns the costs `[N, B]` of what was chosen; contrast changes the ranks only."""
+        """Returns the costs `[N, B]` of the chosen continuations; contrast only changes their ranks."""
         if self.style_states is None:
             return choice.scores
         lengths = front.lanes["lengths"][:, None, None].expand(*choice.parents.shape, 1)  # [N, B, 1]
@@ -213,7 +213,7 @@ class RuledBeams(Beams):
         return lanes
 
     def follow(self, front: Front, choice: Choice, costs: Tensor) -> dict[str, Tensor]:
-        """Returns the slots of what lives on, without their states."""
+        """Returns the slots of the hypotheses that continue, without their states."""
         slots = super().follow(front, choice, costs)
         sums = of_parents(front.slots["sums"], choice.parents)  # [N, B, T + 1]
         slots["sums"] = appended(sums, front.lanes["lengths"] + 1, max(front.lengths) + 1, costs)  # [N, B, T + 2]
@@ -222,7 +222,7 @@ class RuledBeams(Beams):
         return slots
 
     def leave(self, front: Front, lane: int) -> list[Hypothesis]:
-        """Returns what was found of a photo: what has finished, otherwise the best that was alive, cut back."""
+        """Returns a photo's hypotheses: the finished ones, otherwise the best live one, cut after its last sentence."""
         if found := finished(front, lane, scored=True):
             return found
         length = int(front.lanes["last_length"][lane])
@@ -239,25 +239,25 @@ def ruled_search(
     style_states: Tensor | None = None,
     whole: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Returns each photo's finished hypotheses by the original's beam search under rules; at least one, none empty.
+    """Returns each photo's finished hypotheses of a beam search with rules; at least one, none empty.
 
     They are ranked by `score`: the cost, or with contrast the sum of contrasted losses, where the `cost` stays the
     likelihood under the photo's own distribution. A photo leaves the batch when no live hypothesis can win any more,
-    which is known since scores never fall.
+    since scores never fall.
 
     Args:
         step: the decoder.
         states: first state of each photo `[N, H]`.
         beam_width: finished and live hypotheses of a photo, at least 1.
-        rules: what may be written.
-        marks: what ends a sentence.
-        style_states: first states from each photo's style alone `[N, H]`; only contrast needs them.
-        whole: go on until as many have finished as the beam is wide; the winner is the same.
+        rules: rules of the search.
+        marks: marks that end a sentence.
+        style_states: first states from each photo's style `[N, H]`, without the photo; only contrast needs them.
+        whole: continue until as many have finished as the beam is wide; the winner is the same.
 
     Raises:
         ValueError: the beam width is below 1, or contrast lacks the style's states.
     """
     if rules.contrast and style_states is None:
-        raise ValueError("contrast needs the states of the style alone")
+        raise ValueError("contrast needs the states of the style without the photo")
     styles = style_states if rules.contrast else None
     return RuledBeams(step, states, beam_width, rules, marks, styles, whole).run()

@@ -1,4 +1,4 @@
-"""A story decoder's step as a search takes it: with memory of its own on a CPU, as CUDA graphs on a GPU."""
+"""A story decoder's step for searches: with preallocated memory on a CPU, as CUDA graphs on a GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from model_handlers.nets.story_decoder import StoryDecoder
 
 
 class BufferedStep:
-    """The step on a CPU, with logits in memory that the next call uses again.
+    """The step on a CPU; its logits are in memory that the next call reuses.
 
-    Fresh memory for so many numbers costs as much as computing them where the network is small.
+    With small networks, allocating memory for the logits takes as long as computing them.
 
     Args:
         net: the decoder.
@@ -28,7 +28,7 @@ class BufferedStep:
         """Returns logits `[R, V]` of the next words, until the next call, and the new states `[R, H]`.
 
         Args:
-            words: ids of the words before `[R]`, -1 at the start.
+            words: ids of the previous words `[R]`, -1 at the start.
             states: `[R, H]`.
         """
         net = self._net
@@ -42,11 +42,11 @@ class BufferedStep:
 
 
 class SearchSteps:
-    """The steps that searches of one decoder take.
+    """Steps for the searches of one decoder.
 
     Args:
         net: the decoder.
-        device: where it runs.
+        device: device that it runs on.
     """
 
     def __init__(self, net: StoryDecoder, device: torch.device) -> None:
@@ -55,7 +55,7 @@ class SearchSteps:
 
     @contextmanager
     def one(self) -> Iterator[Step]:
-        """Yields the step of one search; where steps share memory, the next search waits until this one is over."""
+        """Yields the step of one search; if steps share memory, the next search waits until this one has ended."""
         with self._graphed.alone():
             weight = self._net.logits.weight  # [V, H or W]
             buffered = weight.device.type == "cpu" and weight.dtype == torch.float32

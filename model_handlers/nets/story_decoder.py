@@ -1,4 +1,4 @@
-"""The story decoder: a GRU language model that a sentence vector starts off (Kiros et al. 2015)."""
+"""The story decoder: a GRU language model that starts from a sentence vector (Kiros et al. 2015)."""
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class StoryDecoder(nn.Module):
         return logits
 
     def seen(self, state: Tensor) -> Tensor:
-        """Returns what the logits are a linear map of, `[..., H or W]`, from states `[..., H]`."""
+        """Returns the inputs `[..., H or W]` of the linear map to logits, from states `[..., H]`."""
         return state if self.hidden is None else torch.tanh(self.hidden(state))  # [..., H or W]
 
     def embed(self, words: Tensor) -> Tensor:
@@ -46,10 +46,10 @@ class StoryDecoder(nn.Module):
     def step(self, words: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Returns logits `[N, V]` of the next words and the new states `[N, H]`, in the type of the states before.
 
-        That is so whatever type the products have.
+        The type of the products does not matter.
 
         Args:
-            words: ids of the words before `[N]`, -1 at the start.
+            words: ids of the previous words `[N]`, -1 at the start.
             state: `[N, H]`.
         """
         after = self.cell(self.embed(words), state).to(state.dtype)  # [N, H]

@@ -5,8 +5,8 @@ that is split differently is an unknown word. Both steps therefore follow SPEC s
 Punkt and its classification of periods come from the `punkt` package, the search for places to classify is NLTK 3.1's
 (the package improves on it: it reads `. . .` as one mark, for example).
 
-Python 2 told byte strings from text, and so does this module: for `bytes` a letter outside ASCII has no case and is in
-no list of abbreviations, and only ASCII white space separates words. Tokens of `bytes` come out as latin-1 text.
+Like Python 2, this module distinguishes byte strings from text: for `bytes` a letter outside ASCII has no case and is
+in no list of abbreviations, and only ASCII white space separates words. Tokens of `bytes` come out as latin-1 text.
 """
 
 import re
@@ -24,7 +24,7 @@ _REMEMBERED = 80
 
 
 def _caseless(code: int) -> str:
-    """Returns what stands for a byte above 127 while sentences are split: a letter that no list knows, or itself."""
+    """Returns the stand-in for a byte above 127 while sentences are split: a letter that is in no list, or itself."""
     char = chr(code)
     return "\u01bb" if char.isalnum() else char
 
@@ -36,7 +36,7 @@ def _rule(needle: str, pattern: str, replacement: str) -> tuple[str, re.Pattern[
     return needle, re.compile(pattern, re.ASCII), replacement
 
 
-# SPEC section 7, rules 1-12 and 14-19 in their order; a rule is skipped where the text lacks its needle.
+# SPEC section 7, rules 1-12 and 14-19 in their order; a rule is skipped if the text lacks its characters.
 _BEFORE_PADDING = (
     _rule('"', r'^"', "``"),
     _rule("``", r"``", " `` "),
@@ -104,7 +104,7 @@ def _words(sentence: str, is_bytes: bool) -> list[str]:
 
 
 def _sentences(text: str, is_bytes: bool) -> list[str]:
-    """Returns the sentences of `text`; one without a place where a sentence could end is a sentence by itself."""
+    """Returns the sentences of `text`; a text without any possible sentence end is one sentence."""
     if not _CANDIDATE.search(text):
         return [text] if text else []
     shown = text.translate(_CASELESS) if is_bytes else text

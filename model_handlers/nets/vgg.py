@@ -1,4 +1,4 @@
-"""VGG-19 (Simonyan and Zisserman 2014, configuration E) up to fc7: the network that saw the photos in 2015."""
+"""VGG-19 (Simonyan and Zisserman 2014, configuration E) up to fc7: the feature network of 2015."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ SIDE = 7
 class VGG19(nn.Module):
     """Turns pixels into feature vectors: fc7 after its ReLU (SPEC section 3).
 
-    Parameters bear torchvision's names (`features.N`, `classifier.0`, `classifier.3`). There is neither torchvision's
+    Parameters have torchvision's names (`features.N`, `classifier.0`, `classifier.3`). There is neither torchvision's
     adaptive pool, an identity at 224 pixels, nor dropout, and fc8 is left out.
 
     Args:

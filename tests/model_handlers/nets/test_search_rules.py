@@ -195,7 +195,7 @@ def test_common_phrases_are_punished() -> None:
 
 
 def test_contrast_needs_the_style() -> None:
-    with pytest.raises(ValueError, match="contrast needs the states of the style alone"):
+    with pytest.raises(ValueError, match="contrast needs the states of the style without the photo"):
         search(Steps(), photos(0), 2, SearchRules(contrast=0.5), MARKS)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         search(Steps(), photos(0), 0, SearchRules(min_words=3), MARKS)
