@@ -85,7 +85,7 @@ EXTRAS = {
 def long_description() -> str:
     """Returns the README without pictures and links that lead to files of the repository."""
     text = Path("README.md").read_text(encoding="utf-8")
-    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\s*", "", text)
     return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
 
 
@@ -110,6 +110,7 @@ setup(
         "storyteller_packs": ["pocket/**/*"],
         "storyteller_samples": ["*.jpg", "README.md"],
     },
+    entry_points={"console_scripts": ["storyteller = pipelines.storyteller:main"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     classifiers=[
