@@ -181,17 +181,19 @@ HER = _words("her hers herself she")
 TITLES = _words("capt. captain colonel dr. lady lord madame miss mr. mrs. sir uncle aunt")
 """What stands before a name."""
 
-AFTER_NO_HERO = _words("a an and at from in into near or the through")
+AFTER_NO_PROTAGONIST = _words("a an and at from in into near or the through")
 """Words after which a name is that of a place, or of one more person."""
 
-BEFORE_HERO = _words("after and as because before but if since so that then though till until when where while yet")
+BEFORE_PROTAGONIST = _words(
+    "after and as because before but if since so that then though till until when where while yet"
+)
 """Words after which somebody is told to act."""
 
-HEROES = {
+MEN = {
     "boy": "boy", "father": "father", "gentleman": "gentleman", "groom": "groom", "guy": "man", "male": "man",
     "man": "man", "son": "boy",
 }  # fmt: skip
-HEROINES = {
+WOMEN = {
     "bride": "bride", "daughter": "girl", "female": "woman", "girl": "girl", "lady": "lady", "mother": "mother",
     "woman": "woman",
 }  # fmt: skip
@@ -203,7 +205,7 @@ PERSONS = _words("""
 """)
 """People of whom a caption does not say whether they are men or women."""
 
-ACTORS = (PERSONS | HEROES.keys() | HEROINES.keys()) - {"female", "male"} | _words("""
+ACTORS = (PERSONS | MEN.keys() | WOMEN.keys()) - {"female", "male"} | _words("""
     animal bird cat couple crowd dog group he horse it kid puppy she team they who
 """)
 """Who does what a caption tells of, one by one."""

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from model_handlers.covariances import apart_from_mean
 from model_handlers.nets.tokeniser import tokenise
-from pipelines.corpora.heroes import HERO, with_hero
 from pipelines.corpora.lexicon import HER
+from pipelines.corpora.protagonists import PROTAGONIST, with_protagonist
 from pipelines.corpora.texts import book_paragraphs, split_sentences
 
 SHORTEST, LONGEST = 32, 60  # words of a passage
@@ -25,7 +25,7 @@ class StoryPassage:
     """A passage of a book.
 
     Attributes:
-        words: in lower case, with HERO for the one person whom it names.
+        words: in lower case, with PROTAGONIST for the one person whom it names.
         book: the place of its book.
     """
 
@@ -34,13 +34,13 @@ class StoryPassage:
 
     @property
     def about_a_woman(self) -> bool:
-        """Whether HERO is a woman."""
+        """Whether PROTAGONIST is a woman."""
         return not HER.isdisjoint(self.words)
 
     def said(self) -> str:
-        """Returns the passage as it is encoded, with a man or a woman for HERO."""
-        hero = "the woman" if self.about_a_woman else "the man"
-        return " ".join(hero if word == HERO else word for word in self.words)
+        """Returns the passage as it is encoded, with a man or a woman for PROTAGONIST."""
+        protagonist = "the woman" if self.about_a_woman else "the man"
+        return " ".join(protagonist if word == PROTAGONIST else word for word in self.words)
 
 
 def proper_names(books: Sequence[Sequence[str]]) -> frozenset[str]:
@@ -74,7 +74,9 @@ def _standing_alone(sentences: Sequence[Sequence[str]], names: frozenset[str]) -
     first = 0
     while first < len(sentences):
         last = _run(sentences, first)
-        told = with_hero([word for sentence in sentences[first:last] for word in sentence], names) if last else None
+        told = (
+            with_protagonist([word for sentence in sentences[first:last] for word in sentence], names) if last else None
+        )
         if told:
             yield told
         first = last if told and last else first + 1

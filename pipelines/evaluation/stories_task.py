@@ -54,7 +54,7 @@ def run(flags: Namespace) -> Figures:
 
     Of each style's stories, in percent:
     `novel`: the probe calls the story novel and not caption (see `probe_texts`);
-    `about_photo`: it has a content word of the photo's first five captions, or its WordNet kin (see `WordNet.kin`);
+    `about_photo`: it has a content word of the photo's first five captions, or a related word (see `WordNet.related`);
     `about_another`: the same with the captions of the next photo: as much of it is chance;
     `rarest_word`: it has the rarest content word on which these captions agree, of photos where there is one (see
     `Subjects.rarest`): a cat's story has a cat, and not only something that it does;

@@ -21,17 +21,17 @@ class Subjects:
 
     def __init__(self, wordnet: WordNet) -> None:
         self._wordnet = wordnet
-        self._kin: dict[str, set[str]] = {}
+        self._related: dict[str, set[str]] = {}
 
     def share(self, story: str, captions: Sequence[str]) -> bool:
-        """Returns whether the story has a content word of the captions, or its kin (see `WordNet.kin`)."""
+        """Returns whether the story has a content word of the captions, or a related one (see `WordNet.related`)."""
         told = self._bases(story)
-        return any(told & self._kin_of(word) for caption in captions for word in content_words(tokenise(caption)))
+        return any(told & self._related_to(word) for caption in captions for word in content_words(tokenise(caption)))
 
     def rarest(self, stories: Sequence[str], captions: Sequence[Sequence[str]]) -> list[bool]:
         """Returns for each photo whose captions agree on a content word whether its story has the rarest of these.
 
-        Rarest is the word that the captions of fewest photos have. Forms of a word are one word, its kin are others.
+        Rarest is the word that the captions of fewest photos have. Forms of a word are one word, related words are not.
 
         Args:
             stories: one a photo.
@@ -56,10 +56,10 @@ class Subjects:
         words: set[str] = set()
         return words.union(*(self._wordnet.bases(word) for word in content_words(tokenise(text))))
 
-    def _kin_of(self, word: str) -> set[str]:
-        if word not in self._kin:
-            self._kin[word] = self._wordnet.kin(word)
-        return self._kin[word]
+    def _related_to(self, word: str) -> set[str]:
+        if word not in self._related:
+            self._related[word] = self._wordnet.related(word)
+        return self._related[word]
 
 
 def repeats(words: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from configs.schema import ConfigError
 
 PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
-SENSES = 3  # of a word and part of speech, the most frequent first; rarer ones have kin that nobody thinks of
+SENSES = 3  # of a word and part of speech, the most frequent first; rarer ones have related words that nobody thinks of
 ENDINGS = {
     "n": (
         *(("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z")),
@@ -46,7 +46,7 @@ def open_wordnet(folder: Path) -> "WordNet":
 
 
 class WordNet:
-    """Base forms and kin of English words.
+    """Base forms and related words of English words.
 
     Args:
         folder: of the files index.*, data.* and *.exc; they are read at the first question.
@@ -66,10 +66,10 @@ class WordNet:
                     found.add(stem)
         return found
 
-    def kin(self, word: str) -> set[str]:
+    def related(self, word: str) -> set[str]:
         """Returns a word's base forms with their synonyms, hypernyms, hyponyms and derived words, each one step away.
 
-        Only the first SENSES senses of a form count, and only kin of a single word.
+        Only the first SENSES senses of a form count, and only related words without a space.
         """
         found = self.bases(word)
         for form in tuple(found):

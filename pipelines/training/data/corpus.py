@@ -111,7 +111,7 @@ class Corpus:
             raise ConfigError(f"{path}: is of {len(books) - 1} books, but there are {len(files)} novels; remove it")
         return books[:-1]
 
-    def _parted(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    def _split_off(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         """Returns what of each book is learned from, and what is held out."""
         every = max(2, len(items) // max(1, len(items) // 30))
         held = [place % every == every - 1 for place in range(len(items))]
@@ -120,12 +120,12 @@ class Corpus:
     @property
     def books(self) -> list[list[str]]:
         """The paragraphs of the books to learn from."""
-        return self._parted(self._books)[0]
+        return self._split_off(self._books)[0]
 
     @property
     def held_out_books(self) -> list[list[str]]:
         """The paragraphs of the books that judge."""
-        return self._parted(self._books)[1]
+        return self._split_off(self._books)[1]
 
     @property
     def book_names(self) -> list[str]:
@@ -135,12 +135,12 @@ class Corpus:
     @property
     def book_files(self) -> list[Path]:
         """The files of `books`."""
-        return self._parted(self._book_files)[0]
+        return self._split_off(self._book_files)[0]
 
     @property
     def held_out_files(self) -> list[Path]:
         """The files of `held_out_books`."""
-        return self._parted(self._book_files)[1]
+        return self._split_off(self._book_files)[1]
 
     @property
     def _book_files(self) -> list[Path]:

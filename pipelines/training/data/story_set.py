@@ -15,8 +15,10 @@ import numpy as np
 from pipelines.corpora.texts import Tokens
 from pipelines.training.engine.whole_files import save_arrays
 
-HERO_ID = -1
+PROTAGONIST_ID = -1
 """In a passage's ids, stands for whom the story is about."""
+
+RENAMED = {"heroes": "protagonists"}  # in files of trainings that an earlier version began
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class StorySet:
         near: places in the bank of the captions nearest to each opening's photo or caption, best first `[Q, k]`.
         openings: ids of Q openings.
         captions: ids of the captions that they were.
-        names: ids of what HERO_ID can become.
-        heroes: the place in `names` of each opening's man and woman `[Q, 2]`.
-        passages: ids with HERO_ID.
-        women: whether a passage's hero is a woman `[P]`.
+        names: ids of what PROTAGONIST_ID can become.
+        protagonists: the place in `names` of each opening's man and woman `[Q, 2]`.
+        passages: ids with PROTAGONIST_ID.
+        women: whether a passage's protagonist is a woman `[P]`.
         vectors: sentence vectors of the passages `[P, S]`, half precision.
         rows: the places of each style's passages that are nearest to each opening `[styles, Q, passages]`.
         styles: style vectors `[styles, S]`.
@@ -43,7 +45,7 @@ class StorySet:
     openings: Tokens
     captions: Tokens
     names: Tokens
-    heroes: np.ndarray
+    protagonists: np.ndarray
     passages: Tokens
     women: np.ndarray
     vectors: np.ndarray
@@ -52,10 +54,10 @@ class StorySet:
     source: np.ndarray
 
     def compose(self, query: int, place: int) -> np.ndarray:
-        """Returns the ids of one story: an opening, and the passage at a place with the opening's hero."""
+        """Returns the ids of one story: an opening, and the passage at a place with the opening's protagonist."""
         passage = self.passages[place]
-        (blanks,) = np.nonzero(passage == HERO_ID)
-        name = self.names[self.heroes[query, int(self.women[place])]]
+        (blanks,) = np.nonzero(passage == PROTAGONIST_ID)
+        name = self.names[self.protagonists[query, int(self.women[place])]]
         pieces = [self.openings[query]]
         for first, last in zip([0, *(blanks + 1)], [*blanks, len(passage)], strict=True):
             pieces += [passage[first:last], name]
@@ -82,5 +84,5 @@ class StorySet:
         with np.load(path) as arrays:
             packed = [name.removesuffix(".ids") for name in arrays.files if name.endswith(".ids")]
             values: dict[str, Any] = {name: Tokens(arrays[f"{name}.ids"], arrays[f"{name}.starts"]) for name in packed}
-            values |= {name: arrays[name] for name in arrays.files if "." not in name}
+            values |= {RENAMED.get(name, name): arrays[name] for name in arrays.files if "." not in name}
             return cls(**values)

@@ -19,20 +19,20 @@ LEAST = 100
 """Passages that a style keeps, however badly they are told."""
 
 
-def keep_told(pack: Pack, dearest: float, output: Path) -> Pack:
+def keep_told(pack: Pack, max_cost: float, output: Path) -> Pack:
     """Returns a new pack at `output` whose styles keep those passages that the default decoder tells well.
 
     What a decoder has not learned it tells in words that hardly hang together, and at a high cost.
 
     Args:
         pack: with a default decoder, and styles that keep passages.
-        dearest: the highest cost a word, in nats, of a passage that is told well.
+        max_cost: the highest cost a word, in nats, of a passage that is told well.
         output: a new folder.
     """
     writer = PackWriter(str(output), pack)
     try:
         for style, costs in telling_costs(pack).items():
-            kept = costs <= max(dearest, float(np.partition(costs, min(LEAST, len(costs)) - 1)[:LEAST].max()))  # [P]
+            kept = costs <= max(max_cost, float(np.partition(costs, min(LEAST, len(costs)) - 1)[:LEAST].max()))  # [P]
             vectors = pack.array(pack.components["passages"][style])[kept]  # [k, S]
             writer.components["passages"][style] = writer.add_array(f"passages/{style}.npy", vectors)
             writer.card["style_texts"][style]["kept"] = len(vectors)

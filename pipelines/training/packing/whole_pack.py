@@ -35,7 +35,7 @@ class PackConfig:
         styles: for each style the beginnings of the names of its books' files.
         passages: passages that a style keeps, at most.
         at_once: networks trained at the same time, each in a process of its own; 1 trains one after the other.
-        dearest: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
+        max_cost: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
         defaults: what the pack chooses for its stories where the user says nothing.
 
     Raises:
@@ -47,7 +47,7 @@ class PackConfig:
     styles: dict[str, list[str]] = field(default_factory=dict)
     passages: int = 2000
     at_once: int = 1
-    dearest: float = 1.0
+    max_cost: float = 1.0
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     for folder in (untold, unmeasured):
         shutil.rmtree(folder, ignore_errors=True)
     made = keep_told(
-        add_decoder(str(styled), work / STAGES["decoder"], untold, DECODER, card), config.dearest, unmeasured
+        add_decoder(str(styled), work / STAGES["decoder"], untold, DECODER, card), config.max_cost, unmeasured
     )
     writer = PackWriter(str(output), made)
     try:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from configs.schema import ConfigError
-from pipelines.corpora.heroes import HERO, heroes
 from pipelines.corpora.narration import narrate
+from pipelines.corpora.protagonists import PROTAGONIST, protagonists
 from pipelines.corpora.story_passages import cut_passages
 from pipelines.corpora.texts import Tokens
 from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.passages import photo_captions
-from pipelines.training.data.story_set import HERO_ID, StorySet
+from pipelines.training.data.story_set import PROTAGONIST_ID, StorySet
 from pipelines.training.recipes.from_pack import Surroundings
 from pipelines.training.recipes.text_vectors import nearest, sentence_vectors
 
@@ -68,13 +68,13 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
     words = around.words
     told = _told(config, corpus, around)
     near = nearest(told.embeddings, around.bank_embeddings(), config.nearest)  # [Q, k]
-    known = words.ids.keys() | {HERO}
+    known = words.ids.keys() | {PROTAGONIST}
     passages = [passage for passage in cut_passages(corpus.books) if known >= set(passage.words)]
     vectors = sentence_vectors(around.encoder, Tokens.of(words.encode(passage.said()) for passage in passages))
     bank = around.bank_vectors()
     usual = np.stack([bank[places].mean(axis=0, dtype=np.float32) for places in near[:, : config.usual]])  # [Q, S]
     rows = _near_passages(config, around, usual - around.source_style, vectors)
-    names, places = _heroes(told.captions)
+    names, places = _protagonists(told.captions)
     openings, captions = (Tokens.of(words.encode(text) for text in part) for part in (told.openings, told.captions))
     return StorySet(
         bank=bank,
@@ -82,9 +82,10 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
         openings=openings,
         captions=captions,
         names=Tokens.of(words.encode(name) for name in names),
-        heroes=places,
+        protagonists=places,
         passages=Tokens.of(
-            [HERO_ID if word == HERO else words.ids[word] for word in passage.words] for passage in passages
+            [PROTAGONIST_ID if word == PROTAGONIST else words.ids[word] for word in passage.words]
+            for passage in passages
         ),
         women=np.asarray([passage.about_a_woman for passage in passages]),
         vectors=vectors,
@@ -149,9 +150,9 @@ def _told(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Told:
     return _Told([openings[place] or "" for place in kept], [captions[place] for place in kept], embeddings[kept])
 
 
-def _heroes(captions: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def _protagonists(captions: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Returns names, and each caption's two among them `[Q, 2]`."""
-    found = [heroes(caption) for caption in captions]
+    found = [protagonists(caption) for caption in captions]
     names = sorted({name for both in found for name in both})
     place = {name: row for row, name in enumerate(names)}
     return names, np.asarray([[place[name] for name in both] for both in found], np.int32)

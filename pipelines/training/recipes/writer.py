@@ -125,7 +125,12 @@ def is_fluent(caption: str) -> bool:
 
 
 def choose_captions(
-    candidates: Sequence[tuple[str, float]], known: frozenset[str], limit: int, dearest: float, most: int, turn: int = 8
+    candidates: Sequence[tuple[str, float]],
+    known: frozenset[str],
+    limit: int,
+    max_cost: float,
+    most: int,
+    turn: int = 8,
 ) -> list[str]:
     """Returns fluent captions that the data does not hold, each once, many subjects before many of one subject.
 
@@ -136,13 +141,13 @@ def choose_captions(
         candidates: captions with their cost a token.
         known: captions of the data; one of these, with or without its first article, is never chosen.
         limit: how many to choose.
-        dearest: the highest cost a token of a fluent caption.
+        max_cost: the highest cost a token of a fluent caption.
         most: captions that may share their subject, or their first four words.
         turn: captions that a subject puts up in a turn.
     """
     bare = {strip_article(text) for text in known}
     common = Counter(word for text, _ in candidates for word in set(text.split()))
-    costs = {text: cost for text, cost in candidates if cost <= dearest and is_fluent(text)}
+    costs = {text: cost for text, cost in candidates if cost <= max_cost and is_fluent(text)}
     fresh = sorted((text for text in costs if strip_article(text) not in bare), key=lambda text: costs[text])
     subjects = {text: min(text.split(), key=lambda word: (common[word], word)) for text in fresh}
     put_up: Counter[str] = Counter()
@@ -179,7 +184,7 @@ class BankConfig:
         from_photos: captions to sample from photos' joint embeddings.
         from_captions: captions to sample from captions' joint embeddings.
         limit: captions to keep.
-        dearest: the highest cost a token, in nats, of a caption that counts as fluent.
+        max_cost: the highest cost a token, in nats, of a caption that counts as fluent.
         most: captions that may share their rarest word.
         last: of the captions, how many of the last to draw from (the broadest source comes last); 0 for all.
         noise: length of the random vector added to each joint embedding.
@@ -188,7 +193,7 @@ class BankConfig:
     from_photos: int = 8000
     from_captions: int = 16000
     limit: int = 8000
-    dearest: float = 2.0
+    max_cost: float = 2.0
     most: int = 60
     last: int = 0
     temperature: float = 0.7
@@ -209,7 +214,7 @@ def write_bank(
         own[-config.last :], photos, (config.from_photos, config.from_captions), config.noise, config.seed
     )
     candidates = list(write_captions(writer, contexts, vocabulary, config.temperature, config.seed))
-    return choose_captions(candidates, known, config.limit, config.dearest, config.most)
+    return choose_captions(candidates, known, config.limit, config.max_cost, config.most)
 
 
 def mixed_contexts(own: np.ndarray, photos: np.ndarray, shares: Sequence[int], noise: float, seed: int) -> Tensor:

@@ -22,8 +22,8 @@ def test_names_are_written_with_a_capital() -> None:
 
 def test_a_passage_is_whole_sentences_that_stand_alone() -> None:
     (passage,) = cut_passages([NAMED, [f"{SPEECH} {CALM} {GLAD}"]])
-    assert " ".join(passage.words) == f"{CALM} {GLAD}".lower().replace("henry", "<hero>")
-    assert passage.book == 1 and passage.said() == " ".join(passage.words).replace("<hero>", "the man")
+    assert " ".join(passage.words) == f"{CALM} {GLAD}".lower().replace("henry", "<protagonist>")
+    assert passage.book == 1 and passage.said() == " ".join(passage.words).replace("<protagonist>", "the man")
 
 
 def test_a_passage_about_a_woman_is_said_of_one() -> None:

@@ -38,7 +38,7 @@ def test_nothing_is_shared_with_captions_without_content(subjects: Subjects) -> 
     [
         ("The rockets flew.", True),
         ("A man was in the sky.", False),  # two photos have a man, and the sky is in one caption of three
-        ("The missile flew.", False),  # kin is another word
+        ("The missile flew.", False),  # a related word is another word
         ("", False),
     ],
 )

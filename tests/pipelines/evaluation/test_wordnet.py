@@ -1,4 +1,4 @@
-"""Base forms and kin, in a database of a few lines and in the real one."""
+"""Base forms and related words, in a database of a few lines and in the real one."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,24 +64,24 @@ def test_base_forms(tiny: WordNet, word: str, bases: set[str]) -> None:
 
 
 def test_kin_is_one_step_away_and_of_one_word(tiny: WordNet) -> None:
-    """The hyponym's hyponym, the member of a group, the fourth sense and names of two words are no kin."""
-    assert tiny.kin("dogs") == {"dogs", "dog", "canine", "canid", "hound", "cad"}
-    assert tiny.kin("hound") == {"hound", "dog", "bus"}
+    """The hyponym's hyponym, the member of a group, the fourth sense and names of two words are not related."""
+    assert tiny.related("dogs") == {"dogs", "dog", "canine", "canid", "hound", "cad"}
+    assert tiny.related("hound") == {"hound", "dog", "bus"}
 
 
 def test_derived_words_belong_to_one_word_of_a_synset(tiny: WordNet) -> None:
-    assert tiny.kin("ran") == {"ran", "run", "take", "runny"}
-    assert tiny.kin("take") == {"run", "take", "fluid"}
+    assert tiny.related("ran") == {"ran", "run", "take", "runny"}
+    assert tiny.related("take") == {"run", "take", "fluid"}
 
 
 def test_a_word_that_nobody_knows_is_its_own_kin(tiny: WordNet) -> None:
-    assert tiny.kin("zzz") == {"zzz"}
+    assert tiny.related("zzz") == {"zzz"}
 
 
 def test_the_real_database() -> None:
     wordnet = open_wordnet(find_wordnet())
-    assert {"puppy", "canine", "hound"} <= wordnet.kin("dogs") and "cat" not in wordnet.kin("dogs")
-    assert {"bicycle", "cycle"} <= wordnet.kin("bike")
+    assert {"puppy", "canine", "hound"} <= wordnet.related("dogs") and "cat" not in wordnet.related("dogs")
+    assert {"bicycle", "cycle"} <= wordnet.related("bike")
     assert wordnet.bases("men") == {"men", "man"} and wordnet.bases("children") == {"children", "child"}
 
 

@@ -34,7 +34,7 @@ def test_an_empty_folder_holds_nothing_and_leaves_nothing_behind(tmp_path: Path)
     [(0, []), (1, []), (2, [1]), (8, [7]), (30, [29]), (59, [58]), (60, [29, 59]), (180, [29, 59, 89, 119, 149, 179])],
 )
 def test_one_book_in_thirty_judges(tmp_path: Path, count: int, held: list[int]) -> None:
-    learned, judging = Corpus(tmp_path, tmp_path)._parted(range(count))
+    learned, judging = Corpus(tmp_path, tmp_path)._split_off(range(count))
     assert judging == held and learned == [place for place in range(count) if place not in held]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from model_handlers.nets.story_decoder import StoryDecoder
 from pipelines.corpora.texts import Tokens
 from pipelines.training.data.passages import Source
-from pipelines.training.data.story_set import HERO_ID, StorySet
+from pipelines.training.data.story_set import PROTAGONIST_ID, StorySet
 from pipelines.training.recipes.decoder import DecoderConfig, DecoderTask, passage_shares, seldom_weights
 
 BOTH_STYLES = np.asarray([[10, 0], [0, 10]], np.float32)  # [styles, S]
@@ -29,8 +29,8 @@ def stories() -> StorySet:
         openings=Tokens.of([[5, 6], [7]]),
         captions=Tokens.of([[8], [9, 9]]),
         names=Tokens.of([[20], [21, 22]]),
-        heroes=np.asarray([[0, 1], [1, 0]], np.int32),
-        passages=Tokens.of([[HERO_ID, 10], [11, HERO_ID, 12, HERO_ID], [13], [14]]),
+        protagonists=np.asarray([[0, 1], [1, 0]], np.int32),
+        passages=Tokens.of([[PROTAGONIST_ID, 10], [11, PROTAGONIST_ID, 12, PROTAGONIST_ID], [13], [14]]),
         women=np.asarray([False, True, False, False]),
         vectors=PASSAGES,
         rows=np.asarray([[[0], [1]], [[2], [0]]]),
@@ -84,6 +84,15 @@ class Lengths(nn.Module):
         return torch.stack([lengths, -lengths], dim=1).float()  # [N, 2]
 
 
+def test_a_file_of_an_earlier_version_is_read(stories: StorySet, tmp_path: Path) -> None:
+    stories.save(tmp_path / "stories.npz")
+    with np.load(tmp_path / "stories.npz") as arrays:
+        before = {name.replace("protagonists", "heroes"): value for name, value in arrays.items()}
+    np.savez(tmp_path / "before.npz", **before)
+    assert "heroes" in before
+    assert np.array_equal(StorySet.load(tmp_path / "before.npz").protagonists, stories.protagonists)
+
+
 def make_task(told: StorySet, **changes: Any) -> DecoderTask:
     """Returns a decoder's task over some stories and one source of texts, without noise."""
     config = DecoderConfig(tokens=64, noise=0.0, word_dropout=0.0, **changes)
@@ -101,7 +110,7 @@ def many(stories: StorySet) -> StorySet:
         "near": stories.near[rows],
         "openings": Tokens.of(stories.openings[row] for row in rows),
         "captions": Tokens.of(stories.captions[row] for row in rows),
-        "heroes": stories.heroes[rows],
+        "protagonists": stories.protagonists[rows],
         "rows": stories.rows[:, rows],
     }
     return StorySet(**(vars(stories) | changes))

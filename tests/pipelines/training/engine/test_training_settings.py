@@ -7,10 +7,12 @@ import pytest
 from configs.schema import ConfigError
 from pipelines.training.engine.loop import LoopConfig
 from pipelines.training.engine.training_settings import read_settings, section
-from pipelines.training.packing.whole_pack import PARTS, STAGES, PackConfig
+from pipelines.training.packing.stages import PARTS, STAGES
+from pipelines.training.packing.whole_pack import PackConfig
 from pipelines.training.recipe_2015.decoder_2015 import OriginalDecoderConfig
 from pipelines.training.recipe_2015.joint_2015 import OriginalJointConfig
 from pipelines.training.recipe_2015.skip_thoughts_2015 import OriginalThoughtsConfig
+from pipelines.training.recipes.writer import BankConfig
 
 CONFIGS = Path(__file__).parents[4] / "configs" / "training"
 
@@ -90,3 +92,7 @@ def test_every_wrong_key_is_named_at_once() -> None:
         section({}, "training", LoopConfig)
     with pytest.raises(ConfigError, match="training is 5, but must hold keys and values"):
         section({"training": 5}, "training", LoopConfig)
+
+
+def test_a_key_may_have_its_earlier_name() -> None:
+    assert section({"bank": {"dearest": 1.5}}, "bank", BankConfig) == BankConfig(max_cost=1.5)

@@ -25,14 +25,14 @@ def pack(story_pack: Pack, tmp_path: Path) -> Pack:
     return writer.finish()
 
 
-@pytest.mark.parametrize(("dearest", "least", "rows"), [(0.5, 1, [0, 2]), (0.1, 1, [2]), (0.1, 3, [0, 2, 3])])
+@pytest.mark.parametrize(("max_cost", "least", "rows"), [(0.5, 1, [0, 2]), (0.1, 1, [2]), (0.1, 3, [0, 2, 3])])
 def test_dear_passages_go_but_for_the_least_dear(
-    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dearest: float, least: int, rows: list[int]
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_cost: float, least: int, rows: list[int]
 ) -> None:
     costs = {"romance": np.asarray([0.4, np.inf, 0.2, 0.9]), "swift": np.zeros(4)}
     monkeypatch.setattr(told_passages, "telling_costs", lambda _: costs)
     monkeypatch.setattr(told_passages, "LEAST", least)
-    new = keep_told(pack, dearest, tmp_path / "new")
+    new = keep_told(pack, max_cost, tmp_path / "new")
     old = pack.array(pack.components["passages"]["romance"])
     np.testing.assert_array_equal(new.array(new.components["passages"]["romance"]), old[rows])
     assert len(new.array(new.components["passages"]["swift"])) == 4

@@ -49,7 +49,7 @@ CONFIG: Config = {
     },
     "caption_writer": {
         "network": {"dim_word": 8, "dim": 16, "tokens": 120},
-        "bank": {"from_photos": 400, "from_captions": 400, "limit": 1000, "dearest": 99.0, "temperature": 1.0},
+        "bank": {"from_photos": 400, "from_captions": 400, "limit": 1000, "max_cost": 99.0, "temperature": 1.0},
         "training": LOOP | {"steps": 120, "evaluate_every": 60, "learning_rate": 0.02},
     },
     "decoder": {
@@ -90,11 +90,11 @@ def _captions(draw: np.random.Generator, count: int) -> list[str]:
     ]
 
 
-def _book(draw: np.random.Generator, hero: str) -> str:
-    """Returns a book of twelve paragraphs, of two sentences each, every other one about a hero."""
+def _book(draw: np.random.Generator, protagonist: str) -> str:
+    """Returns a book of twelve paragraphs, of two sentences each, every other one about a protagonist."""
     lines = []
     for number in range(12):
-        who = f"Then {hero}" if number % 2 else "She"
+        who = f"Then {protagonist}" if number % 2 else "She"
         lines.append(
             f"{who} loved the {draw.choice(PLACES)} with all the heart and ran to the {draw.choice(THINGS)} there . "
             f"The {draw.choice(['hand', 'wind', 'light'])} was soft in the garden by the sea and over the hills that "
@@ -202,7 +202,7 @@ def test_stories_open_in_the_past_and_go_on_with_a_passage(work: Path) -> None:
     words, stories = load_words(work / "decoder"), StorySet.load(work / "decoder" / "stories.npz")
     assert words.words == load_words(work / "thoughts").words
     bank = set((work / "writer" / "bank.txt").read_text().splitlines())
-    heroes, told = 0, []
+    protagonists, told = 0, []
     for query in range(len(stories.openings)):
         opening, caption = words.decode(stories.openings[query]), words.decode(stories.captions[query])
         told.append(caption in bank)
@@ -211,9 +211,9 @@ def test_stories_open_in_the_past_and_go_on_with_a_passage(work: Path) -> None:
         for place in stories.rows[:, query].ravel():
             story = words.decode(stories.compose(query, place))
             assert story.startswith(opening) and story.endswith("that evening .") and "UNK" not in story
-            heroes += f"{opening} then the {caption.split()[2]} loved the" in story
+            protagonists += f"{opening} then the {caption.split()[2]} loved the" in story
     assert any(told) and not all(told), "of the data's captions and of the bank's"
-    assert heroes and stories.styles.shape == (2, 12) and stories.near.shape[1] == 5
+    assert protagonists and stories.styles.shape == (2, 12) and stories.near.shape[1] == 5
     np.testing.assert_allclose(np.linalg.norm(stories.vectors.astype("f4"), axis=1), 1, atol=1e-3)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.corpora.heroes import heroes, with_hero
+from pipelines.corpora.protagonists import protagonists, with_protagonist
 
 NAMES = frozenset(["bruff", "henry", "mary", "london", "may"])
 
@@ -10,17 +10,20 @@ NAMES = frozenset(["bruff", "henry", "mary", "london", "may"])
 @pytest.mark.parametrize(
     ("passage", "told"),
     [
-        ("Mary smiled at the sea .", "<hero> smiled at the sea ."),
-        ("Henry Bruff looked up .", "<hero> looked up ."),
-        ("Mr. Bruff sighed , and then Bruff laughed .", "<hero> sighed , and then <hero> laughed ."),
-        ("The wind fell , and when Mary came she was glad .", "the wind fell , and when <hero> came she was glad ."),
+        ("Mary smiled at the sea .", "<protagonist> smiled at the sea ."),
+        ("Henry Bruff looked up .", "<protagonist> looked up ."),
+        ("Mr. Bruff sighed , and then Bruff laughed .", "<protagonist> sighed , and then <protagonist> laughed ."),
+        (
+            "The wind fell , and when Mary came she was glad .",
+            "the wind fell , and when <protagonist> came she was glad .",
+        ),
         ("Mary 's eyes shone .", None),  # her eyes shone, and not she
         ("He walked to the sea .", "he walked to the sea ."),
         ("The rain may come , he thought .", "the rain may come , he thought ."),  # a name without a capital
     ],
 )
 def test_the_one_whom_a_passage_names_gives_way(passage: str, told: str | None) -> None:
-    found = with_hero(passage.split(), NAMES)
+    found = with_protagonist(passage.split(), NAMES)
     assert (" ".join(found) if found else None) == told
 
 
@@ -44,7 +47,7 @@ def test_the_one_whom_a_passage_names_gives_way(passage: str, told: str | None) 
     ],
 )
 def test_other_passages_are_left_out(passage: str) -> None:
-    assert with_hero(passage.split(), NAMES) is None
+    assert with_protagonist(passage.split(), NAMES) is None
 
 
 @pytest.mark.parametrize(
@@ -63,4 +66,4 @@ def test_other_passages_are_left_out(passage: str) -> None:
     ],
 )
 def test_whom_a_caption_puts_into_a_passage(caption: str, names: tuple[str, str]) -> None:
-    assert heroes(caption) == names
+    assert protagonists(caption) == names
