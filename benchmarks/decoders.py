@@ -78,7 +78,6 @@ def embed(photos: list[bytes], preprocessing: str) -> np.ndarray:
     """Returns the pocket pack's joint embeddings `[N, J]` of photos."""
     import torch
 
-    from model_handlers.captions import CaptionEmbedder
     from model_handlers.features import FeatureHandler
     from model_handlers.handler import Placement
     from model_handlers.pack import Pack
@@ -88,7 +87,7 @@ def embed(photos: list[bytes], preprocessing: str) -> np.ndarray:
     model = handler.load_model()
     pixels = [answer(data, RECIPES["pocket"], "strict", LIMITS[0], preprocessing)[1] for data in photos]
     features = [feature for one in pixels for feature in handler.run_inference([one], model)]
-    embedder = CaptionEmbedder(pack, torch.device("cpu"))
+    embedder = pack.joint_embedding.open(pack, torch.device("cpu"))
     return embedder.embed_photos(torch.from_numpy(np.stack(features))).numpy()  # [N, J]
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from configs.schema import ConfigError
-from model_handlers.captions import CaptionEmbedder
 from model_handlers.handler import resolve_device
 from model_handlers.precision import PRECISIONS
 from pipelines.telling.chain import SentenceVectors, extract_features, whole
@@ -76,7 +75,7 @@ def captions_of(rows: Sequence[Row]) -> list[str]:
 def embed(models: Models, features: np.ndarray) -> np.ndarray:
     """Returns joint embeddings `[N, J]` of feature vectors `[N, F]`."""
     device = resolve_device(models.settings.config.device)
-    embedder = CaptionEmbedder(models.settings.pack, device)
+    embedder = models.settings.pack.joint_embedding.open(models.settings.pack, device)
     return embedder.embed_photos(torch.from_numpy(features).to(device)).cpu().numpy()
 
 

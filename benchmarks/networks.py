@@ -22,7 +22,7 @@ from benchmarks.random_packs import DECODER, ready_pack
 from benchmarks.results import Result
 from benchmarks.timing import Reckoned, Side, Timed, play
 from model_handlers import stories
-from model_handlers.captions import CaptionEmbedder, CaptionHandler, ReadyVectors
+from model_handlers.captions import CaptionHandler, ReadyVectors
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
@@ -184,7 +184,7 @@ def start(bench: Bench) -> Iterator[Result]:
     theirs = Timed(lambda: captions.embed(sample), len(sample) / len(captions.texts))
     figures = play({"product": Reckoned(begin), "original": theirs}, bench.rounds)
     check = Check()
-    ours = CaptionEmbedder(pack, torch.device("cpu")).embed(sample)  # [n, J]
+    ours = pack.joint_embedding.open(pack, torch.device("cpu")).embed(sample)  # [n, J]
     check.floats("caption embeddings", ours, theirs.output.numpy())
     means = {name: sum(one[name] for one in told[1:]) / bench.rounds for name in told[0]}
     yield Result(

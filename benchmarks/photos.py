@@ -15,9 +15,7 @@ from benchmarks.frameworks import Network, Task, load, ray_cluster, there
 from benchmarks.limits import decode_seconds, network_flops
 from benchmarks.results import Result
 from benchmarks.timing import Marginal, Reckoned, Side, Timed, play
-from model_handlers.captions import CaptionEmbedder
 from model_handlers.features import FeatureHandler
-from model_handlers.nets.backbones import build_backbone
 from model_handlers.pack import Pack
 from pipelines.cli.options import beam_options
 from transforms.extract_features import ExtractFeatures
@@ -57,12 +55,12 @@ def features(bench: Bench) -> Iterator[Result]:
 
 
 def _features(bench: Bench, pack: Pack, stage: str, sizes: str, counts: tuple[int, int]) -> Result:
-    entry, few, many = pack.component("features"), *counts
-    recipe, paths = entry["preprocessing"], [str(path) for path in bench.repeated(many)]
+    entry, few, many = pack.features, *counts
+    recipe, paths = entry.preprocessing, [str(path) for path in bench.repeated(many)]
     handler = FeatureHandler(bench.place(pack), BATCH)
     task, (frameworks, missing) = Task(pack.location, bench.threads, BATCH), there()
     pipeline = partial(by_pipeline, LoadImages(recipe, processes=bench.threads), handler)
-    flops = network_flops(lambda: build_backbone(entry["family"], entry), crop_side(recipe))
+    flops = network_flops(lambda: entry.build(), crop_side(recipe))
     contents = [Path(path).read_bytes() for path in paths[:BATCH]]
     runs: dict[str, Marginal] = {"product": Marginal(lambda count: pipeline(paths[:count]), few, many)}
     for name, run in frameworks.items():
@@ -120,7 +118,7 @@ def decode(bench: Bench) -> Iterator[Result]:
 
 def _decode(bench: Bench, stage: str, contents: list[bytes]) -> Result:
     pack = bench.pocket_pack
-    recipe = pack.component("features")["preprocessing"]
+    recipe = pack.features.preprocessing
     ways = {"product": LoadImages(recipe, preprocessing="fast"), "full": LoadImages(recipe)}
     decoders = {name: Decoders(load_images.settings) for name, load_images in ways.items()}
     timed = {name: Timed(partial(decode_each, one, contents), len(contents)) for name, one in decoders.items()}
@@ -144,7 +142,7 @@ def embed(bench: Bench, pack: Pack, pixels: list[np.ndarray]) -> torch.Tensor:
     """Returns the joint embeddings `[N, J]` of photos."""
     backbone = FeatureHandler(bench.place(pack)).load_model().get()
     features = backbone.see(torch.from_numpy(np.stack(pixels)))  # [N, F]
-    return CaptionEmbedder(pack, torch.device("cpu")).embed_photos(features)  # [N, J]
+    return pack.joint_embedding.open(pack, torch.device("cpu")).embed_photos(features)  # [N, J]
 
 
 def large_photos(paths: Sequence[Path], least: int) -> dict[str, list[bytes]]:

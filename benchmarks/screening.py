@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_packs import Sizes, random_decoder
-from model_handlers.components import build_decoder
 from model_handlers.nets.beams import Beams
 from model_handlers.nets.front import Choice, Front
 from model_handlers.nets.story_decoder import StoryDecoder
@@ -118,7 +117,7 @@ def of_pack(location: str, count: int) -> tuple[StoryDecoder, Tensor]:
     """Returns a pack's default decoder, and passages `[N, S]` of its default style as contexts."""
     pack = Pack.open(location)
     defaults = pack.card["defaults"]
-    net = build_decoder(pack, defaults["decoder"], torch.device("cpu"))
+    net = pack.decoder(defaults["decoder"]).load(pack, torch.device("cpu"))
     passages = np.array(pack.array(pack.components["passages"][defaults["style"]]), np.float32)  # [P, S]
     chosen = np.random.default_rng(SEED).permutation(len(passages))[:count]
     return net, torch.from_numpy(passages[chosen])

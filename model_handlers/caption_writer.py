@@ -1,34 +1,22 @@
 """The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
-from model_handlers.captions import CaptionEmbedder, CaptionIndex, Matches, check_features, open_index
-from model_handlers.components import build_caption_writer
+from model_handlers.captions import CaptionIndex, Matches, check_features, open_index
 from model_handlers.consensus import Consensus
-from model_handlers.handler import PackHandler, Placement, on_device
-from model_handlers.nets.beams import FORBIDDEN
-from model_handlers.nets.front import Hypothesis
-from model_handlers.nets.search import beam_search
-from model_handlers.nets.search_steps import SearchSteps
-from model_handlers.nets.story_decoder import END, START, StoryDecoder
+from model_handlers.families.protocols import CaptionWriter, JointEmbedder
+from model_handlers.handler import PackHandler, Placement
 from model_handlers.pack import Pack
-from model_handlers.precision import lowered
-from model_handlers.words import PackVocabulary
 
-BEAM_WIDTH = 5  # at least; more captions widen the beam
-MOST_WORDS = 24  # of a written caption, its end counted
 NEAREST = 12  # captions of the index, at least, that are ranked with the written ones
 NEIGHBOURS = 60  # captions of the index that say what a photo's captions agree on
-UNWRITTEN = START  # in place of words behind the end
 FLUENCY = 0.15  # similarity that one nat a word costs a caption
-COSTED = 128  # captions whose costs are computed together
 AGREEMENT = 0.8  # similarity that full agreement with the neighbours is worth to a caption
 
 
@@ -37,16 +25,11 @@ Costs = list[dict[str, float]]
 
 
 @dataclass
-class CaptionWriter:
-    """A decoder that a photo's joint embedding starts, and the joint embedding that ranks what it writes."""
+class RankedWriter:
+    """A caption writer, and the joint embedding that ranks what it writes."""
 
-    net: StoryDecoder
-    vocabulary: PackVocabulary
-    embedder: CaptionEmbedder
-    steps: SearchSteps = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.steps = SearchSteps(self.net, self.embedder.device)
+    writer: CaptionWriter
+    embedder: JointEmbedder
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int, costs: Costs | None = None) -> list[Matches]:
@@ -57,10 +40,7 @@ class CaptionWriter:
             count: captions a photo; a search that found fewer gives all.
             costs: as `rank` takes them.
         """
-        states = self.net.initial_state(photos.float()).float()  # [N, H]
-        with self.steps.one() as step:
-            searches = beam_search(step, states, max(BEAM_WIDTH, count), MOST_WORDS)
-        texts = [self._texts(hypotheses) for hypotheses in searches]
+        texts = self.writer.write(photos, count)
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
         embeddings = torch.from_numpy(self.embedder.embed(list(places))).double()  # [U, J]
         matches = []
@@ -98,39 +78,13 @@ class CaptionWriter:
             for text in dict.fromkeys(text for text, _ in row)
             if text not in known
         ]
-        found = self._costs(photos.float()[[photo for photo, _ in fresh]], [text for _, text in fresh])
+        found = self.writer.costs(photos[[photo for photo, _ in fresh]], [text for _, text in fresh])
         for (photo, text), cost in zip(fresh, found, strict=True):
             costs[photo][text] = cost
         return [
             _best(row, costs[photo], count, agreements[photo] if agreements else None)
             for photo, row in enumerate(matches)
         ]
-
-    def _costs(self, photos: torch.Tensor, texts: Sequence[str]) -> list[float]:
-        """Returns the cost a word of each caption of its photo `[K, J]`, its end counted; captions of like lengths are
-        computed together."""
-        rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
-        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
-        costs = [0.0] * len(rows)
-        for start in range(0, len(order), COSTED):
-            places = order[start : start + COSTED]
-            padded = pad_sequence(
-                [rows[place] for place in places], batch_first=True, padding_value=UNWRITTEN
-            )  # [n, T]
-            words = on_device(padded, photos.device)  # [n, T]
-            written = words != UNWRITTEN  # [n, T]
-            likely = self.net(photos[places], words).float().log_softmax(dim=2)  # [n, T, V]
-            said = likely.gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [n, T]
-            means = -(said * written).sum(dim=1) / written.sum(dim=1)  # [n]
-            for place, cost in zip(places, means.tolist(), strict=True):
-                costs[place] = cost
-        return costs
-
-    def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
-        """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
-        words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
-        ended = [some[:-1] for some in words if some[-1] == END]
-        return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
 
 
 def _best(
@@ -139,7 +93,7 @@ def _best(
     count: int,
     agreement: Callable[[str], float] | None,
 ) -> Matches:
-    """Returns one photo's best matches; see `CaptionWriter.rank`."""
+    """Returns one photo's best matches; see `RankedWriter.rank`."""
     similarities: dict[str, float] = {}
     for caption, similarity in matches:
         similarities.setdefault(caption, similarity)
@@ -155,7 +109,7 @@ def _best(
 class Captioner:
     """A caption writer, and the caption index where nearest captions are wanted too."""
 
-    writer: CaptionWriter
+    writer: RankedWriter
     index: CaptionIndex | None
 
     @cached_property
@@ -188,11 +142,9 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         return (self.count, self.written)
 
     def build(self, pack: Pack, device: torch.device) -> Captioner:
-        entry, embedder = pack.component("caption_writer"), CaptionEmbedder(pack, device)
-        vocabulary = PackVocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        net = lowered(build_caption_writer(pack, device), self.placement.precision)
-        writer = CaptionWriter(net, vocabulary, embedder)
-        return Captioner(writer, open_index(pack, embedder) if self.retrieve else None)
+        embedder = pack.joint_embedding.open(pack, device)
+        writer = pack.caption_writer.open(pack, device, self.placement.precision)
+        return Captioner(RankedWriter(writer, embedder), open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
         features = check_features(batch, model.writer.embedder)  # [N, F]

@@ -3,23 +3,21 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from model_handlers.components import build_joint_embedding
-from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
+from model_handlers.families.protocols import JointEmbedder
+from model_handlers.handler import PackHandler, Placement
 from model_handlers.machine_cache import cache_folder, put_into_cache
-from model_handlers.memory import Limit
 from model_handlers.nets.blocks import highest
-from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack, open_once
 from model_handlers.pack_card import PackError
 from model_handlers.precision import computing, exactly
 from model_handlers.process_cache import PROCESS_CACHE
-from model_handlers.words import PackVocabulary
+from model_handlers.tensors import check_vectors, on_device
 
 
 class Matches(list[tuple[str, float]]):
@@ -37,69 +35,18 @@ TAKEN = 8192  # captions whose embeddings are taken out of the index at once
 TILE = 2048  # captions multiplied at once on a CPU: their vectors fit its cache
 
 
-class CaptionEmbedder:
-    """Joint embeddings of captions.
-
-    Args:
-        pack: holds the joint embedding and its vocabulary.
-        device: where it runs.
-    """
-
-    def __init__(self, pack: Pack, device: torch.device) -> None:
-        entry = pack.component("joint_embedding")
-        self.net: JointEmbedding = build_joint_embedding(pack, device)
-        self.device = device
-        self._limit = Limit("caption embeddings")
-        self.vocabulary = PackVocabulary(
-            pack.json(entry["vocabulary"]),
-            entry["n_words"],
-            entry.get("lower", False),
-            not entry.get("tokenise", False),
-        )
-
-    @torch.inference_mode()
-    def embed(self, captions: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Returns embeddings `[K, J]` float32 of unit length, in the order of the captions."""
-        ids = [self.vocabulary.encode(caption) for caption in captions]
-        order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
-        embeddings = np.empty((len(ids), self.net.image_projection.out_features), np.float32)  # [K, J]
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            embeddings[places] = self._limit.run(self._embed_batch, [ids[place] for place in places])  # [N, J]
-        return embeddings
-
-    def _embed_batch(self, ids: Sequence[list[int]]) -> np.ndarray:
-        lengths = on_device(torch.tensor([len(words) for words in ids]), self.device)  # [N]
-        rows = [torch.tensor(words) for words in ids]
-        words = on_device(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), self.device)  # [N, T]
-        return self.net.embed_sentences(words, lengths).cpu().numpy()  # [N, J]
-
-    @torch.inference_mode()
-    def embed_photos(self, features: torch.Tensor) -> torch.Tensor:
-        """Returns embeddings `[N, J]` float64 of unit length, from feature vectors `[N, F]` of any length."""
-        unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
-        weight, bias = self._projection
-        photos = unit @ weight.T + bias  # [N, J]
-        return photos / photos.norm(dim=1, keepdim=True)  # [N, J]
-
-    @cached_property
-    def _projection(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights `[J, F]` and biases `[J]` of photos, in float64."""
-        return self.net.image_projection.weight.double(), self.net.image_projection.bias.double()
-
-
 def caption_texts(pack: Pack) -> list[str]:
     """Returns the pack's captions without blank lines, which no sentence encoder can read (SPEC section 7)."""
-    return [text for text in pack.lines(pack.component("captions")["texts"]) if text.strip()]
+    return [text for text in pack.lines(pack.captions.texts) if text.strip()]
 
 
-def caption_embeddings(pack: Pack, embedder: CaptionEmbedder, captions: Sequence[str]) -> np.ndarray:
+def caption_embeddings(pack: Pack, embedder: JointEmbedder, captions: Sequence[str]) -> np.ndarray:
     """Returns the caption index's embeddings `[K, J]`: the pack's own, or the cache's, made at first use.
 
     Raises:
         PackError: the pack's embeddings and texts differ in number.
     """
-    file = pack.component("captions").get("embeddings")
+    file = pack.captions.embeddings
     if file is not None:
         embeddings = pack.array(file)  # [K, J]
         if len(embeddings) != len(captions):
@@ -132,7 +79,7 @@ class CaptionIndex:
 
     captions: list[str]
     embeddings: torch.Tensor
-    embedder: CaptionEmbedder
+    embedder: JointEmbedder
     screen: torch.Tensor
 
     @torch.inference_mode()
@@ -199,7 +146,7 @@ class CaptionIndex:
         return chosen.cpu(), best[:, -1].double().cpu()
 
 
-def open_index(pack: Pack, embedder: CaptionEmbedder) -> CaptionIndex:
+def open_index(pack: Pack, embedder: JointEmbedder) -> CaptionIndex:
     """Returns the pack's caption index.
 
     Raises:
@@ -232,13 +179,13 @@ def products_of(photos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
     return products.T
 
 
-def check_features(batch: Sequence[np.ndarray], embedder: CaptionEmbedder) -> torch.Tensor:
+def check_features(batch: Sequence[np.ndarray], embedder: JointEmbedder) -> torch.Tensor:
     """Returns feature vectors `[N, F]` on the embedder's device.
 
     Raises:
         ValueError: one is all zeros, has another width, or holds a value that is no finite number.
     """
-    features = check_vectors(batch, embedder.net.image_projection.in_features, "feature vector")  # [N, F]
+    features = check_vectors(batch, embedder.feature_width, "feature vector")  # [N, F]
     for feature in features:
         if not feature.any():
             raise ValueError("the feature vector is all zeros and has no direction")
@@ -262,22 +209,22 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
-        return open_index(pack, CaptionEmbedder(pack, device))
+        return open_index(pack, pack.joint_embedding.open(pack, device))
 
     def infer(self, batch: Sequence[np.ndarray], model: CaptionIndex) -> list[Matches]:
         return model.search(check_features(batch, model.embedder), self.count)
 
 
-class EmbeddingHandler(PackHandler[list[str], np.ndarray, CaptionEmbedder]):
+class EmbeddingHandler(PackHandler[list[str], np.ndarray, JointEmbedder]):
     """Joint embeddings `[n, J]` from lists of n captions; each list is one element, batched inside by length."""
 
     def __init__(self, placement: Placement, batch_size: int = 1) -> None:
         super().__init__(placement, batch_size)
 
-    def build(self, pack: Pack, device: torch.device) -> CaptionEmbedder:
-        return CaptionEmbedder(pack, device)
+    def build(self, pack: Pack, device: torch.device) -> JointEmbedder:
+        return pack.joint_embedding.open(pack, device)
 
-    def infer(self, batch: Sequence[list[str]], model: CaptionEmbedder) -> list[np.ndarray]:
+    def infer(self, batch: Sequence[list[str]], model: JointEmbedder) -> list[np.ndarray]:
         return [model.embed(captions) for captions in batch]
 
 
@@ -306,7 +253,10 @@ class ReadyVectors:
     def _open(self) -> tuple[dict[str, int], np.ndarray]:
         pack = open_once(self._placement.location, self._placement.digest)
         captions = caption_texts(pack)
-        vectors = pack.array(pack.component("captions")["sentence_vectors"])  # [K, S]
+        file = pack.captions.sentence_vectors
+        if file is None:
+            raise PackError([f"{pack.location}: its caption index holds no sentence vectors"])
+        vectors = pack.array(file)  # [K, S]
         if len(vectors) != len(captions):
             raise PackError(
                 [f"{pack.location}: {len(captions)} captions but {len(vectors)} sentence vectors; index again"]

@@ -1,88 +1,24 @@
 """The GPU handler that turns pixels into feature vectors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from model_handlers.components import build_features
-from model_handlers.handler import PackHandler, on_device
-from model_handlers.nets.folding import fold_batch_norms
+from model_handlers.families.protocols import FeatureNetwork
+from model_handlers.handler import PackHandler
 from model_handlers.pack import Pack
-
-SIDE = 224  # of the pixels that VGG-19 takes
-AT_ONCE = 8  # photos that a network sees at once on a CPU: their maps fit its cache, and memory is used again
+from model_handlers.tensors import on_device
 
 
-@dataclass
-class Backbone:
-    """A feature network, ready on its device.
-
-    Attributes:
-        net: pixels `[N, 3, side, side]` to feature vectors `[N, F]`.
-        width: F.
-        device: where it is.
-        mean: of grey levels, `[3, 1, 1]`: the network takes (level - mean) / scale.
-        scale: likewise.
-    """
-
-    net: nn.Module
-    width: int
-    device: torch.device
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    @classmethod
-    def ready(cls, net: nn.Module, recipe: dict[str, Any], width: int, device: torch.device) -> "Backbone":
-        """Returns the network as its device takes it best: on a CPU without batch norms and with a pixel's channels
-        beside each other.
-
-        Args:
-            net: in evaluation mode, on the device; changed in place.
-            recipe: of the preprocessing before it, as in the pack's card.
-            width: F.
-            device: where it is.
-        """
-        if device.type == "cpu":
-            side = recipe.get("crop", SIDE)
-            pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))  # [1, 3, side, side]
-            folded: Any = fold_batch_norms(net, pixels)  # the annotations of some torch know no memory_format
-            net = folded.to(memory_format=torch.channels_last)
-        each = recipe.get("mean", [0, 0, 0]), recipe.get("scale", [1, 1, 1])
-        mean, scale = torch.tensor(each, dtype=torch.float32, device=device)[:, :, None, None]  # [3, 1, 1] each
-        return cls(net, width, device, mean, scale)
-
-    @torch.inference_mode()
-    def see(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Returns feature vectors `[N, F]` float32 of pixels `[N, 3, side, side]` float32, or of grey levels
-        `[N, side, side, 3]` uint8."""
-        if self.device.type != "cpu":
-            return self.net(self.scaled(pixels).contiguous()).float()  # [N, F]
-        seen = []  # [n, F] each
-        for part in pixels.split(AT_ONCE):
-            seen.append(self.net(self.scaled(part).contiguous(memory_format=torch.channels_last)))
-        return torch.cat(seen).float()  # [N, F]
-
-    def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
-        if pixels.dtype != torch.uint8:
-            return pixels
-        return (pixels.permute(0, 3, 1, 2) - self.mean) / self.scale  # [N, 3, side, side]
-
-
-class FeatureHandler(PackHandler[np.ndarray, np.ndarray, Backbone]):
+class FeatureHandler(PackHandler[np.ndarray, np.ndarray, FeatureNetwork]):
     """Feature vectors `[F]` float32 from pixels that went through the pack's preprocessing: grey levels
     `[side, side, 3]` uint8, or the network's input `[3, side, side]` float32."""
 
-    def build(self, pack: Pack, device: torch.device) -> Backbone:
-        entry = pack.component("features")
-        recipe = entry.get("preprocessing", {})
-        return Backbone.ready(build_features(pack, device), recipe, entry["width"], device)
+    def build(self, pack: Pack, device: torch.device) -> FeatureNetwork:
+        return pack.features.open(pack, device)
 
-    def infer(self, batch: Sequence[np.ndarray], model: Backbone) -> list[np.ndarray]:
+    def infer(self, batch: Sequence[np.ndarray], model: FeatureNetwork) -> list[np.ndarray]:
         if len({pixels.dtype for pixels in batch}) > 1:  # decoding `original`, some files hold more than grey levels
             batch = [model.scaled(on_device(pixels[None], model.device))[0].cpu().numpy() for pixels in batch]
         features = model.see(on_device(np.stack(batch), model.device)).cpu().numpy()  # [N, F]

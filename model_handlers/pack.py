@@ -19,21 +19,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, float32
 
+from model_handlers.card_checks import card_problems
 from model_handlers.machine_cache import cache_folder, read_stamp, write_stamp
-from model_handlers.pack_card import CARD, PackError, card_digest, card_problems, file_facts
+from model_handlers.pack_card import CARD, PackError, card_digest, file_facts
+from model_handlers.pack_components import PackComponents
 from model_handlers.precision import cast_floats
 from model_handlers.process_cache import PROCESS_CACHE
 
 LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left
 
 
-class Pack:
+class Pack(PackComponents):
     """An opened model pack: its card, and its files as tensors, arrays and words."""
 
     def __init__(self, location: str, root: Path, card: dict[str, Any]) -> None:
-        self.location = location
+        super().__init__(location, card)
         self.root = root
-        self.card = card
         self.digest = card_digest(card)
         self._seen: dict[str, list[int]] = {}
 
@@ -55,21 +56,6 @@ class Pack:
     @property
     def name(self) -> str:
         return str(self.card["name"])
-
-    @property
-    def components(self) -> dict[str, Any]:
-        return self.card["components"]
-
-    def component(self, name: str) -> dict[str, Any]:
-        """Returns the card's entry for a component.
-
-        Raises:
-            PackError: the pack was made without it.
-        """
-        if name not in self.components:
-            there = ", ".join(sorted(self.components)) or "nothing"
-            raise PackError([f"{self.location}: the pack has no {name}; it holds {there}"])
-        return self.components[name]
 
     def path(self, file: str) -> Path:
         """Returns the local path of one of the pack's files.

@@ -12,8 +12,11 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor, float16, float32
 
+from model_handlers.card_checks import named_files
+from model_handlers.families.entry import Entry
+from model_handlers.families.protocols import DecoderEntry
 from model_handlers.pack import Pack
-from model_handlers.pack_card import CARD, FORMAT, PackError, component_files, file_facts
+from model_handlers.pack_card import CARD, FORMAT, PackError, file_facts
 from model_handlers.precision import cast_floats
 
 
@@ -50,6 +53,14 @@ class PackWriter:
     @property
     def components(self) -> dict[str, Any]:
         return self.card["components"]
+
+    def put(self, name: str, entry: Entry) -> None:
+        """Puts a component into the card, in place of the one that is there."""
+        self.components[name] = entry.as_card()
+
+    def put_decoder(self, name: str, entry: DecoderEntry) -> None:
+        """Puts a story decoder into the card, in place of the one of that name."""
+        self.components.setdefault("decoders", {})[name] = entry.as_card()
 
     def _new(self, file: str) -> Path:
         path = self.root / file
@@ -92,10 +103,10 @@ class PackWriter:
 
     def finish(self) -> Pack:
         """Returns the new pack, hashed and renamed into place; leftovers of replaced components are left out."""
-        named = set(component_files(self.components))
+        paths = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*") if path.is_file()}
+        named = set(named_files(self.components, paths))
         files = {}
-        for path in sorted(path for path in self.root.rglob("*") if path.is_file()):
-            file = path.relative_to(self.root).as_posix()
+        for file, path in sorted(paths.items()):
             if file not in named:
                 path.unlink()
                 continue

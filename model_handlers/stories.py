@@ -1,26 +1,20 @@
 """The GPU handler that decodes shifted sentence vectors into stories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from model_handlers.components import build_decoder, decoder_entry
-from model_handlers.handler import PackHandler, Placement, check_vectors, on_device
+from model_handlers.families.protocols import Decoder
+from model_handlers.handler import PackHandler, Placement
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
-from model_handlers.nets.search import beam_search, best_hypothesis, rank_hypotheses
-from model_handlers.nets.search_rules import NO_RULES, Marks, SearchRules, ruled_search
-from model_handlers.nets.search_steps import SearchSteps
-from model_handlers.nets.story_decoder import StoryDecoder
+from model_handlers.nets.search import best_hypothesis, rank_hypotheses
+from model_handlers.nets.search_rules import NO_RULES, SearchRules
 from model_handlers.pack import Pack
-from model_handlers.precision import lowered
-from model_handlers.words import PackVocabulary
-
-SENTENCE_ENDS = (".", "!", "?")
-CLOSING_QUOTES = ("''", '"', "'", "”", "’")
+from model_handlers.tensors import check_vectors
 
 
 @dataclass(frozen=True)
@@ -49,49 +43,7 @@ def lyric_lines(passage: str) -> list[str]:
     return [detokenise(piece) for piece in passage.split(",") if piece]
 
 
-@dataclass
-class Storyteller:
-    """A story decoder with its vocabulary, on its device."""
-
-    net: StoryDecoder
-    vocabulary: PackVocabulary
-    device: torch.device
-    steps: SearchSteps = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.steps = SearchSteps(self.net, self.device)
-
-    @torch.inference_mode()
-    def search(
-        self,
-        contexts: np.ndarray | torch.Tensor,
-        beam_width: int,
-        rules: SearchRules = NO_RULES,
-        styles: np.ndarray | torch.Tensor | None = None,
-        whole: bool = False,
-    ) -> list[list[Hypothesis]]:
-        """Returns each context's hypotheses in the order in which they finished.
-
-        Args:
-            contexts: shifted sentence vectors `[N, S]`.
-            beam_width: hypotheses of a context.
-            rules: of the search; the defaults are the original's search.
-            styles: each context's style alone `[N, S]`; only contrast needs it.
-            whole: go on where the winner is known, as the original's search does.
-        """
-        states = self._start(contexts)  # [N, H]
-        style_states = None if styles is None else self._start(styles)  # [N, H]
-        marks = Marks(self.vocabulary.ids(SENTENCE_ENDS), self.vocabulary.ids(CLOSING_QUOTES))
-        with self.steps.one() as step:
-            if rules.neutral:
-                return beam_search(step, states, beam_width, whole=whole)
-            return ruled_search(step, states, beam_width, rules, marks, style_states, whole)
-
-    def _start(self, contexts: np.ndarray | torch.Tensor) -> torch.Tensor:
-        return self.net.initial_state(on_device(contexts, self.device)).float()  # [N, H]
-
-
-class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
+class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
     """Passages from shifted sentence vectors `[S]`, by the original's beam search over many photos at once.
 
     With contrast an element is `[2, S]`: the shifted vector, and that of the style alone.
@@ -126,13 +78,10 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
     def memory_key(self) -> tuple[Any, ...]:
         return (self.beam_width, self.rules.contrast > 0)
 
-    def build(self, pack: Pack, device: torch.device) -> Storyteller:
-        entry = decoder_entry(pack, self.decoder)
-        vocabulary = PackVocabulary(pack.json(entry["vocabulary"]), entry["n_words"])
-        net = lowered(build_decoder(pack, self.decoder, device), self.placement.precision)
-        return Storyteller(net, vocabulary, device)
+    def build(self, pack: Pack, device: torch.device) -> Decoder:
+        return pack.decoder(self.decoder).open(pack, device, self.placement.precision)
 
-    def infer(self, batch: Sequence[np.ndarray], model: Storyteller) -> list[Passage | Exception]:
+    def infer(self, batch: Sequence[np.ndarray], model: Decoder) -> list[Passage | Exception]:
         return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
 
     def ranked(self, vector: np.ndarray) -> list[tuple[Passage, float]]:
@@ -150,8 +99,8 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
             for one in rank_hypotheses(hypotheses)
         ]
 
-    def _search(self, batch: Sequence[np.ndarray], model: Storyteller, whole: bool = False) -> list[list[Hypothesis]]:
-        width = model.net.state.in_features
+    def _search(self, batch: Sequence[np.ndarray], model: Decoder, whole: bool = False) -> list[list[Hypothesis]]:
+        width = model.width
         styles = None
         if self.rules.contrast:
             shapes = {item.shape for item in batch} - {(2, width)}
@@ -164,14 +113,14 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Storyteller]):
         contexts = check_vectors(batch, width, "shifted sentence vector")  # [N, S]
         return model.search(contexts, self.beam_width, self.rules, styles, whole)
 
-    def tell(self, hypotheses: list[Hypothesis], model: Storyteller) -> Passage | Exception:
+    def tell(self, hypotheses: list[Hypothesis], model: Decoder) -> Passage | Exception:
         """Returns the passage of the least costly hypothesis, or an error where the search left nothing."""
         best = best_hypothesis(hypotheses)
         if best is None:
             return ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
         return self._passage(best, model)
 
-    def _passage(self, best: Hypothesis, model: Storyteller) -> Passage:
-        passage = model.vocabulary.decode(best.words[:-1])
+    def _passage(self, best: Hypothesis, model: Decoder) -> Passage:
+        passage = model.passage(best.words[:-1])
         story = "\n".join(lyric_lines(passage)) if self.lyric else detokenise(passage)
         return Passage(passage, story, best.cost, len(best.words) - 1)

@@ -18,11 +18,10 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
-    from pipelines.training.packing.trained_decoder import add_trained
+    from pipelines.training.packing.trained_decoder import add_trained, describe_decoder
 
     made = add_trained(flags.pack, flags.output, flags.name, Path(flags.trained))
-    words = made.components["decoders"][flags.name]["n_words"] - 2
-    print(f"{made.location}: story decoder {flags.name} of {words:,} words, the default (digest {made.digest[:12]})")
+    print(describe_decoder(made, flags.name))
     return ExitCode.DONE
 
 

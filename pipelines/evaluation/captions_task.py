@@ -34,7 +34,7 @@ def run(flags: Namespace) -> Figures:
     if "caption_writer" in pack.components:
         for name in ("written", "both"):
             handlers[name] = WriterHandler(placement, 1, choices.written_captions, name == "both")
-    load = LoadImages(pack.component("features")["preprocessing"])
+    load = LoadImages(pack.features.preprocessing)
     pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size), flags.batch_size)
     features, references = [feature for _, feature in pairs], [photo.captions for photo in table]
     figures = {}

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from configs.schema import ConfigError
+from model_handlers.families.gru_decoder import GruDecoder
 from model_handlers.nets.story_decoder import UNKNOWN, StoryDecoder
 from model_handlers.stories import StoryHandler
 from model_handlers.words import PackVocabulary
@@ -39,12 +40,13 @@ def run(flags: Namespace) -> Figures:
     passages = draw_passages(books, flags.limit)
     if len(passages) < 2:
         raise ConfigError(["--texts: less than two passages; nothing to take a wrong vector from"])
-    storyteller = StoryHandler(decoding.placement, decoding.decoder, 1).load_model().get()
-    ids = [encode(storyteller.vocabulary, decoding, passage) for passage in passages]
+    decoder = StoryHandler(decoding.placement, decoding.decoder, 1).load_model().get()
+    assert isinstance(decoder, GruDecoder)  # see open_decoding
+    ids = [encode(decoder.vocabulary, decoding, passage) for passage in passages]
     vectors = decoding.encoder().encode(passages, batch_size=flags.batch_size)  # [N, S]
     wrong = vectors[other_places(len(vectors))]  # [N, S]
     tokens = sum(map(len, ids))
-    own_cost, wrong_cost = (text_costs(storyteller.net, part, ids).sum() for part in (vectors, wrong))
+    own_cost, wrong_cost = (text_costs(decoder.net, part, ids).sum() for part in (vectors, wrong))
     return {
         "perplexity": float(np.exp(own_cost / tokens)),
         "perplexity_wrong_vector": float(np.exp(wrong_cost / tokens)),

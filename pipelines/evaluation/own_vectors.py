@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from configs.schema import ConfigError
-from model_handlers.components import decoder_entry
+from model_handlers.families.entry import of_family
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.protocols import SentenceEncoder
 from model_handlers.handler import Placement
 from model_handlers.nets.tokeniser import tokenise
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
-from model_handlers.sentences import SentenceEncoder, SentenceHandler
+from model_handlers.sentences import SentenceHandler
 from pipelines.evaluation.task import open_for
 
 
@@ -56,17 +58,15 @@ def open_decoding(flags: Namespace) -> Decoding:
         ConfigError: the pack lacks one of the two networks, or they do not fit each other.
     """
     pack, placement = open_for(flags, ("sentence_encoder", "decoders"))
-    name = flags.decoder or pack.card.get("defaults", {}).get("decoder", "")
+    name = flags.decoder or pack.default_decoder
     try:
-        entry = decoder_entry(pack, name)
+        entry = of_family(pack.decoder(name), GruDecoderEntry, pack.location, "this task")
     except PackError as error:
         raise ConfigError([f"--decoder {problem}" for problem in error.problems]) from error
-    sentences = pack.component("sentence_encoder")
-    width = sentences["uni"] + 2 * sentences["bi"]
-    if width != entry["dim_context"]:
-        wanted = entry["dim_context"]
+    width, wanted = pack.sentence_encoder.width, entry.width
+    if width != wanted:
         raise ConfigError([f"--decoder {name}: wants vectors {wanted} wide, the sentence encoder's are {width}"])
-    return Decoding(pack, placement, name, all_lower(pack.json(entry["vocabulary"]), entry["n_words"]))
+    return Decoding(pack, placement, name, all_lower(pack.json(entry.vocabulary), entry.n_words))
 
 
 def all_lower(pairs: Iterable[Sequence], n_words: int) -> bool:

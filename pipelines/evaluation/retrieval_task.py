@@ -28,7 +28,7 @@ def run(flags: Namespace) -> Figures:
     (pack, placement), (table, listings) = gather(
         lambda: open_for(flags, ("features", "joint_embedding")), lambda: open_photos(flags)
     )
-    load = LoadImages(pack.component("features")["preprocessing"])
+    load = LoadImages(pack.features.preprocessing)
     pairs = extract(listings, load, FeatureHandler(placement, flags.batch_size), flags.batch_size)
     embedder = EmbeddingHandler(placement).load_model().get()
     features = torch.from_numpy(np.stack([feature for _, feature in pairs])).to(embedder.device)  # [N, F]

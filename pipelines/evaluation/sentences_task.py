@@ -10,8 +10,11 @@ from functools import partial
 
 import numpy as np
 
+from model_handlers.families.entry import of_family
+from model_handlers.families.protocols import SentenceEncoder
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEncoder, SkipThoughtsEntry
 from model_handlers.pack import Pack
-from model_handlers.sentences import SentenceEncoder, SentenceHandler
+from model_handlers.sentences import SentenceHandler
 from pipelines.evaluation.book_texts import add_book_options, read_books
 from pipelines.evaluation.linear import Labelled, probe
 from pipelines.evaluation.photos import CaptionedPhoto, add_caption_options, read_table, select
@@ -40,7 +43,7 @@ def run(flags: Namespace) -> Figures:
         lambda: select(read_table(flags.captions), flags) if flags.captions else [],
         lambda: check_extra("sklearn"),
     )
-    encoder: SentenceEncoder = SentenceHandler(opened[1]).load_model().get()
+    encoder = SentenceHandler(opened[1]).load_model().get()
     readers: dict[str, Encode] = {
         "accuracy": partial(encoder.encode, batch_size=flags.batch_size),
         "mean_of_words": WordMeans(opened[0], encoder),
@@ -71,9 +74,9 @@ class WordMeans:
     """Means of the encoder's own word vectors, in place of its sentence vectors."""
 
     def __init__(self, pack: Pack, encoder: SentenceEncoder) -> None:
-        entry = pack.component("sentence_encoder")
-        files = dict.fromkeys(entry[f"{part}_table"] for part in ("uni", "bi") if entry[part])
-        self._tables = [pack.array(file) for file in files]
+        entry = of_family(pack.sentence_encoder, SkipThoughtsEntry, pack.location, "this task")
+        self._tables = [pack.array(file) for file in entry.tables()]
+        assert isinstance(encoder, SkipThoughtsEncoder)
         self._encoder = encoder
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

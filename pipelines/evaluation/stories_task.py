@@ -132,7 +132,7 @@ def _open_models(flags: Namespace) -> Models:
     try:
         pack, _ = open_for(flags, ("styles",))
         own: dict[str, Any] = {
-            "style": flags.style or ",".join(pack.components["styles"]),
+            "style": flags.style or ",".join(pack.styles),
             "device": flags.device,
             "batch_size": flags.batch_size,
         }

@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
 from model_handlers.captions import EmbeddingHandler, caption_texts
+from model_handlers.families.protocols import CaptionsEntry
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from model_handlers.sentences import SentenceHandler
@@ -21,6 +22,7 @@ from pipelines.corpora.text_places import read_captions
 from pipelines.pack_tools.old_pack import open_pack
 from transforms.encode_sentences import SentenceModel, Texts, with_texts, write_chunk
 
+EMBEDDINGS, VECTORS = "captions.embeddings.npy", "captions.sentence_vectors.npy"
 CHUNK = 2048  # captions embedded in one piece
 
 
@@ -53,17 +55,14 @@ def index_captions(
         raise ConfigError([f"--captions {captions or old.location}: holds no caption"])
     writer = PackWriter(output, old)
     try:
-        entry = {"texts": writer.add_lines("captions.txt", texts), "embeddings": "captions.embeddings.npy"}
-        width = old.component("joint_embedding")["dim"]
-        target = writer.reserve_array(entry["embeddings"], (len(texts), width), "float32")  # [K, J]
+        files = {"texts": writer.add_lines("captions.txt", texts), "embeddings": EMBEDDINGS}
+        target = writer.reserve_array(EMBEDDINGS, (len(texts), old.joint_embedding.width), "float32")  # [K, J]
         fill(target, texts, EmbeddingHandler(placement), options)
         if sentence_vectors:
-            entry["sentence_vectors"] = "captions.sentence_vectors.npy"
-            sentences = old.component("sentence_encoder")
-            width = sentences["uni"] + 2 * sentences["bi"]
-            target = writer.reserve_array(entry["sentence_vectors"], (len(texts), width), "float32")  # [K, S]
+            files["sentence_vectors"] = VECTORS
+            target = writer.reserve_array(VECTORS, (len(texts), old.sentence_encoder.width), "float32")  # [K, S]
             fill(target, texts, SentenceHandler(placement), options)
-        writer.components["captions"] = entry
+        writer.put("captions", CaptionsEntry(**files))
         return writer.finish(), len(texts)
     finally:
         writer.discard()

@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from model_handlers.card_checks import named_files
 from model_handlers.pack import locate, read_card
-from model_handlers.pack_card import CARD, PackError, card_digest, component_files
+from model_handlers.pack_card import CARD, PackError, card_digest
 
 Facts = dict[str, Any]
 WIDTH = 100
@@ -65,15 +66,17 @@ def card_facts(location: str) -> Facts:
 
 def card_parts(card: Facts) -> dict[str, tuple[Facts, list[str]]]:
     """Returns each component's entry and files by name; each decoder and each style is one of its own."""
-    parts: dict[str, tuple[Facts, list[str]]] = {}
+    parts: dict[str, Any] = {}
     for name, entry in card["components"].items():
         if name in GROUPS:
             for member, one in entry.items():
-                files = component_files({name: {member: one}})
-                parts[f"{GROUPS[name]} {member}"] = (one if isinstance(one, dict) else {"file": one}, files)
+                parts[f"{GROUPS[name]} {member}"] = one
         else:
-            parts[name] = (entry if isinstance(entry, dict) else {"file": entry}, component_files({name: entry}))
-    return parts
+            parts[name] = entry
+    return {
+        name: (entry if isinstance(entry, dict) else {"file": entry}, list(named_files(entry, card["files"])))
+        for name, entry in parts.items()
+    }
 
 
 def card_text(facts: Facts) -> str:

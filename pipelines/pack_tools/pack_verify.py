@@ -11,12 +11,11 @@ import torch
 from fsspec import AbstractFileSystem
 
 from model_handlers.caption_writer import WriterHandler
-from model_handlers.captions import CaptionEmbedder, ReadyVectors, caption_embeddings, caption_texts
-from model_handlers.components import build_features
+from model_handlers.captions import ReadyVectors, caption_embeddings, caption_texts
+from model_handlers.card_checks import named_files
 from model_handlers.handler import Placement
 from model_handlers.pack import Pack, locate, read_card
-from model_handlers.pack_card import CARD, PackError, component_files
-from model_handlers.sentences import SentenceEncoder
+from model_handlers.pack_card import CARD, PackError
 from model_handlers.stories import StoryHandler
 from transforms.preprocessing import check_recipe
 
@@ -74,7 +73,7 @@ def unlisted(filesystem: AbstractFileSystem, path: str, files: dict[str, Any]) -
 def load_all(pack: Pack) -> tuple[list[str], list[str]]:
     """Returns what is wrong with a whole pack's files and components, and the names of those that were loaded."""
     problems: list[str] = []
-    for file in dict.fromkeys(component_files(pack.components)):
+    for file in dict.fromkeys(named_files(pack.components, pack.card["files"])):
         problems += _attempt(pack, file, partial(_read, pack, file))
     if problems:
         return problems, []
@@ -110,16 +109,16 @@ def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, load in single.items():
         if name in pack.components:
             yield name, partial(load, pack)
-    for name in pack.components.get("decoders", {}):
+    for name in pack.decoders:
         yield f"decoder {name}", partial(StoryHandler(_place(pack), name, 1).build, pack, CPU)
-    styles = {f"style {name}": file for name, file in pack.components.get("styles", {}).items()}
+    styles = {f"style {name}": file for name, file in pack.styles.items()}
     if "source_style" in pack.components:
-        styles["source_style"] = pack.components["source_style"]
+        styles["source_style"] = pack.source_style
     for name, file in styles.items():
         yield name, partial(_load_style, pack, file)
-    for name, file in pack.components.get("spreads", {}).items():
+    for name, file in pack.spreads.items():
         yield f"spread {name}", partial(_load_spread, pack, file)
-    for name, file in pack.components.get("passages", {}).items():
+    for name, file in pack.passages.items():
         yield f"passages of {name}", partial(_load_passages, pack, file)
 
 
@@ -128,33 +127,33 @@ def _place(pack: Pack) -> Placement:
 
 
 def _load_features(pack: Pack) -> None:
-    problems = check_recipe(pack.component("features").get("preprocessing"))
+    problems = check_recipe(pack.features.preprocessing)
     if problems:
         raise PackError([f"{pack.location}: {problem}" for problem in problems])
-    build_features(pack, CPU)
+    pack.features.open(pack, CPU)
 
 
 def _load_joint_embedding(pack: Pack) -> None:
-    CaptionEmbedder(pack, CPU).embed([TEXT])
+    pack.joint_embedding.open(pack, CPU).embed([TEXT])
 
 
 def _load_captions(pack: Pack) -> None:
-    entry, captions = pack.component("captions"), caption_texts(pack)
+    entry, captions = pack.captions, caption_texts(pack)
     if not captions:
         raise PackError([f"{pack.location}: the caption bank is empty"])
-    if "embeddings" in entry:
-        caption_embeddings(pack, CaptionEmbedder(pack, CPU), captions)
-    if "sentence_vectors" in entry:
+    if entry.embeddings is not None:
+        caption_embeddings(pack, pack.joint_embedding.open(pack, CPU), captions)
+    if entry.sentence_vectors is not None:
         ReadyVectors(_place(pack)).look_up(captions[:1])
 
 
 def _load_caption_writer(pack: Pack) -> None:
     writer = WriterHandler(_place(pack), 1, 1, retrieve=False).build(pack, CPU).writer
-    writer.write(torch.ones(1, pack.component("joint_embedding")["dim"], dtype=torch.float64), 1)  # [1, J]
+    writer.write(torch.ones(1, pack.joint_embedding.width, dtype=torch.float64), 1)  # [1, J]
 
 
 def _load_sentence_encoder(pack: Pack) -> None:
-    SentenceEncoder(pack, CPU).encode([TEXT])
+    pack.sentence_encoder.open(pack, CPU).encode([TEXT])
 
 
 def _load_style(pack: Pack, file: str) -> None:
@@ -175,8 +174,7 @@ def _load_passages(pack: Pack, file: str) -> None:
 
 def _sentence_width(pack: Pack, width: int) -> int:
     """Returns S by the sentence encoder, or `width` in a pack without one."""
-    encoder = pack.components.get("sentence_encoder")
-    return encoder["uni"] + 2 * encoder["bi"] if encoder else width
+    return pack.sentence_encoder.width if "sentence_encoder" in pack.components else width
 
 
 def _check_numbers(pack: Pack, file: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

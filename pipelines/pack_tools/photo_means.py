@@ -3,7 +3,7 @@
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model_handlers.captions import CaptionEmbedder, ReadyVectors, caption_embeddings, caption_texts
+from model_handlers.captions import ReadyVectors, caption_embeddings, caption_texts
 from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
@@ -36,11 +36,11 @@ def photo_means(pack: Pack, where: Placement, options: PipelineOptions, flag: st
         raise PackError(
             [f"{flag} {pack.location}: {len(captions)} captions, and a photo gets {count}; nothing differs"]
         )
-    embedder = CaptionEmbedder(pack, resolve_device(where.device))
+    embedder = pack.joint_embedding.open(pack, resolve_device(where.device))
     nearest = nearest_captions(np.asarray(caption_embeddings(pack, embedder, captions), np.float32), count)  # [N, k]
     used, places = np.unique(nearest, return_inverse=True)  # [U], [N, k]
     texts = [captions[place] for place in used]
-    if "sentence_vectors" in pack.component("captions"):
+    if pack.captions.sentence_vectors is not None:
         table = ReadyVectors(where)
         return np.stack([table.look_up([captions[place] for place in row]).mean(axis=0) for row in nearest])
     vectors = encoded(texts, pack, where, options)  # [U, S]
@@ -49,8 +49,7 @@ def photo_means(pack: Pack, where: Placement, options: PipelineOptions, flag: st
 
 def encoded(texts: list[str], pack: Pack, where: Placement, options: PipelineOptions) -> np.ndarray:
     """Returns the sentence vectors `[U, S]` of texts, by a pipeline."""
-    encoder = pack.component("sentence_encoder")
-    vectors = np.zeros((len(texts), encoder["uni"] + 2 * encoder["bi"]), np.float32)  # [U, S]
+    vectors = np.zeros((len(texts), pack.sentence_encoder.width), np.float32)  # [U, S]
     fill(vectors, texts, SentenceHandler(where), options)
     return vectors
 

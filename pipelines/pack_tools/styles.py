@@ -197,7 +197,7 @@ def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: 
     Raises:
         PackError: the pack has no source style.
     """
-    source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
+    source = np.array(pack.array(pack.source_style), np.float32).reshape(-1)  # [S]
     chosen: np.ndarray = vectors[choose(vectors, means - source, count)]
     return chosen
 

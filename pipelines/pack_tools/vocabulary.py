@@ -15,9 +15,15 @@ import torch
 from tqdm import tqdm
 
 from configs.schema import ConfigError
+from model_handlers.families.entry import of_family
+from model_handlers.families.skip_thoughts_encoder import (
+    END_WORD,
+    UNKNOWN_WORD,
+    SkipThoughtsEncoder,
+    SkipThoughtsEntry,
+)
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.sentences import END_WORD, UNKNOWN_WORD, SentenceEncoder
 from pipelines.corpora.text_places import expand_texts
 from pipelines.corpora.texts import Vocabulary
 from pipelines.pack_tools.expansion import expand, outside_vectors
@@ -45,14 +51,15 @@ def expand_vocabulary(pack: str, output: str, texts: Sequence[str], most: int) -
     """
     files = check(texts, most)
     old = Pack.open(pack)
-    encoder = SentenceEncoder(old, torch.device("cpu"))
+    entry = of_family(old.sentence_encoder, SkipThoughtsEntry, old.location, "pipelines.expand_vocabulary")
+    encoder = entry.open(old, torch.device("cpu"))
     writer = PackWriter(output, old)
     try:
         new = Vocabulary.of_counts(count_unknown(files, encoder), most + 2, LEAST).words
         if not new:
             nothing = f"no word {LEAST} times or more that the sentence encoder does not know"
             raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
-        share = add_words(writer, old, new)
+        share = add_words(writer, old, entry, new)
         writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}
         writer.card["quality"] = quality_without(old, MEASURED)
         return writer.finish(), new, share
@@ -79,7 +86,7 @@ def check(texts: Sequence[str], most: int) -> list[str]:
     return sorted({uri for files in found.values() for uri in files})
 
 
-def count_unknown(files: Sequence[str], encoder: SentenceEncoder) -> Counter[str]:
+def count_unknown(files: Sequence[str], encoder: SkipThoughtsEncoder) -> Counter[str]:
     """Returns how often the texts have each word that the encoder does not know; a line is a text.
 
     What cannot be printed, such as bytes that are not UTF-8, is no word.
@@ -104,18 +111,20 @@ def read_lines(uri: str) -> Iterator[str]:
         raise ConfigError([f"--texts {uri}: cannot be read ({error})"]) from error
 
 
-def add_words(writer: PackWriter, pack: Pack, new: Sequence[str]) -> float:
+def add_words(writer: PackWriter, pack: Pack, entry: SkipThoughtsEntry, new: Sequence[str]) -> float:
     """Adds words to a new pack's sentence encoder, below its old ones; returns `predicted_share` of the map.
 
     Args:
         writer: of the new pack.
         pack: the old one.
+        entry: its sentence encoder.
         new: words that it does not know.
     """
-    entry = writer.components["sentence_encoder"]
-    words = pack.json(entry["words"])
-    rows = rows_to_fit(words[: entry.setdefault("learned_words", len(words))])
-    files = sorted({entry[f"{part}_table"] for part in ("uni", "bi") if entry[part]})
+    words = pack.json(entry.words)
+    learned = len(words) if entry.learned_words is None else entry.learned_words
+    writer.put("sentence_encoder", entry.model_copy(update={"learned_words": learned}))
+    rows = rows_to_fit(words[:learned])
+    files = sorted(entry.tables())
     tables = [pack.array(file) for file in files]  # [V, W] each
     own = np.concatenate([table[rows] for table in tables], axis=1, dtype=np.float32)  # [K, tables * W]
     known = outside_vectors([words[row] for row in rows])  # [K, D]
@@ -125,7 +134,7 @@ def add_words(writer: PackWriter, pack: Pack, new: Sequence[str]) -> float:
         target = writer.reserve_array(file, shape, table.dtype.str)  # [V + M, W]
         target[: len(words)] = table
         target[len(words) :] = vectors
-    writer.add_json(entry["words"], [*words, *new])
+    writer.add_json(entry.words, [*words, *new])
     return predicted_share(known, own)
 
 

@@ -154,7 +154,7 @@ def _cost(night: Night, wanted: Wanted, workers: int, pace: float, local: bool) 
     config, listed, prices = night.settings.config, night.listed, wanted.prices
     if prices is None or not listed.tasks:
         return None
-    vector = NUMBER_BYTES * night.settings.pack.component("features")["width"] if config.keep_features else 0
+    vector = NUMBER_BYTES * night.settings.pack.features.width if config.keep_features else 0
     leaves = night.stories * (night.measured.row_bytes + LEDGER_BYTES) + listed.uncaptioned * vector
     reads = operations((listing.uri for listing, _ in listed.tasks if listing.kept is None), listed.objects)
     waves = math.ceil(len(listed.tasks) / config.wave_size) if local else 1

@@ -1,12 +1,12 @@
 """Settings of a run: a checked configuration and an opened model pack."""
 
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from configs.choices import Choices
 from configs.schema import ConfigError, RunConfig, check_choices
 from configs.spelling import did_you_mean
-from model_handlers.components import decoder_entry
 from model_handlers.handler import DeviceError, check_precision, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, PackError
@@ -68,14 +68,15 @@ def resolve(config: RunConfig, remote: bool = False) -> Settings:
         choices = choose(pack, config)
     except ConfigError as error:
         wrong_choices = error.problems
-    problems = [*_missing_components(pack, config, choices), *wrong_choices]
-    decoder = config.decoder or _pack_defaults(pack).get("decoder", "")
+    wrong = pack.entry_problems()
+    problems = [*_missing_components(pack, config, choices, wrong), *wrong_choices]
+    decoder = config.decoder or pack.default_decoder
     try:
-        width = decoder_entry(pack, decoder)["dim_context"]
+        width = pack.decoder(decoder).width
     except PackError as error:
-        meant = did_you_mean(decoder, pack.components.get("decoders", {}))
+        meant = did_you_mean(decoder, pack.decoders)
         raise ConfigError(problems + [f"--decoder {problem}{meant}" for problem in error.problems]) from error
-    problems += _width_problems(pack, config, decoder)
+    problems += _width_problems(pack, config, decoder, pack.components.keys() - wrong.keys())
     styles: dict[str, StyleVectors] = {}
     for name in [part.strip() for part in config.style.split(",")]:
         try:
@@ -111,14 +112,9 @@ def pack_choices(pack: Pack) -> Choices:
         ConfigError: lists what is wrong with them.
     """
     try:
-        return check_choices(_pack_defaults(pack))
+        return check_choices(pack.card.get("defaults", {}))
     except ConfigError as error:
         raise ConfigError([f"--pack {pack.location}/{CARD}: defaults: {one}" for one in error.problems]) from error
-
-
-def _pack_defaults(pack: Pack) -> dict[str, Any]:
-    defaults: dict[str, Any] = pack.card.get("defaults", {})
-    return defaults
 
 
 def photo_patterns(config: RunConfig) -> list[str]:
@@ -131,7 +127,17 @@ def allowed(config: RunConfig) -> Allowed:
     return Allowed(tuple(config.schemes), tuple(config.roots))
 
 
-def _missing_components(pack: Pack, config: RunConfig, choices: Choices) -> list[str]:
+def _missing_components(
+    pack: Pack, config: RunConfig, choices: Choices, wrong: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Returns which components the run needs and the pack lacks, and what is wrong with those that it has.
+
+    Args:
+        pack: opened.
+        config: of the run.
+        choices: of the run.
+        wrong: problems of the pack's components, by name.
+    """
     wanted = ["joint_embedding", "captions", "sentence_encoder", "decoders", "styles"]
     if config.features is None:
         wanted.insert(0, "features")
@@ -147,7 +153,8 @@ def _missing_components(pack: Pack, config: RunConfig, choices: Choices) -> list
         problems.append(
             f"--captions {choices.captions}: {pack.location} has no caption_writer; --captions retrieved needs none"
         )
-    return problems
+    needed = wanted if choices.captions == "retrieved" else [*wanted, "caption_writer"]
+    return problems + [f"--pack {problem}" for name in needed for problem in wrong.get(name, ())]
 
 
 def _device_problems(config: RunConfig, remote: bool) -> list[str]:
@@ -164,21 +171,27 @@ def _device_problems(config: RunConfig, remote: bool) -> list[str]:
     return []
 
 
-def _width_problems(pack: Pack, config: RunConfig, decoder: str) -> list[str]:
-    parts = pack.components
+def _width_problems(pack: Pack, config: RunConfig, decoder: str, there: Container[str]) -> list[str]:
+    """Returns which networks take other vectors than those before them give.
+
+    Args:
+        pack: opened.
+        config: of the run.
+        decoder: name of the decoder.
+        there: the components that the pack has, and that can be read.
+    """
     problems = []
-    sentences = parts.get("sentence_encoder")
-    if sentences is not None:
-        width, wanted = sentences["uni"] + 2 * sentences["bi"], parts["decoders"][decoder]["dim_context"]
+    if "sentence_encoder" in there:
+        width, wanted = pack.sentence_encoder.width, pack.decoder(decoder).width
         if width != wanted:
             problems.append(f"--decoder {decoder}: wants vectors {wanted} wide, the sentence encoder's are {width}")
-    if "caption_writer" in parts and "joint_embedding" in parts:
-        width, wanted = parts["joint_embedding"]["dim"], parts["caption_writer"]["dim_context"]
+    if "caption_writer" in there and "joint_embedding" in there:
+        width, wanted = pack.joint_embedding.width, pack.caption_writer.width
         if width != wanted:
             what = f"the caption writer wants embeddings {wanted} wide, the joint embedding's are {width}"
             problems.append(f"--pack {pack.location}: {what}")
-    if config.features is None and "features" in parts and "joint_embedding" in parts:
-        width, wanted = parts["features"]["width"], parts["joint_embedding"]["dim_image"]
+    if config.features is None and "features" in there and "joint_embedding" in there:
+        width, wanted = pack.features.width, pack.joint_embedding.feature_width
         if width != wanted:
             problems.append(f"--pack {pack.location}: features are {width} wide, the joint embedding wants {wanted}")
     return problems

@@ -78,7 +78,7 @@ def make_steps(
     """
     config, choices, pack = settings.config, settings.choices, settings.pack
     where = Placement(pack.location, pack.digest, config.device, config.precision)
-    ready = choices.captions != "written" and "sentence_vectors" in pack.component("captions")
+    ready = choices.captions != "written" and pack.captions.sentence_vectors is not None
     rules = SearchRules(choices.min_words, choices.max_words, choices.no_repeat, choices.contrast)
     steps: dict[str, Any] = {
         "captions": _caption_handler(settings, where),
@@ -102,7 +102,7 @@ def make_steps(
 def _loading(settings: Settings, processes: int | None) -> LoadImages:
     config = settings.config
     return LoadImages(
-        settings.pack.component("features")["preprocessing"],
+        settings.pack.features.preprocessing,
         config.decoding,
         config.max_pixels,
         config.max_bytes,

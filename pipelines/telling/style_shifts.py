@@ -25,7 +25,7 @@ def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> Sty
         PackError: the pack lacks the source style, a style, or the spread or passages that the shift needs, or one of
             them has another width.
     """
-    styles = pack.components.get("styles", {})
+    styles = pack.styles
     parts = name.split("+")
     there = ", ".join(sorted(styles)) or "none"
     problems = [
@@ -46,7 +46,7 @@ def style_vectors(pack: Pack, name: str, width: int, shift: str = "mean") -> Sty
         spread = ReadySpread(where, _of_styles(pack, "spreads", parts, (width, width)))
     if shift == "nearest":
         passages = ReadyPassages(where, _of_styles(pack, "passages", parts, (-1, width)))
-    source, *targets = [_vector(pack, file) for file in (pack.components["source_style"], *map(styles.get, parts))]
+    source, *targets = [_vector(pack, file) for file in (pack.source_style, *map(styles.__getitem__, parts))]
     for vector in [source, *targets]:
         if vector.shape != (width,):
             raise PackError([f"{name}: a style vector has width {vector.shape[0]}, the decoder wants {width}"])
@@ -70,7 +70,7 @@ def _of_styles(pack: Pack, group: str, parts: Sequence[str], shape: tuple[int, i
     Raises:
         PackError: the pack lacks a file, or an array has another shape.
     """
-    there = pack.components.get(group, {})
+    there = pack.spreads if group == "spreads" else pack.passages
     shift, called, flag = SHIFT_PARTS[group]
     problems = [
         f"{part!r}: the pack has no {called} of it, which --shift {shift} needs; it has "

@@ -12,7 +12,7 @@ from benchmarks import original
 from benchmarks.bench import TINY
 from benchmarks.original_words import tokens
 from benchmarks.random_packs import DECODER, random_captions, random_pack
-from model_handlers.captions import CaptionEmbedder, CaptionHandler
+from model_handlers.captions import CaptionHandler
 from model_handlers.handler import Placement
 from model_handlers.nets.search import beam_search
 from model_handlers.pack import Pack
@@ -86,7 +86,7 @@ def test_captions_equal_the_programs(random: Pack) -> None:
 
 def test_caption_embeddings_equal_the_programs(random: Pack) -> None:
     texts = ["w2 w3", "w2 unknown w4", "w9 w8 w7 w6", "w3 w2"]
-    ours = CaptionEmbedder(random, torch.device("cpu")).embed(texts)  # [K, J]
+    ours = random.joint_embedding.open(random, torch.device("cpu")).embed(texts)  # [K, J]
     np.testing.assert_allclose(original.Captions(random).embed(texts).numpy(), ours, atol=1e-6)
 
 

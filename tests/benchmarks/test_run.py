@@ -16,11 +16,11 @@ from benchmarks.checks import Check
 from benchmarks.frameworks import Task
 from benchmarks.results import Result
 from benchmarks.timing import Timed
+from model_handlers.families.gru_decoder import GruDecoder
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.stories import Storyteller
 from transforms.load_images import LoadImages
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +65,8 @@ def test_stages_of_the_networks(work: Path, random: Pack, tmp_path: Path, capsys
 def test_another_story_is_told_and_ends_with_1(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search = Storyteller.search
-    monkeypatch.setattr(Storyteller, "search", lambda self, contexts, width: search(self, contexts.flip(0), width))
+    search = GruDecoder.search
+    monkeypatch.setattr(GruDecoder, "search", lambda self, contexts, width: search(self, contexts.flip(0), width))
     assert call(work, "--stages=beam_search") == run.DIFFERENT
     assert "DIFFERENT: photo 0: another text" in capsys.readouterr().out
 

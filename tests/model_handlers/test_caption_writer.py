@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from model_handlers import caption_writer
-from model_handlers.caption_writer import CaptionWriter, WriterHandler
-from model_handlers.captions import CaptionEmbedder, CaptionHandler, open_index
-from model_handlers.components import build_caption_writer
+from model_handlers.caption_writer import RankedWriter, WriterHandler
+from model_handlers.captions import CaptionHandler, open_index
 from model_handlers.consensus import Consensus
+from model_handlers.families.gru_writer import GruWriter
 from model_handlers.handler import Placement
 from model_handlers.nets.search import beam_search
 from model_handlers.nets.story_decoder import StoryDecoder
@@ -70,6 +70,7 @@ class Chain:
         6: [0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
     }
 
+    state = torch.nn.Linear(2, 1, device="meta")
     logits = torch.nn.Linear(1, 7, device="meta")  # on no CPU, so that searches take `step`
 
     def initial_state(self, photos: torch.Tensor) -> torch.Tensor:
@@ -95,8 +96,8 @@ CHAIN_SHARES = {
 def test_captions_are_those_of_the_chain_by_similarity_and_likelihood(
     pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    embedder = pack.joint_embedding.open(pack, CPU)
+    writer = RankedWriter(GruWriter(Chain(), PackVocabulary(WORDS, 7), CPU), embedder)  # type: ignore[arg-type]
     photos = embedder.embed_photos(torch.from_numpy(np.stack(features(6))))  # [6, J]
     texts = ["a dog", "cats", "a dog dog", "a dog dog dog"]
     scores = photos @ torch.from_numpy(embedder.embed(texts)).double().T  # [6, 4]
@@ -115,8 +116,8 @@ def test_captions_are_those_of_the_chain_by_similarity_and_likelihood(
 
 
 def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    embedder = pack.joint_embedding.open(pack, CPU)
+    writer = RankedWriter(GruWriter(Chain(), PackVocabulary(WORDS, 7), CPU), embedder)  # type: ignore[arg-type]
     photos = embedder.embed_photos(torch.from_numpy(np.stack(features(1))))  # [1, J]
     monkeypatch.setattr(Chain, "TABLE", {-1: [0, 0, 1.0, 0, 0, 0, 0], 2: [0, 0, 1.0, 0, 0, 0, 0]})
     ((match, *others),) = writer.write(photos, 5)
@@ -127,9 +128,9 @@ def test_a_caption_without_an_end_counts_where_no_other_is(pack: Pack, monkeypat
 
 def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
     batch = features(4)
-    net, embedder = build_caption_writer(pack, CPU), CaptionEmbedder(pack, CPU)
+    net, embedder = pack.caption_writer.load(pack, CPU), pack.joint_embedding.open(pack, CPU)
     vocabulary = PackVocabulary(WORDS, 7)
-    writer = CaptionWriter(net, vocabulary, embedder)
+    writer = RankedWriter(GruWriter(net, vocabulary, CPU), embedder)
     for found, feature in zip(infer(WriterHandler(place(pack), 100, 8, False), batch), batch, strict=True):
         photo = embedder.embed_photos(torch.from_numpy(feature)[None])  # [1, J]
         (hypotheses,) = beam_search(net.step, net.initial_state(photo.float()), 8, 24)
@@ -138,7 +139,7 @@ def test_a_packs_writer_writes_by_beam_search(pack: Pack, place: Place) -> None:
         assert len(found) > 1 and sorted(text for text, _ in found) == sorted(texts)
         scores = [float(embedder.embed([text])[0].astype(np.float64) @ photo[0].numpy()) for text, _ in found]
         assert [score for _, score in found] == pytest.approx(scores, abs=1e-6)
-        costs = writer._costs(photo.float().expand(len(found), -1), [text for text, _ in found])
+        costs = writer.writer.costs(photo.float().expand(len(found), -1), [text for text, _ in found])
         for (text, _), cost in zip(found, costs, strict=True):
             (one,) = (one for one in hypotheses if vocabulary.decode(one.words[:-1]) == text and one.words[-1] == 0)
             assert cost == pytest.approx(one.cost / len(one.words), abs=1e-5)
@@ -165,8 +166,8 @@ def test_written_and_nearest_captions_are_one_ranking(
     monkeypatch.setattr(caption_writer, "NEAREST", 6)
     monkeypatch.setattr(caption_writer, "NEIGHBOURS", 3)
     both, few = (infer(WriterHandler(place(pack), count, 4, True), batch) for count in (5, 2))
-    embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(build_caption_writer(pack, CPU), PackVocabulary(WORDS, 7), embedder)
+    embedder = pack.joint_embedding.open(pack, CPU)
+    writer = RankedWriter(pack.caption_writer.open(pack, CPU), embedder)
     photos = embedder.embed_photos(torch.from_numpy(np.stack(batch)))  # [8, J]
     consensus = Consensus(open_index(pack, embedder).captions)
     mixed = agreed = False
@@ -174,7 +175,7 @@ def test_written_and_nearest_captions_are_one_ranking(
         texts = [text for text, _ in merged]
         similarities = dict([*own, *near])
         alike = photo.float().expand(len(similarities), -1)  # [K, J]
-        costs = dict(zip(similarities, writer._costs(alike, list(similarities)), strict=True))
+        costs = dict(zip(similarities, writer.writer.costs(alike, list(similarities)), strict=True))
         agreement = consensus.among([text for text, _ in near[:3]])
         alone = {text: 0.15 * costs[text] - similarities[text] for text in similarities}
         ranked = sorted(alone, key=lambda text: alone[text] - 0.8 * agreement(text))
@@ -187,8 +188,8 @@ def test_written_and_nearest_captions_are_one_ranking(
 
 
 def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> None:
-    embedder = CaptionEmbedder(pack, CPU)
-    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), embedder)  # type: ignore[arg-type]
+    embedder = pack.joint_embedding.open(pack, CPU)
+    writer = RankedWriter(GruWriter(Chain(), PackVocabulary(WORDS, 7), CPU), embedder)  # type: ignore[arg-type]
     photos = torch.ones(3, 2, dtype=torch.float64)  # [3, J]
     matches = [("cats", 0.5), ("a dog", 0.4), ("cats", 0.9)]
     ranked = writer.rank(photos, [matches, [], matches[1:]], 5)
@@ -197,15 +198,15 @@ def test_each_caption_comes_once_and_the_first_of_equals_first(pack: Pack) -> No
 
 
 def test_costs_that_are_known_are_not_computed_again(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = CaptionWriter(Chain(), PackVocabulary(WORDS, 7), CaptionEmbedder(pack, CPU))  # type: ignore[arg-type]
+    writer = RankedWriter(GruWriter(Chain(), PackVocabulary(WORDS, 7), CPU), pack.joint_embedding.open(pack, CPU))  # type: ignore[arg-type]
     costed: list[str] = []
-    compute = writer._costs
+    compute = writer.writer.costs
 
     def count(photos: torch.Tensor, texts: list[str]) -> list[float]:
         costed.extend(texts)
         return compute(photos, texts)
 
-    monkeypatch.setattr(writer, "_costs", count)
+    monkeypatch.setattr(writer.writer, "costs", count)
     costs: list[dict[str, float]] = [{"cats": 100.0}, {}]
     photos = torch.ones(2, 2, dtype=torch.float64)  # [2, J]
     ranked = writer.rank(photos, [[("cats", 0.9), ("a dog", 0.1)]] * 2, 1, costs=costs)
@@ -244,11 +245,11 @@ def test_a_wrong_feature_vector_is_that_photos_error(pack: Pack, place: Place) -
 
 def test_packs_without_a_writer_or_with_a_strange_one_are_refused(tiny_pack: Any) -> None:
     with pytest.raises(PackError, match="the pack has no caption_writer"):
-        build_caption_writer(tiny_pack("plain"), CPU)
+        _ = tiny_pack("plain").caption_writer
 
     def edit(writer: PackWriter) -> None:
         add_writer(tiny_pack)(writer)
         writer.components["caption_writer"]["family"] = "bird"
 
-    with pytest.raises(PackError, match="caption writer family 'bird' is unknown; it can be gru"):
-        build_caption_writer(tiny_pack("strange", edit), CPU)
+    with pytest.raises(PackError, match="caption_writer: family 'bird' is unknown; it can be gru"):
+        _ = tiny_pack("strange", edit).caption_writer

@@ -9,32 +9,39 @@ import torch
 
 from model_handlers import captions as module
 from model_handlers.captions import (
-    CaptionEmbedder,
     CaptionHandler,
     CaptionIndex,
     EmbeddingHandler,
     ReadyVectors,
     caption_texts,
 )
+from model_handlers.families.word_joint_embedding import WordJointEmbedder
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack, cache_folder
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
 from model_handlers.precision import computing
+from model_handlers.words import PackVocabulary
 
 CPU = torch.device("cpu")
 NOT_BLANK = ["a dog .", "two cats", "a dog .", "A dog .", "caf\u00e9"]
 Place = Callable[..., Placement]
 
 
-class Projection(CaptionEmbedder):
+def opened(pack: Pack, device: torch.device) -> WordJointEmbedder:
+    embedder = pack.joint_embedding.open(pack, device)
+    assert isinstance(embedder, WordJointEmbedder)
+    return embedder
+
+
+class Projection(WordJointEmbedder):
     """A caption embedder without a pack: its network projects features of width 6 into 4 dimensions."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.net = JointEmbedding(6, 4, 4, 3, "bow").requires_grad_(False)
-        self.device = CPU
+        net = JointEmbedding(6, 4, 4, 3, "bow").requires_grad_(False)
+        super().__init__(net, PackVocabulary([], 3), CPU)
 
 
 def index_of(embeddings: np.ndarray) -> CaptionIndex:
@@ -43,7 +50,7 @@ def index_of(embeddings: np.ndarray) -> CaptionIndex:
     return with_screen(texts, torch.from_numpy(unit.astype(np.float32)), Projection())
 
 
-def with_screen(texts: list[str], embeddings: torch.Tensor, embedder: CaptionEmbedder) -> CaptionIndex:
+def with_screen(texts: list[str], embeddings: torch.Tensor, embedder: WordJointEmbedder) -> CaptionIndex:
     return CaptionIndex(texts, embeddings, embedder, module.screen_of(embeddings, CPU))
 
 
@@ -159,7 +166,7 @@ def test_blank_captions_are_left_out(tiny_pack: Callable[..., Pack]) -> None:
 @pytest.mark.parametrize("encoder", ["gru", "lstm", "bow"])
 def test_captions_are_embedded_the_same_in_any_batch(tiny_pack: Any, encoder: str) -> None:
     pack = tiny_pack(encoder, lambda writer: tiny_pack.add_joint_embedding(writer, encoder))
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     texts = ["a dog . two cats", "ritz", "", "cats", "a a a a a a a", "dog a"]
     together = embedder.embed(texts)  # [6, 4]
     alone = np.concatenate([embedder.embed([text]) for text in texts])  # [6, 4]
@@ -170,13 +177,13 @@ def test_captions_are_embedded_the_same_in_any_batch(tiny_pack: Any, encoder: st
 
 
 def test_the_card_says_how_captions_are_read(tiny_pack: Any) -> None:
-    plain = CaptionEmbedder(tiny_pack("plain"), CPU)
+    plain = opened(tiny_pack("plain"), CPU)
     assert not np.allclose(*plain.embed(["A dog.", "a dog ."]))
 
     def edit(writer: PackWriter) -> None:
         tiny_pack.add_joint_embedding(writer, lower=True, tokenise=True)
 
-    read = CaptionEmbedder(tiny_pack("read", edit), CPU)
+    read = opened(tiny_pack("read", edit), CPU)
     np.testing.assert_allclose(*read.embed(["A dog.", "a dog ."]))
     assert plain.vocabulary.encode("ritz") == [1, 0]  # its id is not below n_words
 
@@ -186,7 +193,7 @@ def test_the_handler_gives_each_photo_its_captions(tiny_pack: Callable[..., Pack
     handler = CaptionHandler(place(pack), 4)
     features = [array.astype(np.float32) for array in drawn(3, 5)]
     found = handler.run_inference(features, handler.load_model())
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     embeddings = torch.from_numpy(embedder.embed(NOT_BLANK))  # [5, 4]
     expected = brute_force(with_screen(NOT_BLANK, embeddings, embedder), torch.from_numpy(np.stack(features)), 4)
     for matches, best in zip(found, expected, strict=True):
@@ -224,7 +231,7 @@ def test_the_index_is_made_at_first_use_and_kept(
     tiny_pack: Callable[..., Pack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack, other = tiny_pack("one"), tiny_pack("two")
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     first = module.caption_embeddings(pack, embedder, NOT_BLANK)  # [5, 4]
     np.testing.assert_array_equal(first, embedder.embed(NOT_BLANK))
     (file,) = (cache_folder() / "indexes").iterdir()
@@ -244,7 +251,7 @@ def test_the_index_is_made_at_first_use_and_kept(
 
 def test_the_index_is_one_for_all_precisions(tiny_pack: Callable[..., Pack]) -> None:
     pack = tiny_pack()
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     with computing("bfloat16", CPU):
         low = embedder.embed(NOT_BLANK)  # [5, 4]
         index = module.caption_embeddings(pack, embedder, NOT_BLANK)  # [5, 4]
@@ -255,7 +262,7 @@ def test_the_index_is_one_for_all_precisions(tiny_pack: Callable[..., Pack]) -> 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Any, tiny_pack: Callable[..., Pack]) -> None:
     pack = tiny_pack()
     (cache_folder() / "indexes").write_text("no folder")
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     np.testing.assert_array_equal(module.caption_embeddings(pack, embedder, NOT_BLANK), embedder.embed(NOT_BLANK))
 
 
@@ -270,7 +277,7 @@ def with_index(embeddings: np.ndarray, vectors: np.ndarray) -> Callable[[PackWri
 
 def test_a_packs_own_index_is_used(tiny_pack: Callable[..., Pack]) -> None:
     pack = tiny_pack("indexed", with_index(np.eye(5, 4), np.zeros((5, 7))))
-    embeddings = module.caption_embeddings(pack, CaptionEmbedder(pack, CPU), NOT_BLANK)  # [5, 4]
+    embeddings = module.caption_embeddings(pack, pack.joint_embedding.open(pack, CPU), NOT_BLANK)  # [5, 4]
     np.testing.assert_array_equal(embeddings, np.eye(5, 4))
     assert not (cache_folder() / "indexes").exists()
 
@@ -278,7 +285,7 @@ def test_a_packs_own_index_is_used(tiny_pack: Callable[..., Pack]) -> None:
 def test_indexes_of_other_captions_are_refused(tiny_pack: Callable[..., Pack], place: Place) -> None:
     pack = tiny_pack("cut", with_index(np.eye(4, 4), np.zeros((6, 7))))
     with pytest.raises(PackError, match="5 captions but 4 embeddings; index again"):
-        module.caption_embeddings(pack, CaptionEmbedder(pack, CPU), NOT_BLANK)
+        module.caption_embeddings(pack, pack.joint_embedding.open(pack, CPU), NOT_BLANK)
     with pytest.raises(PackError, match="5 captions but 6 sentence vectors; index again"):
         ReadyVectors(place(pack)).look_up(["a dog ."])
 
@@ -298,6 +305,6 @@ def test_lists_of_captions_are_embedded_for_an_index(tiny_pack: Callable[..., Pa
     pack = tiny_pack()
     handler = EmbeddingHandler(place(pack))
     first, second = handler.run_inference([["a dog .", "two cats"], ["dog"]], handler.load_model())
-    embedder = CaptionEmbedder(pack, CPU)
+    embedder = pack.joint_embedding.open(pack, CPU)
     np.testing.assert_allclose(first, embedder.embed(["a dog .", "two cats"]), atol=1e-6)
     np.testing.assert_allclose(second, embedder.embed(["dog"]), atol=1e-6)

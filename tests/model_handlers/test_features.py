@@ -6,7 +6,6 @@ import numpy as np
 import timm
 import torch
 
-from model_handlers.components import build_features
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import Placement
 from model_handlers.pack import Pack
@@ -24,7 +23,7 @@ def test_features_are_the_networks(tiny_pack: Callable[..., Pack], place: Place)
     pack, batch = tiny_pack(), pixels(3)
     handler = FeatureHandler(place(pack))
     features = handler.run_inference(batch, handler.load_model())
-    net = build_features(pack, torch.device("cpu"))
+    net = pack.features.load(pack, torch.device("cpu"))
     expected = net(torch.from_numpy(np.stack(batch)))  # [3, 5]
     np.testing.assert_allclose(np.stack(features), expected, rtol=1e-5, atol=1e-6)
     assert features[0].dtype == np.float32 and features[0].base is None and expected.any()

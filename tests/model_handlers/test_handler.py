@@ -20,9 +20,7 @@ from model_handlers.handler import (
     PackHandler,
     Placement,
     check_precision,
-    check_vectors,
     infer_each,
-    on_device,
     resolve_device,
 )
 from model_handlers.machine_cache import cache_folder
@@ -32,6 +30,7 @@ from model_handlers.pack_card import PackError
 from model_handlers.process_cache import PROCESS_CACHE
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
+from model_handlers.tensors import check_vectors, on_device
 
 BUILT: list[str] = []
 Place = Callable[..., Placement]

@@ -225,11 +225,13 @@ def test_a_card_that_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
             ["file name {'file': 'sea.npy'} is not written as this version reads it"],
         ),
         (
-            lambda card: card["components"].update(caption_writer={"weights": "writer.safetensors", "vocabulary": 3}),
+            lambda card: card["components"].update(
+                caption_writer={"family": "gru", "weights": "writer.safetensors", "vocabulary": 3}
+            ),
             ["file name 3 is not written as this version reads it"],
         ),
         (
-            lambda card: card["components"].update(caption_writer={"weights": "writer.safetensors"}),
+            lambda card: card["components"].update(caption_writer={"family": "gru", "weights": "writer.safetensors"}),
             ["a component names 'writer.safetensors', which is not among the files"],
         ),
         (lambda card: card["files"].update({"captions.txt": {"bytes": 17}}), ["captions.txt has no sha256 and bytes"]),

@@ -7,17 +7,24 @@ import numpy as np
 import pytest
 import torch
 
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEncoder
 from model_handlers.handler import Placement
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.sentences import SentenceEncoder, SentenceHandler
+from model_handlers.sentences import SentenceHandler
 
 CPU = torch.device("cpu")
 A, DOG, STOP, TWO, CATS, CAFE, UNK, EOS, BIG_DOG = range(9)
 Place = Callable[..., Placement]
 TEXTS = ["a dog .", "two cats", "Dog", "a dog . two cats . a dog .", "caf\u00e9 a"]
+
+
+def opened(pack: Pack, device: torch.device) -> SkipThoughtsEncoder:
+    encoder = pack.sentence_encoder.open(pack, device)
+    assert isinstance(encoder, SkipThoughtsEncoder)
+    return encoder
 
 
 def changed(**entry: Any) -> Callable[[PackWriter], None]:
@@ -30,8 +37,8 @@ def changed(**entry: Any) -> Callable[[PackWriter], None]:
 
 
 @pytest.fixture
-def encoder(tiny_pack: Callable[..., Pack]) -> SentenceEncoder:
-    return SentenceEncoder(tiny_pack(), CPU)
+def encoder(tiny_pack: Callable[..., Pack]) -> SkipThoughtsEncoder:
+    return opened(tiny_pack(), CPU)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,7 @@ def encoder(tiny_pack: Callable[..., Pack]) -> SentenceEncoder:
         (" \n", []),
     ],
 )
-def test_rows_of_texts_read_as_bytes(encoder: SentenceEncoder, text: str | bytes, rows: list[int]) -> None:
+def test_rows_of_texts_read_as_bytes(encoder: SkipThoughtsEncoder, text: str | bytes, rows: list[int]) -> None:
     assert encoder.rows(text) == rows
     assert encoder.rows(text, use_eos=True) == [*rows, EOS]
 
@@ -57,18 +64,18 @@ def test_rows_of_texts_read_as_bytes(encoder: SentenceEncoder, text: str | bytes
     [("caf\u00e9 a", [CAFE, A]), (b"caf\xc3\xa9 a", [UNK, A]), ("a\xa0dog", [A, DOG]), ("caf\udce9", [UNK])],
 )
 def test_rows_of_texts_read_as_unicode(tiny_pack: Callable[..., Pack], text: str | bytes, rows: list[int]) -> None:
-    assert SentenceEncoder(tiny_pack("unicode", changed(texts="unicode")), CPU).rows(text) == rows
+    assert opened(tiny_pack("unicode", changed(texts="unicode")), CPU).rows(text) == rows
 
 
 def test_words_can_be_looked_up_in_lower_case(tiny_pack: Callable[..., Pack]) -> None:
-    encoder = SentenceEncoder(tiny_pack("lower", changed(lower=True)), CPU)
+    encoder = opened(tiny_pack("lower", changed(lower=True)), CPU)
     assert encoder.rows("TWO Dog UNK") == [TWO, DOG, UNK]
 
 
 def test_vectors_by_hand(tiny_pack: Callable[..., Pack]) -> None:
     """The network gets the rows of both tables, and each half has unit length."""
     pack = tiny_pack()
-    encoder = SentenceEncoder(pack, CPU)
+    encoder = pack.sentence_encoder.open(pack, CPU)
     assert encoder.width == 7
     net = SkipThoughts(3, 3, 2)
     net.load_state_dict(pack.tensors("skip.safetensors"))
@@ -83,7 +90,7 @@ def test_vectors_by_hand(tiny_pack: Callable[..., Pack]) -> None:
     assert not np.allclose(raw, vectors)
 
 
-def test_any_batch_gives_each_text_what_it_gets_alone(encoder: SentenceEncoder) -> None:
+def test_any_batch_gives_each_text_what_it_gets_alone(encoder: SkipThoughtsEncoder) -> None:
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])  # [5, 7]
     for batch_size in (128, 2, 1):
         np.testing.assert_allclose(encoder.encode(TEXTS, batch_size=batch_size), alone, atol=1e-6)
@@ -91,18 +98,18 @@ def test_any_batch_gives_each_text_what_it_gets_alone(encoder: SentenceEncoder) 
     assert len(np.unique(alone.round(4), axis=0)) == 5
 
 
-def test_several_sentences_are_one_sequence(encoder: SentenceEncoder) -> None:
+def test_several_sentences_are_one_sequence(encoder: SkipThoughtsEncoder) -> None:
     assert encoder.rows("a dog. two cats.") == [A, DOG, STOP, TWO, CATS, STOP]
     np.testing.assert_array_equal(encoder.encode(["a dog. two cats."]), encoder.encode(["a dog . two cats ."]))
 
 
-def test_the_end_is_a_word_where_it_is_asked_for(encoder: SentenceEncoder) -> None:
+def test_the_end_is_a_word_where_it_is_asked_for(encoder: SkipThoughtsEncoder) -> None:
     assert not np.allclose(encoder.encode(["a dog"], use_eos=True), encoder.encode(["a dog"]))
     assert np.isfinite(encoder.encode(["", "a"], use_eos=True)).all()
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
-def test_a_text_without_words_is_refused(encoder: SentenceEncoder, text: str) -> None:
+def test_a_text_without_words_is_refused(encoder: SkipThoughtsEncoder, text: str) -> None:
     with pytest.raises(ValueError, match="has no word to encode"):
         encoder.encode(["a dog", text])
 
@@ -117,7 +124,7 @@ def test_packs_with_one_part(tiny_pack: Callable[..., Pack], part: str, width: i
         net = SkipThoughts(3, entry["uni"], entry["bi"])
         writer.add_tensors(entry["weights"], net.state_dict())
 
-    encoder = SentenceEncoder(tiny_pack(part, edit), CPU)
+    encoder = opened(tiny_pack(part, edit), CPU)
     vectors = encoder.encode(TEXTS)  # [5, width]
     assert vectors.shape == (5, width)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
@@ -126,7 +133,7 @@ def test_packs_with_one_part(tiny_pack: Callable[..., Pack], part: str, width: i
 def test_tables_in_half_precision_are_widened(tiny_pack: Callable[..., Pack]) -> None:
     table = np.linspace(-1, 1, 27).reshape(9, 3)
     narrow = tiny_pack("half", lambda writer: writer.add_array("uni.npy", table.astype(np.float16)))
-    assert SentenceEncoder(narrow, CPU).encode(TEXTS).dtype == np.float32
+    assert narrow.sentence_encoder.open(narrow, CPU).encode(TEXTS).dtype == np.float32
 
 
 def test_tables_and_words_that_do_not_fit_are_refused(tiny_pack: Callable[..., Pack]) -> None:
@@ -135,15 +142,15 @@ def test_tables_and_words_that_do_not_fit_are_refused(tiny_pack: Callable[..., P
         with pytest.raises(
             PackError, match=rf"a word table has shape \({shape[0]}, {shape[1]}\), its words want \(9, 3\)"
         ):
-            SentenceEncoder(pack, CPU)
+            pack.sentence_encoder.open(pack, CPU)
     cut = tiny_pack("cut", lambda writer: writer.add_json("words.json", [f"word{place}" for place in range(9)]))
     with pytest.raises(PackError, match="the word list has no 'UNK'; it may be cut short"):
-        SentenceEncoder(cut, CPU)
+        cut.sentence_encoder.open(cut, CPU)
 
 
 def test_of_two_rows_of_a_word_the_later_counts(tiny_pack: Callable[..., Pack]) -> None:
     words = ["a", "dog", ".", "two", "cats", "a", "UNK", "<eos>", "Dog"]
-    encoder = SentenceEncoder(tiny_pack("twice", lambda writer: writer.add_json("words.json", words)), CPU)
+    encoder = opened(tiny_pack("twice", lambda writer: writer.add_json("words.json", words)), CPU)
     assert encoder.rows("a") == [5]
 
 
@@ -152,6 +159,6 @@ def test_the_handler_encodes_lists_of_texts(tiny_pack: Callable[..., Pack], plac
     pack = tiny_pack()
     handler = SentenceHandler(place(pack))
     good, bad, empty = handler.run_inference([TEXTS, ["a", ""], []], handler.load_model())
-    np.testing.assert_allclose(good, SentenceEncoder(pack, CPU).encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(good, pack.sentence_encoder.open(pack, CPU).encode(TEXTS), atol=1e-6)
     assert isinstance(bad, ValueError) and "has no word to encode" in str(bad)
     assert isinstance(empty, np.ndarray) and empty.shape == (0, 7)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model_handlers.components import build_decoder
 from model_handlers.handler import Placement
 from model_handlers.nets.detokeniser import detokenise
 from model_handlers.nets.front import Hypothesis
@@ -58,7 +57,7 @@ def test_stories_are_the_best_of_their_searches(tiny_pack: Callable[..., Pack], 
     pack, batch = tiny_pack("ends", ending(1.0)), contexts(6)
     handler = StoryHandler(place(pack), "sea", 4)
     passages = handler.run_inference(batch, handler.load_model())
-    net = build_decoder(pack, "sea", CPU)
+    net = pack.decoder("sea").load(pack, CPU)
     words = {2: "the", 3: "sea", 4: ",", 5: "."}
     for passage, context in zip(passages, batch, strict=True):
         (hypotheses,) = beam_search(net.step, net.initial_state(torch.from_numpy(context)[None]), 4)
@@ -87,7 +86,7 @@ def test_contrast_takes_a_pair_of_vectors(tiny_pack: Callable[..., Pack], place:
     plain = StoryHandler(place(pack), "sea", 4, rules=SearchRules(max_words=8))
     untold = plain.run_inference(contexts(6), plain.load_model())
     assert [one.passage for one in told] != [one.passage for one in untold]
-    net = build_decoder(pack, "sea", CPU)
+    net = pack.decoder("sea").load(pack, CPU)
     vector, own = (torch.from_numpy(pairs[2][row])[None] for row in (0, 1))  # [1, 7], [1, 7]
     marks = Marks(frozenset([5]), frozenset())
     (hypotheses,) = ruled_search(net.step, net.initial_state(vector), 4, rules, marks, net.initial_state(own))

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.sentences import SentenceEncoder
 from pipelines import packs
 from pipelines.corpora.texts import Vocabulary
 from pipelines.expand_vocabulary import main
@@ -124,7 +123,7 @@ def test_old_rows_stay_and_new_ones_follow_the_linear_map(expand: Expand, old: P
 
 def test_sentence_vectors_change_where_there_are_new_words(expand: Expand, old: Pack, tmp_path: Path) -> None:
     assert expand()[0] == 0
-    before, after = (SentenceEncoder(pack, CPU) for pack in (old, Pack.open(f"{tmp_path}/new")))
+    before, after = (pack.sentence_encoder.open(pack, CPU) for pack in (old, Pack.open(f"{tmp_path}/new")))
     known = ["A woman standing .", "qwrtp on the beach", "quagga", "caf\u00e9"]  # the last two stay unknown
     np.testing.assert_array_equal(after.encode(known), before.encode(known))
     for text in ("the okapi", "ran"):
@@ -158,7 +157,7 @@ def test_one_table_for_both_parts(expand: Expand, old: Pack, tmp_path: Path) -> 
     assert expand(pack=edited(old, tmp_path / "one", edit))[0] == 0
     new = Pack.open(f"{tmp_path}/new")
     assert new.component("sentence_encoder")["bi_table"] == new.component("sentence_encoder")["uni_table"]
-    assert SentenceEncoder(new, CPU).encode(["the okapi"]).shape == (1, 48)
+    assert new.sentence_encoder.open(new, CPU).encode(["the okapi"]).shape == (1, 48)
 
 
 def test_a_second_expansion_is_fitted_on_what_was_learned(expand: Expand, old: Pack, tmp_path: Path) -> None:

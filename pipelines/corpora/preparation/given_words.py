@@ -5,6 +5,8 @@ import json
 import fsspec
 
 from configs.schema import ConfigError
+from model_handlers.families.entry import of_family
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from transforms.uris import absolute
@@ -37,7 +39,8 @@ def read_words(place: str) -> list[str]:
 def _words_of_pack(place: str) -> list[str]:
     try:
         pack = Pack.open(place)
-        words: list[str] = pack.json(pack.component("sentence_encoder")["words"])[NO_WORDS:]
+        encoder = of_family(pack.sentence_encoder, SkipThoughtsEntry, pack.location, "--words")
+        words: list[str] = pack.json(encoder.words)[NO_WORDS:]
     except PackError as error:
         raise ConfigError([f"--words {problem}" for problem in error.problems]) from error
     return words

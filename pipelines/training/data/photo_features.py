@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model_handlers.features import Backbone
+from model_handlers.families.backbone import Backbone
 from pipelines.training.engine.whole_files import save_array
 from transforms.preprocessing import preprocess
 

@@ -173,7 +173,7 @@ def add_decoder(pack: str, trained: Path, output: Path | str, name: str, card: M
         PackError: the old pack is wrong, or the new one exists.
     """
     old = Pack.open(pack)
-    width = old.component("sentence_encoder")["uni"] + 2 * old.component("sentence_encoder")["bi"]
+    width = old.sentence_encoder.width
     first = best_weights(trained).get("state.weight")
     if first is None:
         raise ConfigError(f"{trained}: holds no story decoder; name the output of pipelines.train decoder")

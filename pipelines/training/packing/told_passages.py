@@ -33,7 +33,7 @@ def keep_told(pack: Pack, max_cost: float, output: Path) -> Pack:
     try:
         for style, costs in telling_costs(pack).items():
             kept = costs <= max(max_cost, float(np.partition(costs, min(LEAST, len(costs)) - 1)[:LEAST].max()))  # [P]
-            vectors = pack.array(pack.components["passages"][style])[kept]  # [k, S]
+            vectors = pack.array(pack.passages[style])[kept]  # [k, S]
             writer.components["passages"][style] = writer.add_array(f"passages/{style}.npy", vectors)
             writer.card["style_texts"][style]["kept"] = len(vectors)
         return writer.finish()
@@ -48,12 +48,12 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
     """
     where, choices = Placement(pack.location, pack.digest), pack_choices(pack)
     rules = SearchRules(0, choices.max_words, choices.no_repeat)
-    handler = StoryHandler(where, pack.card["defaults"]["decoder"], 1, batch_size=BATCH, rules=rules)
+    handler = StoryHandler(where, pack.default_decoder, 1, batch_size=BATCH, rules=rules)
     network = handler.load_model()
-    source = np.array(pack.array(str(pack.component("source_style"))), np.float32).reshape(-1)  # [S]
+    source = np.array(pack.array(pack.source_style), np.float32).reshape(-1)  # [S]
     photos = photo_means(pack, where, beam_options([]), "passages") - source  # [N, S]
     costs = {}
-    for style, file in pack.components["passages"].items():
+    for style, file in pack.passages.items():
         vectors = np.array(pack.array(file), np.float32)  # [P, S]
         nearest = photos[((vectors - vectors.mean(axis=0)) @ photos.T).argmax(axis=1)]  # [P, S]
         told: list[Passage | Exception] = []

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import ConfigError
+from model_handlers.families.entry import of_family
+from model_handlers.families.gru_decoder import GruDecoderEntry
 from model_handlers.pack import Pack
 from pipelines.pack_tools.old_pack import name_problems, quality_without
 from pipelines.training.engine.loop import WEIGHTS, read_best
@@ -37,6 +39,12 @@ def add_trained(pack: str, output: str, name: str, trained: Path) -> Pack:
         return add_decoder(pack, trained, output, name, card_entries(Pack.open(pack), name, trained))
     except ConfigError as error:
         raise ConfigError([f"--trained {problem}" for problem in error.problems]) from error
+
+
+def describe_decoder(pack: Pack, name: str) -> str:
+    """Returns a sentence on a decoder that was added to a pack."""
+    words = of_family(pack.decoder(name), GruDecoderEntry, pack.location, "the command").n_words - 2
+    return f"{pack.location}: story decoder {name} of {words:,} words, the default (digest {pack.digest[:12]})"
 
 
 def training_problems(trained: Path) -> list[str]:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from configs.schema import ConfigError
-from model_handlers.components import build_joint_embedding
+from model_handlers.families.entry import of_family
+from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack
 from pipelines.corpora.texts import Tokens, Vocabulary
@@ -55,16 +56,17 @@ class Surroundings:
             hint = "; pipelines.fit_style --passages makes passages" if "passages" in missing else ""
             raise ConfigError(f"network.pack {location}: has no {', '.join(missing)}{hint}")
         weights, words = pack_encoder(pack)
-        pairs = pack.json(pack.component("joint_embedding")["vocabulary"])
-        kept = {name: np.array(pack.array(file), np.float32) for name, file in pack.components["passages"].items()}
-        styles = {name: np.array(pack.array(pack.components["styles"][name]), np.float32).reshape(-1) for name in kept}
+        joint = of_family(pack.joint_embedding, WordJointEmbeddingEntry, pack.location, "the training")
+        pairs = pack.json(joint.vocabulary)
+        kept = {name: np.array(pack.array(file), np.float32) for name, file in pack.passages.items()}
+        styles = {name: np.array(pack.array(pack.styles[name]), np.float32).reshape(-1) for name in kept}
         return cls(
             words=words,
             encoder=TableEncoder(weights).eval().requires_grad_(False),
             joint_words=Vocabulary([word for word, _ in sorted(pairs, key=lambda pair: pair[1])]),
-            joint=build_joint_embedding(pack, torch.device("cpu")),
-            bank=pack.lines(pack.component("captions")["texts"]),
-            source_style=pack.array(pack.components["source_style"]).reshape(-1),
+            joint=joint.load(pack, torch.device("cpu")),
+            bank=pack.lines(pack.captions.texts),
+            source_style=pack.array(pack.source_style).reshape(-1),
             styles=styles,
             passages=kept,
         )

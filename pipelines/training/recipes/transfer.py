@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from configs.schema import ConfigError
+from model_handlers.families.entry import of_family
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD
@@ -36,23 +39,23 @@ def read_start(location: str) -> tuple[dict[str, Tensor], Vocabulary]:
         return best_weights(Path(location)), words
     pack = Pack.open(location)
     weights, known = pack_encoder(pack)
-    decoder = pack.component("decoders")[pack.card["defaults"]["decoder"]]
-    pairs = sorted(pack.json(decoder["vocabulary"]), key=lambda pair: pair[1])
+    decoder = of_family(pack.decoder(pack.default_decoder), GruDecoderEntry, location, "the training")
+    pairs = sorted(pack.json(decoder.vocabulary), key=lambda pair: pair[1])
     if pairs != known.pairs()[: len(pairs)]:
         raise ConfigError(f"{location}: its decoder has other words than its sentence encoder; no training starts so")
     words = Vocabulary(known.words[: len(pairs)])
-    weights |= {f"decoder.{name}": tensor for name, tensor in pack.tensors(decoder["weights"]).items()}
+    weights |= {f"decoder.{name}": tensor for name, tensor in pack.tensors(decoder.weights).items()}
     weights["table.weight"] = weights["table.weight"][: words.size]  # [V, W]
     return weights, words
 
 
 def pack_encoder(pack: Pack) -> tuple[dict[str, Tensor], Vocabulary]:
     """Returns the weights of a pack's sentence encoder and of its word table, and its words."""
-    entry = pack.component("sentence_encoder")
-    weights = {f"encoder.{name}": tensor for name, tensor in pack.tensors(entry["weights"]).items()}
-    table = pack.array(entry["bi_table" if entry["bi"] else "uni_table"])  # [V, W]
+    entry = of_family(pack.sentence_encoder, SkipThoughtsEntry, pack.location, "the training")
+    weights = {f"encoder.{name}": tensor for name, tensor in pack.tensors(entry.weights).items()}
+    table = pack.array(entry.tables()[-1])  # [V, W]
     weights["table.weight"] = torch.from_numpy(np.array(table, np.float32))  # [V, W]
-    return weights, Vocabulary(pack.json(entry["words"])[2:])
+    return weights, Vocabulary(pack.json(entry.words)[2:])
 
 
 def grow(weights: Mapping[str, Tensor], old: Vocabulary, new: Vocabulary) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.components import build_decoder
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
@@ -44,7 +43,7 @@ def test_costs_of_a_decoder_that_minds_its_vector() -> None:
 
 
 def test_texts_cost_what_the_decoder_pays_step_by_step(story_pack: Pack) -> None:
-    net = build_decoder(story_pack, "romance", torch.device("cpu"))
+    net = story_pack.decoder("romance").load(story_pack, torch.device("cpu"))
     draw = np.random.default_rng(0)
     texts = [[*draw.integers(1, 60, size).tolist(), 0] for size in (9, 1, 0, 5, 5, 30)]
     vectors = draw.normal(size=(len(texts), 48)).astype(np.float32)

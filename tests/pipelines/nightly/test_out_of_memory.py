@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from model_handlers.captions import CaptionHandler
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEncoder
 from model_handlers.handler import PackHandler
 from model_handlers.pack import Pack
 from model_handlers.process_cache import PROCESS_CACHE
-from model_handlers.sentences import SentenceEncoder
 from model_handlers.stories import StoryHandler
 
 FLAGS = ("--captions-per-photo=3", "--beam-width=3", "--device=cpu", "--batch-size=8", "--wave-size=8")
@@ -59,7 +59,7 @@ def test_smaller_batches_tell_the_same_stories(
     assert tell(wide)[0] == 0
     PROCESS_CACHE.clear()
     sizes = {kind: hold_at_most(kind, 3, monkeypatch) for kind in ERRORS}
-    encode, chunks = SentenceEncoder._encode_batch, []
+    encode, chunks = SkipThoughtsEncoder._encode_batch, []
 
     def hungry(self: Any, rows: Any, normalise: bool) -> Any:
         chunks.append(len(rows))
@@ -67,7 +67,7 @@ def test_smaller_batches_tell_the_same_stories(
             raise MemoryError("Unable to allocate 1 GiB")
         return encode(self, rows, normalise)
 
-    monkeypatch.setattr(SentenceEncoder, "_encode_batch", hungry)
+    monkeypatch.setattr(SkipThoughtsEncoder, "_encode_batch", hungry)
     code, errors = tell(narrow)
     assert code == 0, errors
     assert narrow.outcomes() == {"story": PHOTOS}

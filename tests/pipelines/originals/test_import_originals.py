@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.captions import CaptionEmbedder
-from model_handlers.components import build_decoder, build_features
 from model_handlers.pack import Pack
-from model_handlers.sentences import SentenceEncoder
 from pipelines.import_originals import main
 from pipelines.originals import published
 from pipelines.originals.published import Published, is_published
@@ -74,15 +71,15 @@ def test_the_networks_of_the_pack_run(originals: Any, run: Callable[..., tuple[i
     pack = pack_at(tmp_path)
     captions = pack.lines(pack.component("captions")["texts"])
     assert captions == ["A dog .", "a cat..", "A dog .", "a caf\udce9\udc85x"]
-    embeddings = CaptionEmbedder(pack, CPU).embed(captions)
+    embeddings = pack.joint_embedding.open(pack, CPU).embed(captions)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
-    encoder = SentenceEncoder(pack, CPU)
+    encoder = pack.sentence_encoder.open(pack, CPU)
     assert encoder.width == 13
     assert encoder.rows("the dog tra zzz") == [0, 5, 6, 6]  # the later of two equal words wins
     assert encoder.encode(["the dog"]).shape == (1, 13)
-    net = build_decoder(pack, "romance", CPU)
+    net = pack.decoder("romance").load(pack, CPU)
     assert net.initial_state(torch.zeros(1, 13)).shape == (1, 8)
-    assert build_features(pack, CPU)(torch.zeros(1, 3, 224, 224)).shape == (1, 12)
+    assert pack.features.load(pack, CPU)(torch.zeros(1, 3, 224, 224)).shape == (1, 12)
 
 
 def test_table_words_end_at_line_feeds_alone(
@@ -117,7 +114,7 @@ def test_one_part_of_the_encoder_is_enough(
     pack = pack_at(tmp_path)
     entry = pack.component("sentence_encoder")
     assert f"{other}_table" not in entry and entry[other] == 0
-    assert SentenceEncoder(pack, CPU).encode(["the dog"]).shape == (1, width)
+    assert pack.sentence_encoder.open(pack, CPU).encode(["the dog"]).shape == (1, width)
 
 
 def test_what_is_missing_is_listed_and_the_rest_is_made(
@@ -208,7 +205,7 @@ def test_a_bag_of_words_is_imported(originals: Any, run: Callable[..., tuple[int
     }
     originals.network("coco_embedding.npz", arrays, options)
     assert run()[0] == 0
-    assert CaptionEmbedder(pack_at(tmp_path), CPU).embed(["a dog"]).shape == (1, 6)
+    assert (made := pack_at(tmp_path)).joint_embedding.open(made, CPU).embed(["a dog"]).shape == (1, 6)
 
 
 def test_an_unknown_encoder_is_a_problem(originals: Any, run: Callable[..., tuple[int, str]]) -> None:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.captions import CaptionEmbedder
-from model_handlers.components import build_decoder
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEncoder
+from model_handlers.families.word_joint_embedding import WordJointEmbedder
 from model_handlers.nets.search import beam_search, best_hypothesis, greedy_search
 from model_handlers.nets.story_decoder import StoryDecoder
 from model_handlers.pack import Pack
-from model_handlers.sentences import SentenceEncoder
 from model_handlers.words import PackVocabulary
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -36,33 +35,33 @@ def from_bytes(text: str) -> str:
 
 
 def decoder_of(pack: Pack, name: str) -> StoryDecoder:
-    return build_decoder(pack, name, CPU)
+    return pack.decoder(name).load(pack, CPU)
 
 
 @pytest.fixture(scope="module")
-def embedder(golden_pack: Pack) -> CaptionEmbedder:
-    return CaptionEmbedder(golden_pack, CPU)
+def embedder(golden_pack: Pack) -> WordJointEmbedder:
+    return golden_pack.joint_embedding.open(golden_pack, CPU)
 
 
 @pytest.fixture(scope="module")
-def encoder(golden_pack: Pack) -> SentenceEncoder:
-    return SentenceEncoder(golden_pack, CPU)
+def encoder(golden_pack: Pack) -> SkipThoughtsEncoder:
+    return golden_pack.sentence_encoder.open(golden_pack, CPU)
 
 
 @torch.inference_mode()
-def test_photos_are_embedded_as_by_the_original(embedder: CaptionEmbedder) -> None:
+def test_photos_are_embedded_as_by_the_original(embedder: WordJointEmbedder) -> None:
     embeddings = embedder.net.embed_images(torch.from_numpy(vse["fc7"]))  # [8, 16]
     np.testing.assert_allclose(embeddings, vse["image_embedding"], **WITHIN)
 
 
-def test_captions_are_embedded_as_by_the_original(golden_pack: Pack, embedder: CaptionEmbedder) -> None:
+def test_captions_are_embedded_as_by_the_original(golden_pack: Pack, embedder: WordJointEmbedder) -> None:
     captions = golden_pack.lines(golden_pack.component("captions")["texts"])
     assert captions == [from_bytes(text) for text in load("vse.json")["captions"]]
     np.testing.assert_allclose(embedder.embed(captions), vse["caption_embedding"], **WITHIN)
     np.testing.assert_allclose(embedder.embed(captions, batch_size=3), vse["batch3_embedding"], **WITHIN)
 
 
-def test_odd_captions_are_embedded_as_by_the_original(embedder: CaptionEmbedder) -> None:
+def test_odd_captions_are_embedded_as_by_the_original(embedder: WordJointEmbedder) -> None:
     captions = [from_bytes(text) for text in load("vse.json")["special"]]
     np.testing.assert_allclose(embedder.embed(captions), vse["special_embedding"], **WITHIN)
 
@@ -76,7 +75,9 @@ def test_odd_captions_are_embedded_as_by_the_original(embedder: CaptionEmbedder)
         ("batch3", {"batch_size": 3}),
     ],
 )
-def test_sentence_vectors_equal_the_original(encoder: SentenceEncoder, stored: str, choices: dict[str, Any]) -> None:
+def test_sentence_vectors_equal_the_original(
+    encoder: SkipThoughtsEncoder, stored: str, choices: dict[str, Any]
+) -> None:
     golden = load("skip.json")
     texts = [
         text.encode("latin-1") if is_bytes else text
@@ -89,7 +90,7 @@ def test_sentence_vectors_equal_the_original(encoder: SentenceEncoder, stored: s
         encoder._as_bytes = True
 
 
-def test_a_style_vector_is_the_mean_of_the_passages_vectors(encoder: SentenceEncoder) -> None:
+def test_a_style_vector_is_the_mean_of_the_passages_vectors(encoder: SkipThoughtsEncoder) -> None:
     golden = np.load(GOLDEN / "style.npz")
     vectors = encoder.encode(load("style.json"))  # [5, 48]
     np.testing.assert_allclose(vectors, golden["vectors"], **WITHIN)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_handlers.captions import CaptionEmbedder
+from model_handlers.families.word_joint_embedding import WordJointEmbedder
 from model_handlers.pack import Pack
-from model_handlers.sentences import SentenceEncoder
 from pipelines.corpora.text_places import read_captions
 from pipelines.index_captions import main
 from pipelines.pack_tools import indexing
@@ -36,10 +35,10 @@ def assert_indexed(pack: Pack, captions: list[str]) -> None:
     entry = pack.component("captions")
     assert pack.lines(entry["texts"]) == captions
     embeddings = pack.array(entry["embeddings"])
-    np.testing.assert_allclose(embeddings, CaptionEmbedder(pack, CPU).embed(captions), atol=1e-6)
+    np.testing.assert_allclose(embeddings, pack.joint_embedding.open(pack, CPU).embed(captions), atol=1e-6)
     if "sentence_vectors" in entry:
         vectors = pack.array(entry["sentence_vectors"])
-        np.testing.assert_allclose(vectors, SentenceEncoder(pack, CPU).encode(captions), atol=1e-6)
+        np.testing.assert_allclose(vectors, pack.sentence_encoder.open(pack, CPU).encode(captions), atol=1e-6)
 
 
 def test_the_packs_own_captions(index: Index, story_pack: Pack, tmp_path: Path, monkeypatch: Any) -> None:
@@ -96,7 +95,7 @@ def test_a_pipeline_that_fails_leaves_nothing(index: Index, tmp_path: Path, monk
     def fail(*_: Any) -> Any:
         raise TypeError("a bug")
 
-    monkeypatch.setattr(CaptionEmbedder, "embed", fail)
+    monkeypatch.setattr(WordJointEmbedder, "embed", fail)
     assert index()[0] == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_handlers.captions import CaptionEmbedder, caption_texts
+from model_handlers.captions import caption_texts
 from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from model_handlers.sentences import SentenceEncoder
 from pipelines.cli.options import beam_options
 from pipelines.pack_tools import photo_means as spreads
 from pipelines.pack_tools.indexing import index_captions
@@ -44,8 +43,8 @@ def test_nearest_captions(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_caption_means_by_hand(story_pack: Pack, tmp_path: Path) -> None:
     pack = choosing(story_pack, tmp_path / "three", 3)
     captions = caption_texts(pack)
-    embeddings = CaptionEmbedder(pack, CPU).embed(captions)  # [K, J]
-    vectors = SentenceEncoder(pack, CPU).encode(captions)  # [K, S]
+    embeddings = pack.joint_embedding.open(pack, CPU).embed(captions)  # [K, J]
+    vectors = pack.sentence_encoder.open(pack, CPU).encode(captions)  # [K, S]
     nearest = np.argsort(-embeddings @ embeddings.T, axis=1)[:, :3]  # [K, 3]
     found = means_of(pack)
     assert len(found) == len(captions) > 3

@@ -11,7 +11,6 @@ import pytest
 from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
-from model_handlers.sentences import SentenceEncoder
 from pipelines.cli.options import beam_options
 from pipelines.corpora import story_passages
 from pipelines.corpora.text_places import expand_texts
@@ -74,7 +73,7 @@ def test_a_style_with_its_spread(
     assert code == 0, errors
     pack = Pack.open(f"{tmp_path}/new")
     spread = np.asarray(pack.array(pack.components["spreads"]["mine"]), np.float64)  # [48, 48]
-    vectors = SentenceEncoder(base, resolve_device("cpu")).encode(PASSAGES)  # [5, 48]
+    vectors = base.sentence_encoder.open(base, resolve_device("cpu")).encode(PASSAGES)  # [5, 48]
     means = photo_means(base, Placement(base.location, base.digest, "cpu"), beam_options([]), "--spread")  # [N, 48]
     wanted = transport(shrink(np.cov(means.T, bias=True), len(means)), shrink(np.cov(vectors.T, bias=True), 5))
     np.testing.assert_allclose(spread, wanted, atol=5e-3)
@@ -122,7 +121,7 @@ def test_a_style_keeps_passages_where_its_pack_wants_them(
     pack = Pack.open(f"{tmp_path}/new")
     kept = np.asarray(pack.array(pack.components["passages"]["mine"]), np.float64)  # [4, 48]
     texts = [" ".join(line.lower().split()) for line in LINES]
-    wanted = SentenceEncoder(base, resolve_device("cpu")).encode(texts)  # [4, 48]
+    wanted = base.sentence_encoder.open(base, resolve_device("cpu")).encode(texts)  # [4, 48]
     np.testing.assert_allclose(kept, wanted, atol=1e-3)
     assert pack.card["style_texts"]["mine"]["kept"] == 4
     features = write_features([("a", np.ones(4096))])

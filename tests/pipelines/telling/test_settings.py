@@ -223,7 +223,9 @@ def test_how_many_are_written_is_nothing_to_retrieved_captions() -> None:
 def with_writer(pack: Pack, folder: Path, dim_context: int) -> Pack:
     """Returns the pack with a caption writer that is a card's entry only."""
     writer = PackWriter(str(folder), pack)
-    writer.components["caption_writer"] = {"dim_context": dim_context, "weights": writer.add_lines("w.safetensors", [])}
+    file = writer.add_lines("writer", [])
+    sizes = {"dim_context": dim_context, "dim_word": 2, "dim": 3, "n_words": 4, "deep_output": False}
+    writer.components["caption_writer"] = {"family": "gru", **sizes, "weights": file, "vocabulary": file}
     return writer.finish()
 
 
@@ -248,6 +250,22 @@ def test_a_pack_without_a_caption_bank_can_write(story_pack: Pack, tmp_path: Pat
     bare = writer.finish()
     assert settings_of(bare, captions="written").choices.captions == "written"
     assert "has no captions" in problems(bare, features="f.parquet", device="cpu", captions="both")[0]
+
+
+def test_wrong_entries_of_a_card_are_all_said_at_once(story_pack: Pack, tmp_path: Path) -> None:
+    writer = PackWriter(str(tmp_path / "wrong"), with_writer(story_pack, tmp_path / "full", 3))
+    writer.components["sentence_encoder"]["uni"] = "wide"
+    del writer.components["joint_embedding"]["dim"]
+    writer.components["caption_writer"]["family"] = "bird"
+    wrong = writer.finish()
+    found = problems(wrong, features="f.parquet", device="cpu", captions="both", style="noir")
+    card = f"--pack {wrong.location}/pack.json"
+    assert f"{card}: joint_embedding: dim is missing" in found
+    assert f"{card}: caption_writer: family 'bird' is unknown; it can be gru" in found
+    assert any(one.startswith(f"{card}: sentence_encoder: uni = 'wide': ") for one in found)
+    assert len(found) == 4 and found[-1].startswith("--style 'noir': the pack has no such style")
+    others = problems(wrong, features="f.parquet", device="cpu", captions="retrieved")
+    assert len(others) == 2, "nothing is said of a writer that the run does not need"
 
 
 def test_decoding_is_nothing_to_ready_made_vectors() -> None:

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 
 from model_handlers.handler import Placement
 from model_handlers.pack import Pack
-from model_handlers.sentences import SentenceEncoder
 from model_handlers.stories import Passage, StoryHandler
 from pipelines.prepare_texts import main as prepare_texts
 from pipelines.train import main
@@ -504,7 +503,7 @@ def test_the_recipes_of_2015_leave_networks_that_make_a_pack(data: Path, work: P
     assert (encoder["uni"], encoder["bi"], len(pack.json(encoder["words"]))) == (16, 0, 25)
     assert (decoder["dim_context"], decoder["dim"], decoder["deep_output"]) == (16, 14, False)
     assert decoder["n_words"] == len(pack.json(decoder["vocabulary"])) + 2 > 25, "words of its own"
-    vectors = SentenceEncoder(pack, torch.device("cpu")).encode(["He loved the beach ."])  # [1, S]
+    vectors = pack.sentence_encoder.open(pack, torch.device("cpu")).encode(["He loved the beach ."])  # [1, S]
     assert np.isclose(np.linalg.norm(vectors), 1, atol=1e-3)
 
 

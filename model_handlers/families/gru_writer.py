@@ -1,0 +1,89 @@
+"""Caption writers `gru`: a recurrent language model that a photo's joint embedding starts off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from model_handlers.families.entry import PackFiles
+from model_handlers.families.gru_decoder import GruEntry
+from model_handlers.families.protocols import CaptionWriterEntry
+from model_handlers.nets.beams import FORBIDDEN
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search import beam_search
+from model_handlers.nets.search_steps import SearchSteps
+from model_handlers.nets.story_decoder import END, START, StoryDecoder
+from model_handlers.tensors import on_device
+from model_handlers.words import PackVocabulary
+
+BEAM_WIDTH = 5  # at least; more captions widen the beam
+MOST_WORDS = 24  # of a written caption, its end counted
+UNWRITTEN = START  # in place of words behind the end
+COSTED = 128  # captions whose costs are computed together
+
+
+@dataclass
+class GruWriter:
+    """A decoder that a photo's joint embedding starts."""
+
+    net: StoryDecoder
+    vocabulary: PackVocabulary
+    device: torch.device
+    steps: SearchSteps = field(init=False)
+    width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steps = SearchSteps(self.net, self.device)
+        self.width = self.net.state.in_features
+
+    @torch.inference_mode()
+    def write(self, photos: torch.Tensor, count: int) -> list[list[str]]:
+        """Returns captions of each photo, none twice.
+
+        Args:
+            photos: joint embeddings `[N, J]` of unit length.
+            count: captions a photo, at least, where as many are found.
+        """
+        states = self.net.initial_state(photos.float()).float()  # [N, H]
+        with self.steps.one() as step:
+            searches = beam_search(step, states, max(BEAM_WIDTH, count), MOST_WORDS)
+        return [self._texts(hypotheses) for hypotheses in searches]
+
+    @torch.inference_mode()
+    def costs(self, photos: torch.Tensor, texts: Sequence[str]) -> list[float]:
+        """Returns what each caption costs a word, in nats, as a caption of its photo `[K, J]`, its end counted.
+
+        Captions of like lengths are computed together.
+        """
+        photos = photos.float()  # [K, J]
+        rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
+        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+        costs = [0.0] * len(rows)
+        for start in range(0, len(order), COSTED):
+            places = order[start : start + COSTED]
+            padded = pad_sequence(
+                [rows[place] for place in places], batch_first=True, padding_value=UNWRITTEN
+            )  # [n, T]
+            words = on_device(padded, photos.device)  # [n, T]
+            written = words != UNWRITTEN  # [n, T]
+            likely = self.net(photos[places], words).float().log_softmax(dim=2)  # [n, T, V]
+            said = likely.gather(2, words.clamp(min=0)[..., None]).squeeze(2)  # [n, T]
+            means = -(said * written).sum(dim=1) / written.sum(dim=1)  # [n]
+            for place, cost in zip(places, means.tolist(), strict=True):
+                costs[place] = cost
+        return costs
+
+    def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
+        """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
+        words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
+        ended = [some[:-1] for some in words if some[-1] == END]
+        return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
+
+
+class GruWriterEntry(GruEntry, CaptionWriterEntry):
+    """The card's entry for a recurrent caption writer."""
+
+    def open(self, files: PackFiles, device: torch.device, precision: str = "float32") -> GruWriter:
+        """Returns the writer, ready on the device, for one of PRECISIONS."""
+        return GruWriter(self.load(files, device, precision), self.words(files), device)

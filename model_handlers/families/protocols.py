@@ -1,0 +1,242 @@
+"""The five networks of a pack: for each what its entry in the card says, and what it does once it is open."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_handlers.families.entry import Entry, File, OptionalFile, PackFiles
+from model_handlers.nets.front import Hypothesis
+from model_handlers.nets.search_rules import NO_RULES, SearchRules
+
+
+class FeatureNetwork(Protocol):
+    """Turns pixels into feature vectors.
+
+    Attributes:
+        width: F.
+        device: where it runs.
+    """
+
+    width: int
+    device: torch.device
+
+    def see(self, pixels: Tensor) -> Tensor:
+        """Returns feature vectors `[N, F]` float32 of pixels `[N, 3, side, side]` float32, or of grey levels
+        `[N, side, side, 3]` uint8."""
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
+
+
+class FeaturesEntry(Entry):
+    """The card's entry for a feature network.
+
+    Attributes:
+        family: a key of the table, and after a colon what the family makes of it.
+        width: F.
+        preprocessing: recipe by which photos become the network's pixels.
+    """
+
+    family: str
+    width: int
+    preprocessing: dict[str, Any] = {}
+
+    @abstractmethod
+    def open(self, files: PackFiles, device: torch.device) -> FeatureNetwork:
+        """Returns the network, ready on the device."""
+
+
+class JointEmbedder(Protocol):
+    """Puts captions and photos into one space, where the dot product is the similarity.
+
+    Attributes:
+        width: J.
+        feature_width: F, of the feature vectors that it takes.
+        device: where it runs.
+    """
+
+    width: int
+    feature_width: int
+    device: torch.device
+
+    def embed(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns embeddings `[K, J]` float32 of unit length, in the order of the captions."""
+
+    def embed_photos(self, features: Tensor) -> Tensor:
+        """Returns embeddings `[N, J]` float64 of unit length, from feature vectors `[N, F]` of any length."""
+
+
+class JointEmbeddingEntry(Entry):
+    """The card's entry for a joint embedding.
+
+    Attributes:
+        encoder: of sentences, a key of the table.
+    """
+
+    encoder: str
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """J, the width of a joint embedding."""
+
+    @property
+    @abstractmethod
+    def feature_width(self) -> int:
+        """F, the width of the feature vectors that it takes."""
+
+    @abstractmethod
+    def open(self, files: PackFiles, device: torch.device) -> JointEmbedder:
+        """Returns the network, ready on the device."""
+
+
+class SentenceEncoder(Protocol):
+    """Turns texts into sentence vectors.
+
+    Attributes:
+        width: S.
+    """
+
+    width: int
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 512) -> np.ndarray:
+        """Returns sentence vectors `[N, S]` float32; each text, of one or more sentences, is one sequence.
+
+        Args:
+            texts: each with at least one word.
+            batch_size: texts of a batch.
+
+        Raises:
+            ValueError: a text has no word.
+        """
+
+
+class SentenceEncoderEntry(Entry):
+    """The card's entry for a sentence encoder.
+
+    Attributes:
+        family: a key of the table.
+    """
+
+    family: str
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """S, the width of a sentence vector."""
+
+    @abstractmethod
+    def open(self, files: PackFiles, device: torch.device) -> SentenceEncoder:
+        """Returns the encoder, ready on the device."""
+
+
+class Decoder(Protocol):
+    """Turns shifted sentence vectors into passages.
+
+    Attributes:
+        width: S.
+    """
+
+    width: int
+
+    def search(
+        self,
+        contexts: np.ndarray | Tensor,
+        beam_width: int,
+        rules: SearchRules = NO_RULES,
+        styles: np.ndarray | Tensor | None = None,
+        whole: bool = False,
+    ) -> list[list[Hypothesis]]:
+        """Returns each context's hypotheses in the order in which they finished.
+
+        Args:
+            contexts: shifted sentence vectors `[N, S]`.
+            beam_width: hypotheses of a context.
+            rules: of the search; the defaults are the original's search.
+            styles: each context's style without the photo `[N, S]`; only contrast needs it.
+            whole: go on where the winner is known, as the original's search does.
+        """
+
+    def passage(self, words: Sequence[int]) -> str:
+        """Returns the words of ids joined by spaces.
+
+        Raises:
+            ValueError: an id has no word.
+        """
+
+
+class DecoderEntry(Entry):
+    """The card's entry for a story decoder.
+
+    Attributes:
+        family: a key of the table.
+    """
+
+    family: str
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """S, the width of the sentence vectors that it takes."""
+
+    @abstractmethod
+    def open(self, files: PackFiles, device: torch.device, precision: str = "float32") -> Decoder:
+        """Returns the decoder, ready on the device, for one of PRECISIONS."""
+
+
+class CaptionWriter(Protocol):
+    """Writes captions of photos.
+
+    Attributes:
+        width: J.
+    """
+
+    width: int
+
+    def write(self, photos: Tensor, count: int) -> list[list[str]]:
+        """Returns captions of each photo, none twice.
+
+        Args:
+            photos: joint embeddings `[N, J]` of unit length.
+            count: captions a photo, at least, where as many are found.
+        """
+
+    def costs(self, photos: Tensor, texts: Sequence[str]) -> list[float]:
+        """Returns what each caption costs a word, in nats, as a caption of its photo `[K, J]`, its end counted."""
+
+
+class CaptionWriterEntry(Entry):
+    """The card's entry for a caption writer.
+
+    Attributes:
+        family: a key of the table.
+    """
+
+    family: str
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """J, the width of the joint embeddings that it takes."""
+
+    @abstractmethod
+    def open(self, files: PackFiles, device: torch.device, precision: str = "float32") -> CaptionWriter:
+        """Returns the writer, ready on the device, for one of PRECISIONS."""
+
+
+class CaptionsEntry(Entry):
+    """The card's entry for the caption bank.
+
+    Attributes:
+        texts: the captions, one a line.
+        embeddings: their joint embeddings `[K, J]`, where they are computed ahead.
+        sentence_vectors: their sentence vectors `[K, S]`, likewise.
+    """
+
+    texts: File
+    embeddings: OptionalFile = None
+    sentence_vectors: OptionalFile = None
