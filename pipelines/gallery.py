@@ -13,7 +13,7 @@ TEXTS = Texts("No page was made:", "Stopped; an earlier page is still whole", "T
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0, 1 where the page could not be made, 2 where an option is wrong."""
+    """Returns the exit code: 0, 1 if the page could not be made, 2 if an option is wrong."""
     return run_command(_run, argv, TEXTS)
 
 
@@ -36,12 +36,12 @@ def command_line() -> StrictParser:
         metavar="DIR",
         help="folder or URI of the page: an empty one, or an earlier page (default: OUTPUT-page, beside OUTPUT)",
     )
-    parser.add_argument("--run", metavar="RUN", help="shows what one run told, by its id or the number of its commit")
+    parser.add_argument("--run", metavar="RUN", help="shows the stories of one run, named by its id or commit number")
     parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("RUN_A", "RUN_B"),
-        help="shows what differs between two runs (default: between the last two)",
+        help="shows the differences between two runs (default: between the last two)",
     )
     return parser
 

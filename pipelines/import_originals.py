@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.originals.import_report import Report
 
 DESCRIPTION = (
-    "Turns the files published in 2015 into a model pack. Whatever of them is there is used: VGG-19 in any of three "
+    "Turns the files published in 2015 into a model pack. The files that exist are used: VGG-19 in any of three "
     "forms, the joint embedding, captions, skip-thoughts, story decoders and styles."
 )
 EPILOG = (
@@ -51,7 +51,7 @@ def command_line() -> StrictParser:
 
 
 def _summarise(report: "Report") -> None:
-    """Prints what is missing or unlike the published files, everything at once."""
+    """Prints every file that is missing or differs from the published one."""
     for line in report.missing:
         print(f"missing  {line}")
     for name, published in report.published.items():

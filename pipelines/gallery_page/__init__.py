@@ -1,1 +1,1 @@
-"""The morning page: what committed runs told, as a folder of static files."""
+"""The morning page: the stories of committed runs as a folder of static files."""

@@ -1,4 +1,4 @@
-"""What differs between two committed runs: whose stories changed, are new, or are gone, by the ledgers of both."""
+"""Differences between two committed runs by their ledgers: stories that changed, are new, or are gone."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from pipelines.tables.manifests import read_rows
 from transforms.rows import Row
 
 KINDS = ("changed", "new", "gone")
-STANDS = ("story", "unchanged", "deferred")  # outcomes after which an earlier story still holds
+STANDS = ("story", "unchanged", "deferred")  # outcomes after which an earlier story is still valid
 GONE = {None: "the run did not list it", "dead_letter": "the run made it a dead letter"}
 REASONS = {"photo_id": "the photo changed", "pack_digest": "another model pack", "settings_digest": "other settings"}
 
@@ -15,7 +15,7 @@ REASONS = {"photo_id": "the photo changed", "pack_digest": "another model pack",
 def compare_runs(output: str, manifests: Sequence[Manifest], first: Manifest, second: Manifest) -> list[Row]:
     """Returns a record of each uri and style whose story differs between two runs: changed ones, then new, then gone.
 
-    A run's stories are those it told and, where its ledger says that nothing was to be done, those told before it.
+    A run's stories are those that it wrote and, for photos that were done already, those of earlier runs.
     """
     before, after = (_stories_of(output, manifests, run) for run in (first, second))
     outcomes = _ledger(output, second)
@@ -32,7 +32,7 @@ def _order(record: Row) -> tuple[int, str, str]:
 
 
 def _ledger(output: str, run: Manifest) -> dict[Key, str]:
-    """Returns the outcome of each uri and style that a run listed; a second listing of one says nothing new."""
+    """Returns the outcome of each uri and style that a run listed; repeated listings are left out."""
     rows = read_rows(output, dict(run), "ledger", ["uri", "style", "outcome"])
     return {(row["uri"], row["style"]): row["outcome"] for row in rows if row["outcome"] != "repeated"}
 
@@ -43,7 +43,7 @@ def _stories_of(output: str, manifests: Sequence[Manifest], run: Manifest) -> di
 
 
 def _difference(before: Row | None, after: Row | None, outcome: str | None) -> Row | None:
-    """Returns the record of one uri and style, None where the story is the same in both runs."""
+    """Returns the record of one uri and style, None if the story is the same in both runs."""
     row = after or before
     if row is None or (before and after and before["story"] == after["story"]):
         return None

@@ -1,4 +1,4 @@
-"""Figures of the stories on the page: how they are spread, and which repeat each other."""
+"""Statistics of the stories on the page: distributions, and repeated sentences."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.evaluation.quotations import LEAST, words_of
 from transforms.rows import Row
 
-BARS = 20  # of a histogram, at most
+BARS = 20  # bars of a histogram, at most
 SHOWN = 20  # sentences that many stories share
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 
@@ -57,14 +57,14 @@ def _similarity(row: Row) -> float:
 def _histogram(
     title: str, unit: str, by_style: Mapping[str, list[Row]], value: Callable[[Row], float], least: float = 0.001
 ) -> Row:
-    """Returns one histogram with the same edges for each style; values that are no numbers are left out.
+    """Returns one histogram with the same edges for each style; values that are not finite are left out.
 
     Args:
-        title: of the histogram.
-        unit: of its values, for people.
-        by_style: story rows.
-        value: of a story row.
-        least: width of a bar.
+        title: title of the histogram.
+        unit: unit of its values, for people.
+        by_style: story rows by style.
+        value: function that returns the value of a row.
+        least: minimum width of a bar.
     """
     values = {
         style: [number for row in rows if math.isfinite(number := value(row))] for style, rows in by_style.items()
@@ -76,7 +76,7 @@ def _histogram(
 
 
 def _bars(values: Sequence[float], least: float) -> tuple[float, float, int]:
-    """Returns first edge, width and number of bars over the values, on round numbers."""
+    """Returns first edge, width and number of bars that cover the values, on round numbers."""
     low, high = min(values, default=0), max(values, default=1)
     least = max((high - low) / BARS, least)
     power = 10 ** math.floor(math.log10(least))
@@ -95,13 +95,13 @@ def _series(style: str, values: Sequence[float], low: float, step: float, count:
 
 
 def _sentences(story: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Returns the story's sentences, each with its words; short ones, which are anybody's, are left out."""
+    """Returns the story's sentences, each with its words; short ones, which are common, are left out."""
     pairs = [(sentence, tuple(words_of(sentence))) for sentence in _SENTENCES.split(story.strip())]
     return [(sentence, words) for sentence, words in pairs if len(words) >= LEAST]
 
 
 def _owners(rows: Iterable[Row]) -> dict[tuple[str, ...], tuple[str, set[str]]]:
-    """Returns each sentence's text and the photos in whose stories it stands, by its words."""
+    """Returns the text of each sentence and the photos whose stories have it, by the words of the sentence."""
     owners: dict[tuple[str, ...], tuple[str, set[str]]] = {}
     for row in rows:
         for sentence, words in _sentences(row["story"]):
@@ -110,7 +110,7 @@ def _owners(rows: Iterable[Row]) -> dict[tuple[str, ...], tuple[str, set[str]]]:
 
 
 def _shares(rows: Iterable[Row], owners: Mapping[tuple[str, ...], tuple[str, set[str]]]) -> list[float]:
-    """Returns for each story the percent of its sentences that stories of other photos have too."""
+    """Returns the percentage of each story's sentences that stories of other photos also have."""
     shares = []
     for row in rows:
         shared = [len(owners[words][1]) > 1 for _, words in _sentences(row["story"])]

@@ -1,4 +1,4 @@
-"""The folder that a page is written to, on this machine or in a bucket."""
+"""The folder of a page, on this machine or in a bucket."""
 
 import posixpath
 import tempfile
@@ -10,7 +10,7 @@ from transforms.write_whole import write_whole
 
 
 class Folder:
-    """A folder or bucket prefix whose files a browser can open: buckets are told each file's content type.
+    """A folder or bucket prefix whose files a browser can open; files in buckets get their content type.
 
     Args:
         location: folder or URI.
@@ -29,7 +29,7 @@ class Folder:
         return sorted(posixpath.basename(path.rstrip("/")) for path in found)
 
     def read(self, name: str) -> bytes:
-        """Returns a file's bytes; none where it is not there."""
+        """Returns a file's bytes; empty if there is no such file."""
         try:
             content: bytes = self._filesystem.cat_file(posixpath.join(self._path, name))
         except (FileNotFoundError, IsADirectoryError):
@@ -37,15 +37,15 @@ class Folder:
         return content
 
     def write(self, name: str, data: bytes) -> None:
-        """Puts a file in place whole."""
+        """Writes a file whole."""
         if "file" in self._filesystem.protocol:
             write_whole(posixpath.join(self._path, name), data)
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, posixpath.basename(name))
             copy.write_bytes(data)
-            self._filesystem.put_file(str(copy), posixpath.join(self._path, name))  # by its ending, the content type
+            self._filesystem.put_file(str(copy), posixpath.join(self._path, name))  # content type by the ending
 
     def remove(self, name: str) -> None:
-        """Removes a file, or a folder with what is in it."""
+        """Removes a file, or a folder with its content."""
         self._filesystem.rm(posixpath.join(self._path, name), recursive=True)

@@ -29,8 +29,8 @@ def make_gallery(stories: str, output: str, run: str | None = None, compare: Seq
     Args:
         stories: OUTPUT of the main job, a folder or URI.
         output: folder or URI of the page.
-        run: the one run whose stories are shown.
-        compare: two runs; without them the last two are compared.
+        run: the run whose stories are shown; None for the newest stories of all runs.
+        compare: two runs to compare; None for the last two.
 
     Raises:
         ConfigError: lists everything that is wrong with the options.
@@ -66,8 +66,8 @@ def check(stories: str, output: str, shown: Sequence[str], compared: Sequence[st
 
     Args:
         stories: OUTPUT of the main job.
-        output: of the page.
-        shown: the run that is asked for, if any.
+        output: folder or URI of the page.
+        shown: the run whose stories are shown, if any.
         compared: runs to compare.
 
     Raises:
@@ -93,7 +93,7 @@ def check(stories: str, output: str, shown: Sequence[str], compared: Sequence[st
 
 
 def add_pictures(records: Sequence[Row], folder: Folder, manifests: Sequence[Manifest]) -> None:
-    """Gives each record the name of its thumbnail, or the reason that there is none."""
+    """Adds to each record the name of its thumbnail, or the reason why it has none."""
     used = [manifest["settings"] for manifest in manifests]
     limits = Limits(
         max_bytes=max(settings.get("max_bytes", DEFAULT_MAX_BYTES) for settings in used),

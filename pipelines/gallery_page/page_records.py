@@ -1,4 +1,4 @@
-"""What the page shows of committed runs: photos with their stories, and dead letters, as plain records for JSON."""
+"""Records of the page: photos with their stories, and dead letters of committed runs, as plain data for JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from configs.schema import ConfigError
 from pipelines.tables.manifests import read_rows
 from transforms.rows import Row
 
-CAPTIONS = 5  # of a photo, on the page
-PHOTO = ("uri", "photo_id", "width", "height", "captions")  # what a story row says of the photo
+CAPTIONS = 5  # captions of a photo on the page
+PHOTO = ("uri", "photo_id", "width", "height", "captions")  # columns of a story row that describe the photo
 COLUMNS = [*PHOTO, "style", "story", "cost", "words", "pack_digest", "settings_digest"]
 
 Manifest = Mapping[str, Any]
@@ -20,7 +20,7 @@ def find_run(manifests: Sequence[Manifest], name: str) -> Manifest:
     """Returns the manifest of a run, by its run id or the number of its commit.
 
     Raises:
-        ConfigError: there is none; the problem lists those that there are.
+        ConfigError: there is no such run; the problem lists the newest ones.
     """
     for manifest in manifests:
         if name in (manifest["run_id"], str(manifest["number"])):
@@ -30,7 +30,7 @@ def find_run(manifests: Sequence[Manifest], name: str) -> Manifest:
 
 
 def newest_stories(output: str, manifests: Sequence[Manifest]) -> dict[Key, Row]:
-    """Returns the newest story row of each uri and style that the runs told, with the number of its `run`."""
+    """Returns the newest story row of each uri and style, with the number of its `run`."""
     stories: dict[Key, Row] = {}
     for manifest in manifests:
         for row in read_rows(output, dict(manifest), "stories", COLUMNS):
@@ -40,9 +40,9 @@ def newest_stories(output: str, manifests: Sequence[Manifest]) -> dict[Key, Row]
 
 
 def photo_records(stories: Mapping[Key, Row]) -> list[Row]:
-    """Returns a record of each photo, those told last first: what is the photo's (PHOTO), and its stories by style.
+    """Returns a record of each photo, newest stories first: its columns (PHOTO), and its stories by style.
 
-    Photo and captions are those of the newest story; one that was told of other bytes says so (`earlier`).
+    Photo and captions are those of the newest story; a story about other bytes of the photo is marked `earlier`.
     """
     by_uri: dict[str, list[Row]] = {}
     for _, row in sorted(stories.items()):
@@ -70,7 +70,7 @@ def _newest_run(photo: Row) -> int:
 
 
 def letter_records(output: str, manifests: Sequence[Manifest], stories: Mapping[Key, Row]) -> list[Row]:
-    """Returns the newest dead letters of each uri, newest first; none where a later run told the photo after all."""
+    """Returns the newest dead letters of each uri, newest first, without photos that a later run processed."""
     told: dict[str, int] = {}
     for (uri, _), row in stories.items():
         told[uri] = max(told.get(uri, 0), row["run"])
@@ -85,7 +85,7 @@ def letter_records(output: str, manifests: Sequence[Manifest], stories: Mapping[
 
 
 def run_records(manifests: Sequence[Manifest]) -> list[Row]:
-    """Returns what the page says of each run: number, run id, time of the commit, counts and pack."""
+    """Returns the record of each run: number, run id, time of the commit, counts and pack."""
     return [
         {name: manifest[name] for name in ("number", "run_id", "committed", "counts")}
         | {"pack": manifest["pack"]["name"]}

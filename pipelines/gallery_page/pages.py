@@ -1,4 +1,4 @@
-"""The page's files: records in numbered scripts that the browser loads as they are needed, and the page itself."""
+"""The page's files: records in numbered scripts that the browser loads on demand, and the page itself."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from transforms.rows import Row
 PER_FILE = 200  # records of one data file
 PAGE = "index.html"
 MARK = b'name="generator" content="Beam Storyteller gallery"'
-BUILD = "build-"  # starts the names of the folders that hold everything but the page and the thumbnails
+BUILD = "build-"  # prefix of the folders that hold everything but the page and the thumbnails
 ASSETS = ("gallery.css", "data.js", "elements.js", "cards.js", "records.js", "plots.js", "views.js")
 
 
 def script(name: str, *values: object) -> bytes:
-    """Returns a script that calls a function of the page with JSON values; no text in them can end it or run."""
+    """Returns a script that calls a function of the page with JSON values; their text cannot end it or run."""
     arguments = ",".join(json.dumps(value, separators=(",", ":")) for value in values)  # ASCII: U+2028 is escaped too
     for char in "<>&":
         arguments = arguments.replace(char, f"\\u{ord(char):04x}")
@@ -31,10 +31,10 @@ def table_files(table: str, records: Sequence[Row]) -> Iterator[tuple[str, bytes
 
 
 def table_index(facets: Sequence[Sequence[str]]) -> Row:
-    """Returns what the page knows of a table before it loads its records.
+    """Returns the index of a table, which the page has before it loads records.
 
     Args:
-        facets: for each record the names that it can be chosen by.
+        facets: names that each record can be filtered by.
     """
     names = sorted({name for found in facets for name in found})
     places = {name: place for place, name in enumerate(names)}
@@ -47,12 +47,12 @@ def table_index(facets: Sequence[Sequence[str]]) -> Row:
 
 
 def is_free(folder: Folder) -> bool:
-    """Tells whether a page can be written to the folder: it is empty, or holds an earlier page."""
+    """Returns whether a page can be written to the folder: it is empty, or has an earlier page."""
     return not folder.names() or MARK in folder.read(PAGE)
 
 
 def write_page(folder: Folder, summary: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]) -> None:
-    """Writes the page: its build under a name of its own, then `index.html`, and then removes earlier builds."""
+    """Writes the build under a new name, then `index.html`, and then removes earlier builds."""
     built = {name: files("pipelines.gallery_page").joinpath(name).read_bytes() for name in ASSETS}
     for table, records in tables.items():
         built |= table_files(table, records)

@@ -1,4 +1,4 @@
-"""Small pictures of the photos on the page: pixels alone, no metadata, and only of the very bytes that were told."""
+"""Thumbnails of the photos on the page: pixels without metadata, of exactly the bytes that the story is about."""
 
 import hashlib
 import io
@@ -21,8 +21,8 @@ from transforms.storage import stat_all
 FOLDER = "thumbnails"
 SIDE, QUALITY = 480, 80
 THREADS = 4
-LOOK_UPS = 200  # photos looked at in one call
-CHANGED = "the photo has changed since its story was told"
+LOOK_UPS = 200  # photos processed in one call
+CHANGED = "the photo has changed since its story was written"
 
 Picture = tuple[str, str]
 """(uri, photo_id)."""
@@ -30,7 +30,7 @@ Picture = tuple[str, str]
 
 @dataclass(frozen=True)
 class Limits:
-    """The most bytes of a file that is read, and the most pixels of one that is decoded."""
+    """Limits of the bytes of a file that is read, and of the pixels of a file that is decoded."""
 
     max_bytes: int
     max_pixels: int
@@ -42,7 +42,7 @@ def thumbnail_name(photo_id: str) -> str:
 
 
 def make_thumbnail(content: bytes | ReadError, photo_id: str, max_pixels: int) -> bytes | str:
-    """Returns a JPEG of a photo's pixels, SIDE at most on its longer side, or why there is none."""
+    """Returns a JPEG of a photo, at most SIDE on its longer side, or the reason why there is none."""
     if isinstance(content, ReadError):
         return str(content)
     if hashlib.sha256(content).hexdigest() != photo_id:
@@ -58,7 +58,7 @@ def make_thumbnail(content: bytes | ReadError, photo_id: str, max_pixels: int) -
 
 
 def update_thumbnails(pictures: Iterable[Picture], folder: Folder, limits: Limits) -> dict[Picture, str]:
-    """Returns why a picture has no thumbnail, for each that has none; the others' are in the folder, and no more."""
+    """Updates the folder's thumbnails; returns the reason for each picture that has none."""
     wanted = sorted(set(pictures))
     there = set(folder.names(FOLDER))
     missing: dict[Picture, str] = {}
@@ -74,7 +74,7 @@ def update_thumbnails(pictures: Iterable[Picture], folder: Folder, limits: Limit
 
 
 def _update_batch(batch: Sequence[Picture], there: set[str], folder: Folder, limits: Limits) -> dict[Picture, str]:
-    """Returns why pictures have no thumbnail; makes those that are not there yet and can be made."""
+    """Makes missing thumbnails; returns the reason for each picture that has none."""
     missing: dict[Picture, str] = {}
     fresh: list[tuple[Picture, Listing]] = []
     for picture, status in zip(batch, stat_all([uri for uri, _ in batch]), strict=True):
@@ -91,7 +91,7 @@ def _update_batch(batch: Sequence[Picture], there: set[str], folder: Folder, lim
 
 
 def _make(fresh: Sequence[tuple[Picture, Listing]], limits: Limits) -> Iterator[tuple[Picture, bytes | str]]:
-    """Yields each picture with its thumbnail or the reason that there is none."""
+    """Yields each picture with its thumbnail, or with the reason why it has none."""
     left = (picture for picture, _ in fresh)
     with ThreadPoolExecutor(THREADS) as pool:
         for batch in batch_listings(listing for _, listing in fresh):

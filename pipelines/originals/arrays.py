@@ -1,4 +1,4 @@
-"""Checked readers of `.npy` and `.npz` files: damage shows in their structure before a number is used."""
+"""Checked readers of `.npy` and `.npz` files: damage is found in their structure before a number is used."""
 
 import io
 import math
@@ -30,7 +30,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Header:
-    """What a `.npy` file says of itself: `start` is where its content begins."""
+    """Header of a `.npy` file; `start` is the offset of its content."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -83,7 +83,7 @@ def read_npy(path: Path, note: Note) -> np.ndarray:
 
 
 def check_size(header: Header, held: int, name: str) -> None:
-    """Raises `Damage` unless a plain array's `held` bytes are as many as its header says."""
+    """Raises `Damage` unless a plain array holds as many bytes as its header says."""
     if header.objects:
         raise Damage(f"{name}: holds Python objects where plain numbers belong; {AGAIN}")
     if header.dtype.kind not in "fiu":
@@ -94,7 +94,7 @@ def check_size(header: Header, held: int, name: str) -> None:
 
 
 def as_float32(array: np.ndarray, name: str, note: Note) -> np.ndarray:
-    """Returns `array` as float32, with a note where it was of another precision.
+    """Returns `array` as float32, with a note if it had another precision.
 
     Raises:
         Damage: a number is not finite.
@@ -167,7 +167,7 @@ class Npz:
 
 
 def require_shapes(name: str, tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raises `Damage` that lists every tensor whose shape is not the one it needs beside the others."""
+    """Raises `Damage` that lists every tensor whose shape does not fit the others."""
     problems = [
         f"{name}: {array} has shape {tuple(tensors[array].shape)} where the other sizes want {shape}; {AGAIN}"
         for array, shape in shapes.items()
@@ -178,7 +178,7 @@ def require_shapes(name: str, tensors: dict[str, Tensor], shapes: dict[str, tupl
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
-    """Returns `count` bytes and reads on to the end, where zip compares the checksum."""
+    """Returns `count` bytes after reading to the end, so that zip compares the checksum."""
     content = io.BytesIO()
     while piece := file.read(_PIECE):
         content.write(piece)

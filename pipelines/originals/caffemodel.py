@@ -26,7 +26,7 @@ Span = tuple[int, int]
 
 
 class _Cut(Exception):
-    """The message ends in the middle of a field, or is none."""
+    """The message ends in the middle of a field, or is not a message."""
 
 
 @dataclass
@@ -39,10 +39,10 @@ class _Blob:
 
 
 def read_caffemodel(path: Path) -> dict[str, list[np.ndarray]]:
-    """Returns the float32 blobs of every layer that has some, by the layer's name; weights come before biases.
+    """Returns the float32 blobs of every layer that has any, by the layer's name; weights come before biases.
 
     Raises:
-        Damage: the file is cut short, or is no weight file of Caffe.
+        Damage: the file is cut short, or is not a weight file of Caffe.
     """
     with mapped(path) as buffer:
         assert isinstance(buffer, mmap.mmap)
@@ -123,7 +123,7 @@ def _numbers(buffer: mmap.mmap, span: Span, kind: int) -> np.ndarray:
 def _fields(buffer: mmap.mmap, span: Span) -> Iterator[tuple[int, int, int | Span]]:
     """Yields field number, wire type, and value or place of each field of a message.
 
-    A run of unpacked floats of one field comes as one place that spans them, tags and all.
+    A run of unpacked floats of one field is one place that spans all of them, tags included.
     """
     place, stop = span
     while place < stop:
@@ -150,7 +150,7 @@ def _fields(buffer: mmap.mmap, span: Span) -> Iterator[tuple[int, int, int | Spa
 
 
 def _run_end(buffer: mmap.mmap, start: int, stop: int, tag: int) -> int:
-    """Returns where a run of unpacked floats that starts at its first tag ends."""
+    """Returns the end of a run of unpacked floats, given its first tag."""
     whole = (stop - start) // _UNPACKED.itemsize
     if not whole:
         raise _Cut(f"a number at byte {start}")

@@ -4,7 +4,7 @@ AGAIN = "download or copy it again"
 
 
 class Damage(Exception):
-    """One original file is of no use; `problems` says each thing that is wrong, where, and what to do."""
+    """An original file cannot be used; `problems` lists what is wrong, where, and what to do."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))

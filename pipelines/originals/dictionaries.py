@@ -67,7 +67,7 @@ def read_dictionary(path: Path) -> Pairs:
 def read_table_words(path: Path) -> list[str]:
     """Returns the words of a word table in the order of its rows (SPEC section 7).
 
-    Lines end at line feeds alone, and a line of no-break spaces is a word, the empty one.
+    Only line feeds end lines, and a line of no-break spaces is a word: the empty one.
 
     Raises:
         Damage: a line is not UTF-8, or the unknown word is missing.

@@ -1,4 +1,4 @@
-"""What an import has found so far, shown line by line and gathered for the end."""
+"""The report of an import: shown line by line, and collected for the end."""
 
 import sys
 from collections.abc import Callable
@@ -14,13 +14,13 @@ Value = TypeVar("Value")
 
 @dataclass
 class Report:
-    """Problems stop the import in the end; what is missing only leaves a component out.
+    """Problems fail the import at its end; a missing file only leaves a component out.
 
     Attributes:
         problems: each damaged file, with what to do.
         missing: each file that is not there, with what does not work without it.
         notes: what was converted or chosen.
-        published: for each file that bears a published name, whether it is the published file.
+        published: for each file with a published name, whether it is the published file.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -38,19 +38,19 @@ class Report:
         self.say(f"note: {line}")
 
     def lack(self, line: str) -> None:
-        """Shows and keeps what is missing."""
+        """Shows and keeps a missing file."""
         self.missing.append(line)
         self.say(f"missing: {line}")
 
     def problem(self, *lines: str) -> None:
-        """Shows and keeps what is wrong, each thing once."""
+        """Shows and keeps a problem, once."""
         for line in lines:
             if line not in self.problems:
                 self.problems.append(line)
                 self.say(f"problem: {line}")
 
     def attempt(self, reader: Callable[..., Value], *arguments: object) -> Value | None:
-        """Returns what `reader` returns, or None after keeping the damage that it met."""
+        """Returns what `reader` returns, or None after keeping the damage that it found."""
         try:
             return reader(*arguments)
         except Damage as damage:

@@ -24,8 +24,8 @@ def import_originals(
         source: folder of original files; those in folders right below it count too.
         output: new local folder of the pack.
         name: the pack's name, by default the folder's.
-        published_only: take files that are not the published ones for damaged.
-        report: keeps every problem, missing file and remark.
+        published_only: treat files that are not the published ones as damaged.
+        report: receives every problem, missing file and remark.
 
     Raises:
         PackError: files are damaged or none can be used, or the output exists already or is not local; lists all.
@@ -50,7 +50,7 @@ def import_originals(
 
 
 def _fill_card(writer: PackWriter, folder: Folder, name: str | None) -> None:
-    """Writes everything into the card but the components and the files."""
+    """Writes the entries of the card other than components and files."""
     card = writer.card
     card["name"] = name or card["name"]
     card["licence"] = LICENCE

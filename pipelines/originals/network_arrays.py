@@ -1,4 +1,4 @@
-"""The originals' networks as state dicts of ours, with the sizes that their arrays have (SPEC sections 5, 7 and 9)."""
+"""The original networks as our state dicts, with the sizes of their arrays (SPEC sections 5, 7 and 9)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def read_skip(weights: Path, options_file: Path, part: str, note: Note) -> Netwo
 
 
 def read_decoder(weights: Path, options_file: Path, note: Note) -> Network:
-    """Returns the story decoder of an `.npz` file and its options, where an absent `doutput` means a deep output.
+    """Returns the story decoder of an `.npz` file and its options, in which an absent `doutput` means a deep output.
 
     Raises:
         Damage: lists what is missing, corrupt or does not fit.
@@ -133,7 +133,7 @@ def _check_choice(file: Path, options: Mapping[str, Any], name: str, known: tupl
 
 
 def _check_options(file: Path, options: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Raises `Damage` where an option says another size than the arrays have."""
+    """Raises `Damage` if an option has another size than the arrays."""
     problems = [
         f"{file.name}: says {option} is {options[option]}, the arrays say {size}; {AGAIN}, both files"
         for option, size in sizes.items()

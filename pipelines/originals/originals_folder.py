@@ -1,4 +1,4 @@
-"""A folder of original files becomes the components of a model pack, as far as they are there (SPEC section 12)."""
+"""A folder of original files becomes the components of a model pack, as far as the files exist (SPEC section 12)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,8 +32,8 @@ class Folder:
 
     Args:
         source: the folder.
-        writer: takes the components.
-        report: takes what is found, missing and wrong.
+        writer: receives the components.
+        report: receives remarks, missing files and problems.
     """
 
     def __init__(self, source: Path, writer: PackWriter, report: Report) -> None:
@@ -59,7 +59,7 @@ class Folder:
         self.check_sizes()
 
     def find(self, name: str, without: str) -> Path | None:
-        """Returns a file, or None after saying what does not work without it."""
+        """Returns a file, or None after reporting what does not work without it."""
         if name in self.files:
             self.used.add(name)
             return self.files[name]
@@ -67,11 +67,11 @@ class Folder:
         return None
 
     def ending(self, *endings: str) -> list[str]:
-        """Returns the names of the files that end so, in order."""
+        """Returns the names of the files with an ending, in order."""
         return sorted(name for name in self.files if name.endswith(endings))
 
     def convert_vgg(self) -> None:
-        """Writes the features component from the first form of VGG-19 that is there."""
+        """Writes the features component from the first form of VGG-19 that exists."""
         names = [name for name in [VGG_PICKLE] if name in self.files] + self.ending(".caffemodel") + self.ending(".pth")
         if not names:
             forms = "VGG_ILSVRC_19_layers.caffemodel, or a .pth of the same weights"
@@ -129,7 +129,7 @@ class Folder:
                 self.used.add(name)
                 self._convert_decoder(name)
         if not names or not found:
-            self.report.lack("romance.npz (or another story decoder): the pack cannot tell stories")
+            self.report.lack("romance.npz (or another story decoder): the pack cannot write stories")
 
     def _convert_decoder(self, name: str) -> None:
         lost = f"the decoder {name} is left out"
@@ -150,7 +150,7 @@ class Folder:
         self.report.say(f"{name}: story decoder {stem}, {network.sizes['n_words']} words, state {network.sizes['dim']}")
 
     def _decoder_words(self, name: str, lost: str) -> Pairs | None:
-        """Returns a decoder's words: from the dictionary of its name, or the only one of any decoder that is there."""
+        """Returns a decoder's words: from the dictionary of its name, or from the only dictionary of a decoder."""
         own = [name.replace(".npz", "_dictionary.pkl"), f"{name}.dictionary.pkl"]
         others = [other for other in self.ending("_dictionary.pkl", ".npz.dictionary.pkl") if other != JOINT_DICTIONARY]
         chosen = next((candidate for candidate in own if candidate in self.files), None)
@@ -213,7 +213,7 @@ class Folder:
         self.report.say(f"skip-thoughts: sentence vectors of {width}, {len(words)} words")
 
     def _convert_part(self, part: str, words: list[str] | None) -> tuple[Network | None, str | None]:
-        """Returns one part of the encoder and its word table's file, None where either cannot be had."""
+        """Returns one part of the encoder and its word table's file, None if either is missing."""
         lost = f"the {part} part of the sentence encoder is left out"
         weights, options = self.find(f"{part}_skip.npz", lost), self.find(f"{part}_skip.npz.pkl", lost)
         network = None
@@ -274,4 +274,4 @@ class Folder:
             if not published and only:
                 self.report.problem(f"{name}: is not the published file; get that, or leave out --published-only")
             elif not published:
-                self.report.note(f"{name}: warning, bears a published name but is another file")
+                self.report.note(f"{name}: warning, has a published name but is another file")

@@ -1,4 +1,4 @@
-"""The state of a pickle being read, and the few things that its opcodes may do to it."""
+"""The state of a pickle being read, and the few operations that its opcodes may perform."""
 
 import mmap
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _RELEASE = 1 << 26
 
 
 class PickleMachine:
-    """What the opcodes of a pickle work on: the buffer, the stack and the memo; and what they may make.
+    """Buffer, stack and memo that the opcodes of a pickle work on, and the values that they may make.
 
     Args:
         buffer: bytes, or a memory map of a file.
@@ -75,7 +75,7 @@ class PickleMachine:
         return self.buffer[value.start : value.stop] if isinstance(value, Blob) else value
 
     def release(self, stop: int) -> None:
-        """Lets go of the memory of a mapped file up to `stop`, now and then; it can be read again at any time."""
+        """Releases the memory of a mapped file up to `stop`, from time to time; it can be read again at any time."""
         if stop - self._released > _RELEASE:
             self._released = stop
             if isinstance(self.buffer, mmap.mmap):
@@ -112,7 +112,7 @@ class PickleMachine:
         return values
 
     def take(self, count: int) -> bytes:
-        """Returns the next bytes of the buffer, and goes on after them."""
+        """Returns the next bytes of the buffer and moves behind them."""
         start = self.place
         if count < 0 or start + count > self.size:
             raise IndexError(count)
@@ -120,7 +120,7 @@ class PickleMachine:
         return self.buffer[start : self.place]
 
     def line(self, longest: int = 1 << 31) -> bytes:
-        """Returns the next line of the buffer without its line feed, and goes on after it."""
+        """Returns the next line of the buffer without its line feed, and moves behind it."""
         stop = self.buffer.find(b"\n", self.place)
         if stop < 0:
             raise IndexError("no line end")
@@ -129,7 +129,7 @@ class PickleMachine:
         return self.take(stop + 1 - self.place)[:-1]
 
     def string(self, count: int) -> None:
-        """Pushes a byte string of the buffer, a long one as its place."""
+        """Pushes a byte string of the buffer; a long one as its place in the file."""
         start = self.place
         if count < 0 or start + count > self.size:
             raise IndexError(count)
@@ -158,7 +158,7 @@ class PickleMachine:
         self.stack.append(self.memo[key] if near else self.far_memo[key])
 
     def set_items(self, target: object, values: list[Any]) -> None:
-        """Puts keys and values, which follow each other in a list, into a dictionary."""
+        """Adds alternating keys and values of a list to a dictionary."""
         if type(target) is not dict or len(values) % 2:
             raise self.refusal("items of something that is no dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -170,7 +170,7 @@ class PickleMachine:
     # What a REDUCE and a BUILD may do
 
     def reduce(self) -> None:
-        """Replaces a global and its arguments by what the call makes, where it is one of four that are admitted."""
+        """Replaces a global and its arguments by the result of the call, if it is one of the four admitted ones."""
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise self.refusal("a call")
@@ -191,7 +191,7 @@ class PickleMachine:
             raise self.refusal("a change of an object")
 
     def _fill(self, target: Array, state: tuple[Any, ...]) -> None:
-        """Gives an empty `Array` its content, after comparing the shape with the data that is there."""
+        """Gives an empty `Array` its content, after comparing the shape with the data."""
         version, shape, kind, fortran, data = state
         counts = type(shape) is tuple and all(type(count) is int and count >= 0 for count in shape)
         if version != 1 or not counts or len(shape) > 8 or not isinstance(kind, Kind):

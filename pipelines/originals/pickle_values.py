@@ -52,7 +52,7 @@ class Kind:
 
 
 class Array:
-    """An array as it lies in the pickle; `data` is a list for objects, a string otherwise, None while it is empty."""
+    """An array in the pickle; `data` is a list for objects, a string otherwise, None while it is empty."""
 
     __slots__ = ("data", "fortran", "kind", "shape")
 
@@ -64,7 +64,7 @@ class Array:
 
 
 class Mark:
-    """What lies on the stack below the items of a list, tuple or dictionary."""
+    """The mark on the stack below the items of a list, tuple or dictionary."""
 
     __slots__ = ()
 

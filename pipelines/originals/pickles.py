@@ -1,4 +1,4 @@
-"""A reader of the pickles that SPEC names, and of no other: it makes plain values and calls nothing.
+"""A reader of the pickles that SPEC names, and no others: it makes plain values and calls nothing.
 
 Python's own unpickler runs what a pickle asks for; even with a list of allowed names it can be made to call them with
 arguments of the attacker's choice, or to change them. This one interprets the opcodes itself. A global is a mark on the

@@ -1,4 +1,4 @@
-"""What is known of the published files: names, sizes and hashes (SPEC section 12)."""
+"""The published files: names, sizes and hashes (SPEC section 12)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ FILES = {
 
 
 def is_published(path: Path) -> bool | None:
-    """Returns whether a file is the published one of its name; None where nothing is known of that name."""
+    """Returns whether a file is the published one of its name; None if the name is unknown."""
     facts = FILES.get(path.name)
     if facts is None:
         return None

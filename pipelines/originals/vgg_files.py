@@ -1,4 +1,4 @@
-"""VGG-19's weights from any of the three forms in which they went round: one state dict (SPEC section 3)."""
+"""VGG-19's weights from any of the three forms in which they were published: one state dict (SPEC section 3)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -62,7 +62,7 @@ def _names() -> list[str]:
 
 
 def _check_chain(name: str, arrays: Arrays) -> None:
-    """Raises `Damage` where a layer does not take what the one before it gives."""
+    """Raises `Damage` if the sizes of two adjacent layers do not fit."""
     problems, inputs = [], 3
     for layer in LAYERS:
         weight, bias = arrays[f"{layer}.weight"], arrays[f"{layer}.bias"]

@@ -28,10 +28,10 @@ def convert_table(path: Path, words: int | None, width: int | None, reserve: Res
 
     Args:
         path: a `.npy` file, of objects or plain.
-        words: rows that the dictionary calls for; None where the dictionary could not be read.
-        width: W that the encoder calls for; None where the encoder could not be read.
-        reserve: makes the array.
-        note: takes a remark on a conversion.
+        words: rows that the dictionary needs; None if the dictionary could not be read.
+        width: width W that the encoder reads; None if the encoder could not be read.
+        reserve: function that makes the array.
+        note: receives a remark on a conversion.
 
     Raises:
         Damage: the table is cut short, does not fit dictionary or encoder, or holds numbers that are not finite.
@@ -132,7 +132,7 @@ def _pieces(name: str, rows: int) -> Iterator[tuple[int, int]]:
 
 
 def _finish_piece(name: str, table: np.memmap, first: int, last: int) -> None:
-    """Checks the rows just written and lets the system write them out."""
+    """Checks the rows just written and flushes them to disk."""
     finite = np.isfinite(table[first:last]).all(axis=1)
     if not finite.all():
         raise Damage(f"{name}: row {first + int(np.argmin(finite))} holds numbers that are not finite; {AGAIN}")
