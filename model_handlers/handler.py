@@ -16,18 +16,13 @@ from model_handlers.memory import Limit, machine_stamp, no_memory, ran_out_of_me
 from model_handlers.pack import Pack, open_once
 from model_handlers.precision import PRECISIONS, computing
 from model_handlers.process_cache import PROCESS_CACHE
+from model_handlers.run_errors import DeviceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Model = TypeVar("Model")
 
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class DeviceError(Exception):
-    """The device that was asked for is not on this machine, or does not compute as was asked."""
-
-    code = "device"
 
 
 def resolve_device(name: str) -> torch.device:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from model_handlers.machine_cache import cache_folder, read_stamp, write_stamp
+from model_handlers.run_errors import OutOfMemory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,12 +25,6 @@ TOLD = re.compile(
 
 
 KEPT = 7 * 24 * 3600  # seconds that a machine remembers a limit: others may have filled its GPU that day
-
-
-class OutOfMemory(MemoryError):  # noqa: N818 (named like torch's)
-    """Memory ran out, and no smaller batch is left to try; no photo's fault."""
-
-    code = "out_of_memory"
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -15,6 +15,8 @@ from transforms.records import DeadLetter, Listing, Outcome, StoryRequest
 class LostPhotoError(Exception):
     """A listed object has no outcome or more than one; the run must not be published."""
 
+    code = "lost_photo"
+
 
 def story_outcome(element: tuple[StoryRequest, Any]) -> tuple[bytes, Outcome]:
     """Returns the outcome `story` of a request behind its uri."""

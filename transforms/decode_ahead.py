@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from transforms.decoding import PhotoError
 from transforms.photo_decoders import Decoders
+from transforms.photo_errors import PhotoError
 from transforms.preprocessing import crop_side
 from transforms.read_errors import ReadError
 

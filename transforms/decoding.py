@@ -26,6 +26,17 @@ from PIL import (  # the plug-ins register themselves; Pillow would otherwise im
     WebPImagePlugin,  # noqa: F401
 )
 
+from transforms.photo_errors import (
+    DamagedImage,
+    DecoderOutOfMemory,
+    EmptyFile,
+    NotAnImage,
+    PhotoError,
+    TooManyPixels,
+    TruncatedImage,
+    UnsupportedChannels,
+    UnsupportedFormat,
+)
 from transforms.preprocessing import Frame, whole
 from transforms.signatures import FORMATS, bare_png, canvas_size, is_cut_short, sniff
 
@@ -52,47 +63,6 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 """What Pillow raises over damaged files. Caught round calls of Pillow alone, never round our own arithmetic."""
-
-
-class PhotoError(Exception):
-    """Something is wrong with one photo's content; another try will not help."""
-
-    retryable = False
-
-
-class EmptyFile(PhotoError):
-    """The file has no bytes."""
-
-
-class NotAnImage(PhotoError):
-    """The bytes do not begin like any image."""
-
-
-class UnsupportedFormat(PhotoError):
-    """An image, or another known kind of file, of a format that is not read here."""
-
-
-class TruncatedImage(PhotoError):
-    """The file ends before its pixels do."""
-
-
-class DamagedImage(PhotoError):
-    """The file begins like an image, but its content breaks the format's rules."""
-
-
-class TooManyPixels(PhotoError):
-    """The header promises more pixels than are allowed; no raster was made."""
-
-
-class UnsupportedChannels(PhotoError):
-    """The pixels are of a colour model that cannot become three channels."""
-
-
-class DecoderOutOfMemory(PhotoError):
-    """Decoding wants more memory than a photo of the allowed pixels needs."""
-
-    def __init__(self, message: str = "decoding it wants more memory than a photo of max_pixels needs") -> None:
-        super().__init__(message)
 
 
 def decode_strict(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:

@@ -24,6 +24,8 @@ class ListingError(Exception):
     """An input cannot be listed: a folder that may not be entered, or a broken list of URIs. Its message has no
     secrets."""
 
+    code = "listing"
+
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
 

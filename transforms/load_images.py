@@ -12,12 +12,14 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.decode_ahead import Decoded, decode_ahead
-from transforms.decoding import DEFAULT_MAX_PIXELS, PhotoError
+from transforms.decoding import DEFAULT_MAX_PIXELS
 from transforms.infer import DEAD_LETTERS, RESULTS
 from transforms.metrics import count, measure
 from transforms.object_stats import Stat
 from transforms.photo_decoder_process import DECODERS
 from transforms.photo_decoders import SECONDS, Decoders, SharedDecoders, decoder_settings
+from transforms.photo_errors import PhotoError
+from transforms.photo_failure import PhotoFailure
 from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
@@ -33,11 +35,16 @@ BATCH_BYTES = 64_000_000  # held at once, unless one file alone is larger
 class FileTooLarge(ReadError):
     """The listed size is over `max_bytes`; the file was not read."""
 
+    code = "file_too_large"
+    again = False
     retryable = False
 
 
 class SizeMismatch(ReadError):
     """The file has another size than when it was listed: it is being written, or was replaced."""
+
+    code = "size_mismatch"
+    again = False
 
 
 def batch_listings(
@@ -105,13 +112,13 @@ def load_photos(
 def as_photo(listing: Listing, decoded: Decoded | ReadError) -> tuple[Photo, np.ndarray] | DeadLetter:
     """Returns a photo and its pixels as the feature handler takes them, or its dead letter, and counts it."""
     if isinstance(decoded, ReadError):
-        return _letter(listing, None, "read", decoded, decoded.retryable)
+        return _letter(listing, None, "read", decoded)
     for name in decoded.counted:
         count(name)
     measure("bytes_read", decoded.size)
     photo_id, found = decoded.photo_id, decoded.found
     if isinstance(found, PhotoError):
-        return _letter(listing, photo_id, "decode", found, found.retryable)
+        return _letter(listing, photo_id, "decode", found)
     pixels, width, height = found
     measure("decode_msecs", decoded.msecs)
     measure("pixels", width * height)
@@ -119,9 +126,8 @@ def as_photo(listing: Listing, decoded: Decoded | ReadError) -> tuple[Photo, np.
     return Photo(listing.uri, listing.version, photo_id, width, height, listing.styles, copies), pixels
 
 
-def _letter(listing: Listing, photo_id: str | None, stage: str, error: Exception, retryable: bool) -> DeadLetter:
-    name = type(error).__name__
-    return DeadLetter(listing.uri, listing.version, photo_id, stage, name, str(error), retryable)
+def _letter(listing: Listing, photo_id: str | None, stage: str, error: PhotoFailure) -> DeadLetter:
+    return DeadLetter(listing.uri, listing.version, photo_id, stage, error.name, str(error), error.retryable)
 
 
 def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
@@ -240,7 +246,7 @@ def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tupl
     (status,) = stat_all([uri], load.allowed)
     listing = Listing(uri, -1, "", styles)
     if isinstance(status, ReadError):
-        return _letter(listing, None, "read", status, status.retryable)
+        return _letter(listing, None, "read", status)
     listing = Listing(uri, status.size, status.version, styles)
     (loaded,) = load_photos(read_batch([listing], load.max_bytes, load.allowed), load.decoders.get())
     return loaded

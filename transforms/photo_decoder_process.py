@@ -20,7 +20,8 @@ import numpy as np
 from PIL import AvifImagePlugin
 
 from transforms import lifeline
-from transforms.decoding import DecoderOutOfMemory, PhotoError, decode_fast, decode_original, decode_strict
+from transforms.decoding import decode_fast, decode_original, decode_strict
+from transforms.photo_errors import DecoderOutOfMemory, PhotoError
 from transforms.preprocessing import Recipe, cut, least_side, whole
 
 DECODERS = {"strict": decode_strict, "original": decode_original}
@@ -62,9 +63,9 @@ def answer(
             frame = whole(raster)
         return {"width": frame.width, "height": frame.height}, cut(raster, recipe, frame)
     except PhotoError as error:
-        return {"error": type(error).__name__, "message": str(error)}, nothing
+        return {"error": error.code, "message": str(error)}, nothing
     except MemoryError:
-        return {"error": DecoderOutOfMemory.__name__, "message": str(DecoderOutOfMemory())}, nothing
+        return {"error": DecoderOutOfMemory.code, "message": str(DecoderOutOfMemory())}, nothing
     except Exception:  # told to the run, which then fails with it
         return {"bug": traceback.format_exc()}, nothing
 

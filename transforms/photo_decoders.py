@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from transforms.cores import cores
-from transforms.decoding import PhotoError
 from transforms.metrics import count
 from transforms.per_process import PerProcess
 from transforms.photo_decoder_process import receive, send
+from transforms.photo_errors import PhotoError
 from transforms.preprocessing import Recipe
 
 COMMAND = (sys.executable, "-m", "transforms.photo_decoder_process")
@@ -34,16 +34,20 @@ PIPE_BYTES = 1 << 20  # all pixels of a photo fit
 class DecoderCrashed(PhotoError):
     """Decoding the photo ends the process that decodes, a fresh one too."""
 
+    code = "decoder_crashed"
+
 
 class DecoderKilled(PhotoError):
     """The process was killed from outside while it decoded the photo, as the system does where memory is short."""
 
+    code = "decoder_killed"
     retryable = True
 
 
 class DecoderTimeout(PhotoError):
     """The photo was not decoded in time; the machine may have been busy."""
 
+    code = "decoder_timeout"
     retryable = True
 
 
@@ -153,7 +157,7 @@ def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
     if "bug" in told:
         raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{told['bug']}")
     if "error" in told:
-        raise {kind.__name__: kind for kind in PhotoError.__subclasses__()}[told["error"]](told["message"])
+        raise {kind.code: kind for kind in PhotoError.__subclasses__()}[told["error"]](told["message"])
     values = np.frombuffer(pixels, told["dtype"]).reshape(told["shape"])  # [crop, crop, 3] or [3, crop, crop]
     return values, told["width"], told["height"]
 

@@ -53,6 +53,8 @@ def whole(pixels: np.ndarray) -> Frame:
 class RecipeError(ValueError):
     """A preprocessing recipe is wrong; says all that is."""
 
+    code = "recipe"
+
 
 def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
     """Returns the network's input `[3, crop, crop]`, float32; see `cut`."""

@@ -5,9 +5,10 @@ import errno
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from transforms.metrics import count
+from transforms.photo_failure import PhotoFailure
 from transforms.redaction import without_secrets
 
 CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests")
@@ -15,10 +16,16 @@ IO_ERRORS = (OSError, EOFError, TimeoutError, asyncio.TimeoutError)
 PAUSES = (0.1, 0.4, 1.6, 6.4)  # seconds at most before each further try; clients have retries of their own
 
 
-class ReadError(Exception):
-    """An object could not be read; another night may do better. Its message has no secrets."""
+class ReadError(PhotoFailure):
+    """An object could not be read; another night may do better. Its message has no secrets.
 
+    Attributes:
+        again: another try in a moment may do better.
+    """
+
+    code = "read_error"
     retryable = True
+    again: ClassVar[bool] = True
 
     def __init__(self, message: str) -> None:
         super().__init__(without_secrets(message))
@@ -27,28 +34,43 @@ class ReadError(Exception):
 class MissingFile(ReadError):
     """The object is not there, or not any more."""
 
+    code = "missing_file"
+    again = False
+
 
 class AccessDenied(ReadError):
     """The object may not be read with the rights that the job has."""
+
+    code = "access_denied"
+    again = False
 
 
 class ReadTimeout(ReadError):
     """The storage did not answer in time."""
 
+    code = "read_timeout"
+
 
 class LinkLoop(ReadError):
     """A symbolic link leads back to itself."""
+
+    code = "link_loop"
+    again = False
 
 
 class NotAFile(ReadError):
     """A folder, a pipe or a device stands under the name."""
 
+    code = "not_a_file"
+    again = False
     retryable = False
 
 
 class RefusedUri(ReadError):
     """The URI's scheme or place is not allowed."""
 
+    code = "refused_uri"
+    again = False
     retryable = False
 
 
@@ -80,8 +102,8 @@ def read_error(uri: str, error: BaseException) -> ReadError:
 
 
 def may_pass(error: Any) -> bool:
-    """Tells whether it is an error of storage that may be over in a moment."""
-    return type(error) in (ReadError, ReadTimeout)
+    """Returns whether it is an error of storage that may be over in a moment."""
+    return isinstance(error, ReadError) and error.again
 
 
 def tries() -> Iterator[None]:

@@ -12,6 +12,8 @@ import fsspec
 class StorageFullError(Exception):
     """A file could not be written, since no room or no right to room is left; its message says where."""
 
+    code = "storage_full"
+
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

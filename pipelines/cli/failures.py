@@ -1,18 +1,57 @@
 """Why a run failed, in words for those who can help it."""
 
 import re
-import traceback
+from collections.abc import Iterator
 
-NAMED = ("DeviceError", "OutOfMemory", "PackError", "StorageFullError", "WorkerDiedError")
+from model_handlers.pack_card import PackError
+from model_handlers.run_errors import DeviceError, OutOfMemory
+from transforms.write_whole import StorageFullError
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended in the midst of its work; its message says how, and what to do."""
+
+    code = "worker_died"
+
+
+FORESEEN = (DeviceError, OutOfMemory, PackError, StorageFullError, WorkerDiedError)
 """Errors that are no bugs; their messages say what is wrong, where, and what to do."""
 
-TOLD = re.compile(rf"^(?:.*[\s.])?(?:{'|'.join(NAMED)}): (.*?)(?: \[while running '[^']*'\])?$", re.MULTILINE)
+STEP = re.compile(r" \[while running '[^']*'\]$")
+"""What Beam adds to the message of an error that a step raises."""
 
 
 def reason(error: BaseException) -> str | None:
     """Returns what ended a run, None where nobody foresaw it.
 
-    Runners hand on an error of a worker as one of another class, which quotes it, so the text is searched.
+    It is the message of the outermost foreseen error among the error and its causes. From another process a runner gets
+    an error as text only, a traceback, which it puts in the message of an error of its own; there the line is looked
+    for with which Python ends the traceback of a foreseen error.
     """
-    found = TOLD.findall("".join(traceback.format_exception(error)))
-    return found[-1] if found else None
+    quoted = _quotes()
+    for one in _with_causes(error):
+        if isinstance(one, FORESEEN):
+            return STEP.sub("", str(one))
+        if found := quoted.findall(str(one)):
+            return STEP.sub("", found[-1])
+    return None
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields an error, what it was raised from, what that was raised from and so on, as tracebacks show them."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _quotes() -> re.Pattern[str]:
+    """Returns the pattern of the line, and in it the message, that ends the traceback of a foreseen error."""
+    names = "|".join(re.escape(name) for kind in FORESEEN for name in _names(kind))
+    return re.compile(rf"^(?:.*\s)?(?:{names}): (.*)$", re.MULTILINE)
+
+
+def _names(kind: type[BaseException]) -> Iterator[str]:
+    """Yields what tracebacks call a class of errors and those below it, with its module and without."""
+    yield from (f"{kind.__module__}.{kind.__qualname__}", kind.__qualname__)
+    for below in kind.__subclasses__():
+        yield from _names(below)

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from configs.schema import ConfigError
-from model_handlers.handler import DEVICES, DeviceError, Placement, resolve_device
+from model_handlers.handler import DEVICES, Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
+from model_handlers.run_errors import DeviceError
 from pipelines.cli.packs_at_hand import POCKET
 
 Figures = dict[str, Any]

@@ -12,8 +12,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipelines.gallery_page.page_folder import Folder
-from transforms.decoding import PhotoError, decode_strict
+from transforms.decoding import decode_strict
 from transforms.load_images import batch_listings, read_batch
+from transforms.photo_errors import PhotoError
 from transforms.read_errors import ReadError
 from transforms.records import Listing
 from transforms.storage import stat_all

@@ -27,15 +27,12 @@ from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 from google.protobuf import json_format, text_format
 
+from pipelines.cli.failures import WorkerDiedError
 from transforms.cores import cores
 
 COMMAND = (sys.executable, "-m", "pipelines.nightly.worker_process", "apache_beam.runners.worker.sdk_worker_main")
 ROOT = Path(__file__).parents[2]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
-
-
-class WorkerDiedError(Exception):
-    """A worker process ended in the midst of its work; its message says how, and what to do."""
 
 
 class Crew:

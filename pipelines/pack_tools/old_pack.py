@@ -6,8 +6,9 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from configs.schema import ConfigError
-from model_handlers.handler import DeviceError, Placement, resolve_device
+from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack import Pack
+from model_handlers.run_errors import DeviceError
 from pipelines.cli.runners import sees_local_files
 
 

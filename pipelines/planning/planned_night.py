@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 from configs.schema import ConfigError
-from model_handlers.handler import DeviceError, check_precision, resolve_device
+from model_handlers.handler import check_precision, resolve_device
+from model_handlers.run_errors import DeviceError
 from pipelines.nightly.main_job import new_run
 from pipelines.planning.estimate import estimate
 from pipelines.planning.listing import look

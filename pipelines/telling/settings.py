@@ -7,9 +7,10 @@ from typing import Any
 from configs.choices import Choices
 from configs.schema import ConfigError, RunConfig, check_choices
 from configs.spelling import did_you_mean
-from model_handlers.handler import DeviceError, check_precision, resolve_device
+from model_handlers.handler import check_precision, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, PackError
+from model_handlers.run_errors import DeviceError
 from pipelines.cli.packs_at_hand import POCKET, find_pack, shipped
 from pipelines.telling.digests import networks_of, settings_digest
 from pipelines.telling.style_shifts import style_vectors

@@ -16,7 +16,6 @@ from model_handlers import handler
 from model_handlers.captions import CaptionHandler, EmbeddingHandler
 from model_handlers.features import FeatureHandler
 from model_handlers.handler import (
-    DeviceError,
     PackHandler,
     Placement,
     check_precision,
@@ -24,10 +23,10 @@ from model_handlers.handler import (
     resolve_device,
 )
 from model_handlers.machine_cache import cache_folder
-from model_handlers.memory import OutOfMemory
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.process_cache import PROCESS_CACHE
+from model_handlers.run_errors import DeviceError, OutOfMemory
 from model_handlers.sentences import SentenceHandler
 from model_handlers.stories import StoryHandler
 from model_handlers.tensors import check_vectors, on_device

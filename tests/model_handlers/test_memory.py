@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from model_handlers import memory
-from model_handlers.memory import KEPT, Limit, OutOfMemory, machine_stamp, ran_out_of_memory
+from model_handlers.memory import KEPT, Limit, machine_stamp, ran_out_of_memory
+from model_handlers.run_errors import OutOfMemory
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory"),

@@ -13,7 +13,7 @@ import pytest
 
 from transforms import decode_ahead as module
 from transforms.decode_ahead import Decoded, decode_ahead
-from transforms.decoding import DamagedImage
+from transforms.photo_errors import DamagedImage
 from transforms.read_errors import MissingFile
 
 Work = Callable[[bytes], None]

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from transforms.decoding import (
+from transforms.decoding import decode_original, decode_strict
+from transforms.photo_errors import (
     DamagedImage,
     EmptyFile,
     NotAnImage,
@@ -22,8 +23,6 @@ from transforms.decoding import (
     TruncatedImage,
     UnsupportedChannels,
     UnsupportedFormat,
-    decode_original,
-    decode_strict,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -351,7 +350,8 @@ BOMBS = {
 }
 MEASURE = """
 import resource, sys
-from transforms.decoding import TooManyPixels, decode_original, decode_strict
+from transforms.decoding import decode_original, decode_strict
+from transforms.photo_errors import TooManyPixels
 data = sys.stdin.buffer.read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 resource.setrlimit(resource.RLIMIT_AS, (int(open("/proc/self/statm").read().split()[0]) * 4096 + (100 << 20),) * 2)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transforms.decoding import TooManyPixels, decode_fast, decode_strict
+from transforms.decoding import decode_fast, decode_strict
 from transforms.load_images import LoadImages, load_photo
 from transforms.photo_decoder_process import answer
 from transforms.photo_decoders import Decoders
+from transforms.photo_errors import TooManyPixels
 from transforms.preprocessing import MARGIN, Frame, RecipeError, crop_box, least_side, preprocess, whole
 
 LIMIT = 10_000_000
@@ -164,7 +165,7 @@ def test_what_is_refused_is_the_same(kind: str) -> None:
         files.append(bytes(broken))
     told = [tuple(head for head, _ in both(file)) for file in files]
     assert all(full == fast for full, fast in told)
-    assert [full.get("error") for full, _ in told[:6]] == ["TruncatedImage"] * 6
+    assert [full.get("error") for full, _ in told[:6]] == ["truncated_image"] * 6
 
 
 def test_the_cap_is_on_the_photos_own_pixels() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from transforms.decoding import PhotoError
 from transforms.photo_decoders import Decoders, decoder_settings
+from transforms.photo_errors import PhotoError
 
 RECIPE = {"name": "resize", "resize": 40, "crop": 32, "channels": "RGB", "mean": [0, 0, 0], "scale": [1, 1, 1]}
 STEP = 19  # every so many files are in the sample

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from transforms import photo_decoders as decoders
-from transforms.decoding import DecoderOutOfMemory, EmptyFile, PhotoError
 from transforms.photo_decoder_process import answer
 from transforms.photo_decoders import DecoderCrashed, DecoderKilled, Decoders, DecoderTimeout, decoder_settings
+from transforms.photo_errors import DecoderOutOfMemory, EmptyFile, PhotoError
 
 ROOT = Path(__file__).parents[2]
 IMAGES = sorted((ROOT / "tests" / "golden" / "images").iterdir())
@@ -90,7 +90,7 @@ def test_the_same_bits_as_in_this_process(start: Any, decoding: str, recipe: Any
         if "error" in head:
             with pytest.raises(PhotoError) as raised:
                 made.decode(data)
-            assert (type(raised.value).__name__, str(raised.value)) == (head["error"], head["message"])
+            assert (raised.value.code, str(raised.value)) == (head["error"], head["message"])
             continue
         pixels, width, height = made.decode(data)
         assert (width, height) == (head["width"], head["height"])

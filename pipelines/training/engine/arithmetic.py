@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from configs.schema import ConfigError
-from model_handlers.handler import DeviceError, resolve_device
+from model_handlers.handler import resolve_device
+from model_handlers.run_errors import DeviceError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOW = torch.bfloat16

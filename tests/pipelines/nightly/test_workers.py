@@ -15,11 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 
-from pipelines.cli.failures import reason
+from pipelines.cli.failures import WorkerDiedError, reason
 from pipelines.nightly import workers
 from pipelines.nightly.workers import (
     Crew,
-    WorkerDiedError,
     WorkerLogs,
     describe_end,
     killed_for_memory,
