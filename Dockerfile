@@ -40,9 +40,9 @@ COPY packs/pocket packs/pocket
 COPY samples samples
 RUN pip install --no-deps . && pip check && python -c "import pipelines, torch"
 
-# The pocket pack, put where workers keep their copies of remote packs: a gs:// copy of it need not be fetched by them.
-RUN python -c "import shutil; from model_handlers.pack import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
-shutil.copytree(pack.root, cache_folder() / 'packs' / pack.digest)"
+# The pocket pack stands where workers keep their copies of remote packs: a gs:// copy of it need not be fetched by them.
+RUN python -c "from model_handlers.pack import Pack, cache_folder; pack = Pack.open('packs/pocket'); \
+place = cache_folder() / 'packs' / pack.digest; place.parent.mkdir(parents=True); place.symlink_to(pack.root.resolve())"
 
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 ENTRYPOINT ["/opt/apache/beam/boot"]
