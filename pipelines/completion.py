@@ -24,9 +24,9 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     shell = command_line().parse_args(argv).shell
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode([WORD], shell=shell))
+    print(shellcode([WORD], shell=shell))
     return ExitCode.DONE
 
 

@@ -71,8 +71,7 @@ def plan(argv: list[str]) -> int:
         ConfigError: options, configuration, prices or pack are wrong.
     """
     if asks_for_help(argv):
-        command_line().print_help()
-        return ExitCode.DONE
+        command_line().parse_args(["--help"])
     flags, rest = own_flags().parse_known_args(argv)
     from configs.prices import load_prices
     from pipelines.cli.runners import is_local

@@ -12,8 +12,7 @@ def main(argv: list[str]) -> int:
     0 is published, 1 failed, 2 a wrong configuration, 3 too many dead letters, 4 another run told the same photos.
     """
     if asks_for_help(argv):
-        command_line().print_help()
-        return 0
+        command_line().parse_args(["--help"])
     from pipelines.nightly.main_job import main as run_job
 
     return run_job(argv)

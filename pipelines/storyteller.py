@@ -14,6 +14,7 @@ from pipelines.cli.ending import end_process
 GROUPS = {
     "Stories": {
         "run": "make the stories of a folder, a bucket or a list of photos",
+        "story": "show the story of one photo, or a few, on the screen",
         "plan": "say what a run would take: hours, workers, cost",
     },
     "What runs have published": {

@@ -1,5 +1,6 @@
 """Step 2 of the main job: listed files become pixels, read in bulk and decoded ahead, in other processes."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -82,10 +83,14 @@ def read_batch(
                 reason = MissingFile(f"{listing.uri} was not there when listed")
             yield listing, reason
         elif listing.size > max_bytes:
-            limit = f"{listing.size:,} bytes, over the limit of {max_bytes:,} (max_bytes)"
-            yield listing, FileTooLarge(f"{listing.uri} has {limit}")
+            yield listing, _too_large(listing, max_bytes)
         else:
             yield listing, _check_size(listing, found.get(listing, b""))
+
+
+def _too_large(listing: Listing, max_bytes: int) -> FileTooLarge:
+    limit = f"{listing.size:,} bytes, over the limit of {max_bytes:,} (max_bytes)"
+    return FileTooLarge(f"{listing.uri} has {limit}")
 
 
 def _check_size(listing: Listing, content: bytes | ReadError) -> bytes | ReadError:
@@ -240,13 +245,26 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         )
 
 
-def load_photo(uri: str, load: LoadImages, styles: tuple[str, ...] = ()) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns one photo and its pixels (see LoadImages), or its dead letter, by the steps of the pipeline."""
-    uri = absolute(bare_uri(uri))
-    (status,) = stat_all([uri], load.allowed)
-    listing = Listing(uri, -1, "", styles)
-    if isinstance(status, ReadError):
-        return _letter(listing, None, "read", status)
-    listing = Listing(uri, status.size, status.version, styles)
-    (loaded,) = load_photos(read_batch([listing], load.max_bytes, load.allowed), load.decoders.get())
+def load_photo(
+    uri: str, load: LoadImages, styles: tuple[str, ...] = (), content: bytes | None = None
+) -> tuple[Photo, np.ndarray] | DeadLetter:
+    """Returns one photo and its pixels (see LoadImages), or its dead letter, by the steps of the pipeline.
+
+    Args:
+        uri: path or URI, or any name where the content is given.
+        load: how photos are read and decoded.
+        styles: styles that the photo wants.
+        content: bytes of the file, whose sha256 is the version then; None reads them.
+    """
+    contents: Iterable[tuple[Listing, bytes | ReadError]]
+    if content is not None:
+        listing = Listing(uri, len(content), hashlib.sha256(content).hexdigest(), styles)
+        contents = [(listing, _too_large(listing, load.max_bytes) if listing.size > load.max_bytes else content)]
+    else:
+        uri = absolute(bare_uri(uri))
+        (status,) = stat_all([uri], load.allowed)
+        if isinstance(status, ReadError):
+            return _letter(Listing(uri, -1, "", styles), None, "read", status)
+        contents = read_batch([Listing(uri, status.size, status.version, styles)], load.max_bytes, load.allowed)
+    (loaded,) = load_photos(contents, load.decoders.get())
     return loaded

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import argcomplete
+from argcomplete.lexers import split_line
 
 from configs.schema import RunConfig
 from model_handlers.pack_card import CARD
@@ -26,7 +27,7 @@ def complete(commands: Mapping[str, str]) -> NoReturn:
     Args:
         commands: what each does; only that of the line is imported.
     """
-    *_, words, _ = argcomplete.split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
+    *_, words, _ = split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
     chosen = words[1] if len(words) > 1 else ""
     parser = argparse.ArgumentParser(prog=WORD, add_help=False)
     known = parser.add_subparsers()

@@ -152,12 +152,17 @@ def flag_parser(
     group.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="overrides one key of the config file"
     )
+    add_options(parser, [name for name in RunConfig.model_fields if name != "beam_options"])
+    return parser
+
+
+def add_options(parser: StrictParser, names: Sequence[str]) -> None:
+    """Adds options of the main job to a parser, in groups by their use."""
     for name, field in RunConfig.model_fields.items():
         if name in GROUPS:
             group = parser.add_argument_group(GROUPS[name])
-        if name != "beam_options":
+        if name in names:
             group.add_argument(f"--{name.replace('_', '-')}", **_flag_options(name, field))
-    return parser
 
 
 def _flag_options(name: str, field: FieldInfo) -> dict[str, Any]:

@@ -5,6 +5,7 @@ models = load_all("packs/pocket")
 story(models, "photo.jpg")
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from transforms.load_images import load_photo
 from transforms.records import Photo
 from transforms.rows import Row
 
-SHOWN = 5  # captions printed
+FLAG = re.compile(r"--([a-z][a-z-]*)")
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,15 @@ def load_all(pack: str | None = None, **options: object) -> Models:
     Raises:
         ConfigError: the pack or an option is wrong.
     """
-    return load_models(resolve(check_config({"pack": pack, **options})))
+    try:
+        return load_models(resolve(check_config({"pack": pack, **options})))
+    except ConfigError as error:
+        raise ConfigError([_in_python(problem) for problem in error.problems]) from error
 
 
-def story(models: Models, photo: str) -> Row:
-    """Prints a photo's nearest captions and its story; returns its row, or with several styles the first one's.
-
-    Raises:
-        StoryError: the photo cannot be read, or a network failed on it.
-    """
-    rows = tell(models, photo)
-    print("Nearest captions:")
-    for match in rows[0]["captions"][:SHOWN]:
-        print(f"  {match['similarity']:.3f}  {match['caption']}")
-    for row in rows:
-        print(f"\n{row['style'].capitalize()}:\n{row['story']}")
-    return rows[0]
+def _in_python(problem: str) -> str:
+    """Returns what is wrong with an option, named as Python names it and not as a command line does."""
+    return FLAG.sub(lambda found: str(found[1]).replace("-", "_"), problem).replace("; see --help", "")
 
 
 def tell(models: Models, photo: str) -> list[Row]:
@@ -91,19 +85,22 @@ def tell(models: Models, photo: str) -> list[Row]:
     return whole(tell_batch(models, [see(models, photo)]))
 
 
-def see(models: Models, photo: str, styles: tuple[str, ...] | None = None) -> tuple[Photo, np.ndarray]:
+def see(
+    models: Models, photo: str, styles: tuple[str, ...] | None = None, content: bytes | None = None
+) -> tuple[Photo, np.ndarray]:
     """Returns a photo that is read now, and its feature vector `[F]`.
 
     Args:
         models: the models.
         photo: path or URI.
         styles: styles that the photo wants; None is all of the models'.
+        content: bytes of the photo's file; None reads them.
 
     Raises:
         StoryError: the photo cannot be read, or the network failed on it.
     """
     steps = models.photo_steps()
-    loaded = load_photo(photo, steps.load, tuple(steps.styles) if styles is None else styles)
+    loaded = load_photo(photo, steps.load, tuple(steps.styles) if styles is None else styles, content)
     (pair,) = whole(extract_features(steps.features, [loaded]))
     return pair
 

@@ -12,7 +12,8 @@ from model_handlers.pack_writer import PackWriter
 from model_handlers.stories import StoryHandler
 from pipelines.pack_tools.indexing import index_captions
 from pipelines.telling.chain import StoryError
-from pipelines.telling.one_photo import load_all, story, tell, tell_batch
+from pipelines.telling.notebook import story
+from pipelines.telling.one_photo import load_all, tell, tell_batch
 from transforms.records import Photo
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -50,7 +51,7 @@ def test_a_notebooks_row_is_the_pipelines(
         assert row["cost"] == pytest.approx(written["cost"], rel=1e-5)
         assert [m["caption"] for m in row["captions"]] == [m["caption"] for m in written["captions"]]
     capsys.readouterr()
-    shown = story(models, photo)
+    shown = story(models, photo, show=True)
     printed = capsys.readouterr().out
     assert shown["style"] == models.settings.config.style.split(",")[0]
     assert all(row["story"] in printed and row["captions"][0]["caption"] in printed for row in rows)
