@@ -25,7 +25,11 @@ SLUG = re.compile(r"[^\w\- ]")
 FILE = re.compile(
     r"(?:configs|model_handlers|transforms|pipelines|tests|docs|benchmarks|deploy)/[\w/-]+\.(?:py|md|ya?ml|json|svg)"
 )
-LEFT_OUT = re.compile(r"\bforetell|\bforetold|\bdearest\b|\bappetite|\bkin\b", re.IGNORECASE)
+LEFT_OUT = re.compile(
+    r"\bforet(?:ell|old)|\bdearest\b|\bappetite|\bkin\b|\btell(?:s|ing)? (?:\w+ ){0,2}photos?\b"
+    r"|\bphotos? (?:that )?(?:is|are|was|were|be) told\b",
+    re.IGNORECASE,
+)
 
 
 def text_of(page: Path) -> str:
