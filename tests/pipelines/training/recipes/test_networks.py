@@ -249,7 +249,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 
 def _break_off(task: str, step: int, monkeypatch: pytest.MonkeyPatch, call: Callable[[], int]) -> None:
-    """Makes a call that is killed at a step of a task."""
+    """Makes a call that Ctrl-C stops at a step of a task."""
     real = loop._step
 
     def killed(own: loop.Task, optimiser: Any, config: loop.LoopConfig, number: int) -> loop.Loss:
@@ -259,8 +259,7 @@ def _break_off(task: str, step: int, monkeypatch: pytest.MonkeyPatch, call: Call
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            call()
+        assert call() == 1
 
 
 @pytest.mark.parametrize(
