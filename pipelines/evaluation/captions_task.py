@@ -1,6 +1,7 @@
 """How like people's captions a pack's first caption of a photo is."""
 
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
@@ -30,7 +31,7 @@ def run(flags: Namespace) -> Figures:
         lambda: check_extra("pycocoevalcap"),
     )
     choices = pack_choices(pack)
-    handlers: dict[str, ModelHandler] = {"retrieved": CaptionHandler(placement, 1)}
+    handlers: dict[str, ModelHandler[Any, Any, Any]] = {"retrieved": CaptionHandler(placement, 1)}
     if "caption_writer" in pack.components:
         for name in ("written", "both"):
             handlers[name] = WriterHandler(placement, 1, choices.written_captions, name == "both")
@@ -44,7 +45,7 @@ def run(flags: Namespace) -> Figures:
     return {**figures[choices.captions], "captions": choices.captions, **figures, "photos": len(table)}
 
 
-def first_captions(features: list[np.ndarray], handler: ModelHandler, batch_size: int) -> list[str]:
+def first_captions(features: list[np.ndarray], handler: ModelHandler[Any, Any, Any], batch_size: int) -> list[str]:
     """Returns the best caption of each photo, from feature vectors `[F]`.
 
     Raises:

@@ -96,4 +96,4 @@ def fit_canonical(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tu
 
 def _alpha(vectors: np.ndarray, penalty: float) -> float:
     """Returns a penalty as scikit-learn counts it: of the sum over all rows."""
-    return max(penalty * len(vectors) * vectors.var(axis=0).mean(), 1e-12)
+    return max(penalty * len(vectors) * float(vectors.var(axis=0).mean()), 1e-12)

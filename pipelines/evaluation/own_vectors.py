@@ -69,6 +69,6 @@ def open_decoding(flags: Namespace) -> Decoding:
     return Decoding(pack, placement, name, all_lower(pack.json(entry.vocabulary), entry.n_words))
 
 
-def all_lower(pairs: Iterable[Sequence], n_words: int) -> bool:
+def all_lower(pairs: Iterable[Sequence[object]], n_words: int) -> bool:
     """Returns whether no word that the decoder knows, of pairs of word and id, has a capital letter."""
-    return all(str(word) == str(word).lower() for word, number in pairs if 2 <= int(number) < n_words)
+    return all(str(word) == str(word).lower() for word, number in pairs if 2 <= int(str(number)) < n_words)

@@ -6,6 +6,7 @@ import posixpath
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -123,7 +124,7 @@ def shorten(problems: list[str]) -> list[str]:
 
 
 def extract(
-    listings: Sequence[Listing], load: LoadImages, handler: ModelHandler, batch_size: int
+    listings: Sequence[Listing], load: LoadImages, handler: ModelHandler[Any, Any, Any], batch_size: int
 ) -> list[tuple[Photo, np.ndarray]]:
     """Returns each photo with its feature vector `[F]`, by the pipeline's own steps.
 

@@ -30,7 +30,7 @@ def make_table(figures: Figures, published: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Returns a figure as the table shows it; nothing where there is none."""
     if not isinstance(value, float):
         return "" if value is None else f"{value}"

@@ -34,7 +34,7 @@ class EvaluationTask:
     run: Callable[[Namespace], Figures]
     published: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def measure(self, **options: Any) -> Figures:
+    def measure(self, **options: object) -> Figures:
         """Returns the figures where options are values: those given by name, and the defaults of the others.
 
         Args:
@@ -44,7 +44,7 @@ class EvaluationTask:
         Raises:
             ConfigError: options are unknown or missing, or what they name is wrong.
         """
-        parser = _Defaults(add_help=False)
+        parser = _Defaults()
         add_common_options(parser)
         self.add_options(parser)
         values = vars(parser.parse_args([]))
@@ -56,17 +56,13 @@ class EvaluationTask:
 
 
 class _Defaults(ArgumentParser):
-    """A parser that nothing needs to be typed for; `needed` are the names of what people must type.
+    """A parser that nothing needs to be typed for; `needed` are the names of what people must type."""
 
-    Args:
-        **settings: of the parser.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self) -> None:
+        super().__init__(add_help=False)
         self.needed: list[str] = []
 
-    def add_argument(self, *names: Any, **settings: Any) -> Action:
+    def add_argument(self, *names: Any, **settings: Any) -> Action:  # noqa: ANN401, as argparse has it
         """Returns the new option, which may be left out."""
         needed = settings.pop("required", False)
         option = super().add_argument(*names, **settings)

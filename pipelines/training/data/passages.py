@@ -18,7 +18,7 @@ from pipelines.training.engine.whole_files import save_arrays
 class Places(Protocol):
     """Places of texts, in an array or on disk."""
 
-    def __getitem__(self, place: Any, /) -> Any:
+    def __getitem__(self, place: Any, /) -> Any:  # noqa: ANN401, as arrays have it
         """Returns a place."""
 
 

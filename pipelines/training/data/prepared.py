@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from configs.schema import ConfigError
 from pipelines.corpora.preparation.corpus_records import ARRAYS, DEV, FORMAT, MANIFEST, VOCABULARY
@@ -62,7 +63,7 @@ class ShardedPlaces:
         near = int(self._parts[shard][int(place) - first])
         return near + first if near >= 0 else -1
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """Returns all places, read from all shards `[n]`."""
         parts = [np.where(part < 0, -1, part + first) for part, first in zip(self._parts, self._firsts, strict=False)]
         return np.concatenate([np.zeros(0, np.int64), *parts]).astype(dtype or np.int64, copy=False)

@@ -65,7 +65,8 @@ class StorySet:
 
     def context(self, query: int, count: int) -> np.ndarray:
         """Returns the mean sentence vector `[S]` of the captions nearest to an opening's subject."""
-        return self.bank[self.near[query, :count]].mean(axis=0, dtype=np.float32)
+        mean: np.ndarray = self.bank[self.near[query, :count]].mean(axis=0, dtype=np.float32)  # [S]
+        return mean
 
     def save(self, path: Path) -> None:
         """Writes the arrays to one file."""

@@ -46,7 +46,7 @@ def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Sect
     found = settings.get(name) or {}
     if not isinstance(found, Mapping):
         raise ConfigError(f"{name} is {found!r}, but must hold keys and values")
-    values = {RENAMED.get(key, key): value for key, value in found.items()}
+    values: dict[str, Any] = {RENAMED.get(key, str(key)): value for key, value in found.items()}
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     problems = [f"{name}.{key} is no option; known are {', '.join(known)}" for key in values if key not in known]
     for key, value in values.items():

@@ -8,10 +8,12 @@ from typing import Any
 from pipelines.evaluation.tasks import TASKS
 from pipelines.training.data.corpus import Corpus
 
-PHOTOS = {"photos": "DATA/flickr8k/images"}
-CAPTIONS = {"captions": "DATA/flickr8k/captions.tsv"}
-BOOKS = {"texts": ["HELD_OUT/*.txt"]}
-MEASURED: dict[str, dict[str, Any]] = {
+Options = dict[str, str | list[str]]
+
+PHOTOS: Options = {"photos": "DATA/flickr8k/images"}
+CAPTIONS: Options = {"captions": "DATA/flickr8k/captions.tsv"}
+BOOKS: Options = {"texts": ["HELD_OUT/*.txt"]}
+MEASURED: dict[str, Options] = {
     "retrieval": PHOTOS | CAPTIONS,
     "captions": PHOTOS | CAPTIONS,
     "sentences": BOOKS | CAPTIONS,
@@ -39,15 +41,15 @@ def measure(pack: Path, corpus: Corpus) -> dict[str, Any]:
     return quality
 
 
-def _placed(value: Any, places: Mapping[str, str]) -> Any:
+def _placed(value: str | list[str], places: Mapping[str, str]) -> str | list[str]:
     """Returns an option's value, or each of its values, with the folder in place of the word that stands for it."""
     if isinstance(value, list):
-        return [_placed(one, places) for one in value]
+        return [f"{_placed(one, places)}" for one in value]
     word, _, rest = value.partition("/")
     return f"{places[word]}/{rest}"
 
 
-def _command(task: str, options: Mapping[str, Any]) -> str:
+def _command(task: str, options: Mapping[str, str | list[str]]) -> str:
     words = [f"--{name} {value if isinstance(value, str) else ' '.join(value)}" for name, value in options.items()]
     return " ".join(["pipelines.evaluate", task, *words])
 

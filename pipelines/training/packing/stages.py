@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from graphlib import TopologicalSorter
+from multiprocessing.synchronize import RLock
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,11 @@ def finish(future: Future[Any], name: str) -> None:
         raise
 
 
-def set_up_process(threads: int, lock: Any) -> None:
-    """Makes a process ready for stages: its share of the cores, progress bars in turn with others', and an end when
-    its parent ends, for an orphan would go on writing where a second call writes.
+def set_up_process(threads: int, lock: RLock) -> None:
+    """Makes a process ready for stages.
 
-    Threads that wait for cores are slower than none.
+    It gets its share of the cores, for threads that wait for cores are slower than none; its progress bars are drawn
+    in turn with others'; and it ends with its parent, for an orphan would go on writing where a second call writes.
     """
     torch.set_num_threads(threads)
     tqdm.set_lock(lock)

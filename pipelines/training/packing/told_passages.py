@@ -64,8 +64,10 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
 
 
 def _cost(passage: Passage | Exception, least: int) -> float:
-    """Returns a passage's cost a word; infinite where it could not be told, has not the `least` words of a story, or
-    describes as captions do."""
+    """Returns a passage's cost a word; infinite where it is no story.
+
+    That is a passage that could not be told, one of less than `least` words, or one that describes as captions do.
+    """
     if isinstance(passage, Exception) or passage.words < least:
         return float("inf")
     if sum(word in ("a", "an") for word in passage.passage.split()) > INDEFINITE:

@@ -92,7 +92,8 @@ class OriginalThoughts(nn.Module):
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns sentence vectors `[N, S]` of any length, from ids with their closing 0 `[N, T]`."""
         words = self.table(ids)  # [N, T, W]
-        return self.encoder(words, words, lengths, normalise=False)  # [N, S]
+        vectors: Tensor = self.encoder(words, words, lengths, normalise=False)  # [N, S]
+        return vectors
 
     def neighbour_loss(self, decoder: nn.GRU, vectors: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns the summed loss of neighbours `[N, T]` of sentences with these vectors `[N, S]`."""

@@ -115,8 +115,9 @@ class DecoderTask(Task):
         return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw) + shift
 
     def _passages(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns openings `[M]`, the place of a passage for each `[M]`, and what takes the caption style's place
-        `[M, S]`.
+        """Returns openings `[M]`, the place of a passage for each `[M]`, and the vectors of their styles `[M, S]`.
+
+        These take the place of the caption style.
 
         Args:
             queries: openings `[M]`; those of far passages stay.
@@ -199,7 +200,8 @@ def passage_shares(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     _, which = np.unique(rows, return_inverse=True)
     which, weigh = which.reshape(-1), np.repeat(weights, rows.shape[1])  # [Q x passages] both
     shares = weigh / np.bincount(which, weigh)[which]  # [Q x passages]
-    return np.cumsum(shares) / (which.max() + 1)
+    sums: np.ndarray = np.cumsum(shares) / (which.max() + 1)  # [Q x passages]
+    return sums
 
 
 def seldom_weights(texts: Tokens, power: float) -> np.ndarray:

@@ -225,8 +225,7 @@ class JointTask(Task):
             vectors = self._dropout(self.model.word_vectors(texts))  # [n, T, W]
             with autocast():
                 parts.append(last_state(self.model.encoder, vectors, lengths[rows]))  # [n, J]
-        last = torch.cat(parts)[order.argsort()]  # [N, J]
-        return last / last.norm(dim=1, keepdim=True)  # [N, J]
+        return nn.functional.normalize(torch.cat(parts)[order.argsort()])  # [N, J]
 
     def evaluate(self) -> dict[str, float]:
         """Returns recalls on the held-out photos; the score is their sum."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import timm
+from timm.data.imagenet_info import ImageNetInfo
 
 from pipelines.corpora.lexicon import PLAIN_NAMES
 from pipelines.corpora.texts import UNKNOWN, Tokens, Vocabulary
@@ -15,7 +15,7 @@ NEED = 0.75
 
 def class_nouns() -> list[list[str]]:
     """Returns, for each class of ImageNet in the classifier's order, its names from the longest to the shortest."""
-    info = timm.data.ImageNetInfo()
+    info = ImageNetInfo()
     names = []
     for place in range(1000):
         phrases = [name.strip().lower() for name in info.index_to_description(place).split(",")]
@@ -39,7 +39,8 @@ def class_means(classes: np.ndarray, features: np.ndarray, reach: float) -> np.n
     length = np.linalg.norm(features - centre, axis=1).mean()
     away = classes - classes.mean(axis=0)  # [C, F]
     away *= reach * length / np.linalg.norm(away, axis=1, keepdims=True)
-    return (centre + away).astype(np.float32)  # [C, F]
+    means: np.ndarray = (centre + away).astype(np.float32)  # [C, F]
+    return means
 
 
 def prototypes(

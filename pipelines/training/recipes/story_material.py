@@ -96,8 +96,9 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
 
 
 def _near_passages(config: StoriesConfig, around: Surroundings, apart: np.ndarray, vectors: np.ndarray) -> Rows:
-    """Returns the places of the passages nearest to each opening among those that a style keeps `[Q, passages]`, for
-    each style of the books at hand.
+    """Returns for each style of the books at hand its passages that are nearest to each opening `[Q, passages]`.
+
+    They are places among the passages that the style keeps.
 
     Args:
         config: how many.

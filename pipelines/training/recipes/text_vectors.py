@@ -56,7 +56,8 @@ class TableEncoder(nn.Module):
         """Returns sentence vectors `[N, S]` of ids `[N, T]`, without the closing 0."""
         words = self.table(ids)  # [N, T, W]
         with autocast():
-            return self.encoder(words, words, lengths)  # [N, S]
+            vectors: Tensor = self.encoder(words, words, lengths)  # [N, S]
+        return vectors
 
 
 def load_encoder(folder: Path) -> TableEncoder:

@@ -93,7 +93,8 @@ class Autoencoder(nn.Module):
         """Returns sentence vectors `[N, S]` of ids `[N, T]`, without the closing 0."""
         words = self.table(ids)  # [N, T, W]
         with autocast():
-            return self.encoder(words, words, lengths)  # [N, S]
+            vectors: Tensor = self.encoder(words, words, lengths)  # [N, S]
+        return vectors
 
 
 def decoder_states(decoder: StoryDecoder, contexts: Tensor, ids: Tensor, shown: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ def jitter(vectors: Tensor, noise: float) -> Tensor:
     """Returns vectors `[N, S]` with a random vector added to each, of a length up to `noise`."""
     away = torch.randn_like(vectors)  # [N, S]
     lengths = noise * torch.rand(len(vectors), 1)  # [N, 1]
-    return vectors + away / away.norm(dim=1, keepdim=True) * lengths
+    return vectors + nn.functional.normalize(away) * lengths  # [N, S]
 
 
 class Batches:

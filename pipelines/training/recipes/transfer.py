@@ -59,8 +59,10 @@ def pack_encoder(pack: Pack) -> tuple[dict[str, Tensor], Vocabulary]:
 
 
 def grow(weights: Mapping[str, Tensor], old: Vocabulary, new: Vocabulary) -> dict[str, Tensor]:
-    """Returns weights for the words of `new`: rows of words that `old` has too, and for the others what a linear map
-    from outside word vectors foretells (see `expand`).
+    """Returns weights for the words of `new`.
+
+    Words that `old` has too keep their rows; the others get what a linear map from outside word vectors predicts (see
+    `expand`).
 
     Args:
         weights: of an `Autoencoder`.

@@ -109,8 +109,10 @@ _NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
 def is_fluent(caption: str) -> bool:
-    """Returns whether a caption has 5 to 18 words and one full stop at its end, without numbers and marks, that says
-    nothing twice."""
+    """Returns whether a caption has 5 to 18 words and one full stop at its end.
+
+    It must be without numbers and marks, and say nothing twice.
+    """
     words = caption.split()
     if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in NOT_LAST:
         return False
