@@ -54,7 +54,7 @@ class Task:
     @property
     def recipe(self) -> Recipe:
         """The pack's preprocessing."""
-        return Pack.open(self.location).component("features")["preprocessing"]
+        return Pack.open(self.location).features.preprocessing
 
 
 def load(path: str, recipe: Recipe) -> np.ndarray:
@@ -151,9 +151,9 @@ def by_daft(task: Task, paths: Sequence[str]) -> np.ndarray:
     import daft
     from daft import DataType
 
-    recipe, entry = task.recipe, Pack.open(task.location).component("features")
+    recipe, entry = task.recipe, Pack.open(task.location).features
     side = crop_side(recipe)
-    pixels, feature = (DataType.tensor(DataType.float32(), shape) for shape in ((3, side, side), (entry["width"],)))
+    pixels, feature = (DataType.tensor(DataType.float32(), shape) for shape in ((3, side, side), (entry.width,)))
 
     @daft.func(return_dtype=pixels)
     def decode(path: str) -> Any:

@@ -24,14 +24,14 @@ def main(location: str, threads: str) -> None:
     torch.set_num_threads(int(threads))
     pack = Pack.open(location)
     where = Placement(location, pack.digest, "cpu")
-    (decoder,) = pack.components["decoders"]
+    (decoder,) = pack.decoders
     index = CaptionHandler(where, 100).load_model().get()
     others = (FeatureHandler(where), SentenceHandler(where), StoryHandler(where, decoder, 50))
     for net in (index.embedder.net, *(handler.load_model().get().net for handler in others)):
         for weights in net.parameters():
             weights.sum()  # files are mapped, not read, until somebody looks at the numbers
     loaded = time.perf_counter()
-    index.search(torch.ones(1, pack.component("joint_embedding")["dim_image"]), 100)  # [1, F]
+    index.search(torch.ones(1, pack.joint_embedding.feature_width), 100)  # [1, F]
     found = time.perf_counter()
     told = {"imports": IMPORTED - BEGUN, "loading": loaded - IMPORTED, "first captions": found - loaded}
     print(json.dumps(told))

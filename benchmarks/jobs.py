@@ -88,7 +88,7 @@ def tell_each(teller: original.Storyteller, photos: Sequence[Path]) -> Rows:
 def check_rows(check: Check, pack: Pack, ours: Rows, theirs: Rows) -> None:
     """Compares captions and stories of the photos that both sides told."""
     decoder, encoder = original.Decoder(pack, DECODER, torch.float64), original.Sentences(pack)
-    source, target = (pack.array(file) for file in (pack.components["source_style"], pack.components["styles"][STYLE]))
+    source, target = (pack.array(file) for file in (pack.source_style, pack.styles[STYLE]))
     ids = {word: number for number, word in decoder.words.items()}
     check.equal("photos without a story", sorted(theirs.keys() - ours.keys()), [])
     for name in sorted(ours.keys() & theirs.keys()):

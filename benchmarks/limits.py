@@ -7,13 +7,16 @@ program computes beside that, padding or rows that are done, is its own loss.
 import io
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
+
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
 
 SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (64, 1024, 65536), (1600, 1600, 4800))
 """Products `[m, k] @ [k, n]` that the measured rate is the best of."""
@@ -69,10 +72,10 @@ def gru_flops(width: int, state: int) -> int:
     return 2 * 3 * state * (width + state)
 
 
-def decoder_flops(entry: Mapping[str, Any]) -> int:
+def decoder_flops(entry: GruDecoderEntry) -> int:
     """Returns the operations of the decoder for one live row, from its entry in the pack's card."""
-    state, word, words = entry["dim"], entry["dim_word"], entry["n_words"]
-    output = state * word + word * words if entry["deep_output"] else state * words
+    state, word, words = entry.dim, entry.dim_word, entry.n_words
+    output = state * word + word * words if entry.deep_output else state * words
     return gru_flops(word, state) + 2 * output
 
 
@@ -85,14 +88,14 @@ def live_rows(lengths: Sequence[int]) -> int:
     return 1 + sum(length - 1 for length in lengths)
 
 
-def search_flops(entry: Mapping[str, Any], lengths: Sequence[int]) -> int:
+def search_flops(entry: GruDecoderEntry, lengths: Sequence[int]) -> int:
     """Returns the operations of one photo's search, its first state with them."""
-    return live_rows(lengths) * decoder_flops(entry) + 2 * entry["dim_context"] * entry["dim"]
+    return live_rows(lengths) * decoder_flops(entry) + 2 * entry.dim_context * entry.dim
 
 
-def encoder_flops(entry: Mapping[str, Any]) -> int:
+def encoder_flops(entry: SkipThoughtsEntry) -> int:
     """Returns the operations of the sentence encoder for one word."""
-    return gru_flops(entry["dim_word"], entry["uni"]) + 2 * gru_flops(entry["dim_word"], entry["bi"])
+    return gru_flops(entry.dim_word, entry.uni) + 2 * gru_flops(entry.dim_word, entry.bi)
 
 
 def retrieval_seconds(captions: int, joint: int, feature: int, photos: int, rate: float, memory: float) -> float:

@@ -36,8 +36,8 @@ ROOT = Path(__file__).parents[1]
 def searches(bench: Bench) -> Iterator[Result]:
     """Yields the figures of beam search: no search ends by itself, and both sides stop after as many words."""
     scale, pack = bench.scale, bench.random
-    entry = pack.components["decoders"][DECODER]
-    contexts = bench.draw(scale.searched, entry["dim_context"])  # [N, S]
+    entry = pack.decoder(DECODER)
+    contexts = bench.draw(scale.searched, entry.dim_context)  # [N, S]
     teller = stories.StoryHandler(bench.place(pack), DECODER, scale.width).load_model().get()
     decoder = original.Decoder(pack, DECODER)
 
@@ -86,8 +86,8 @@ def check_searches(
 def sentences(bench: Bench) -> Iterator[Result]:
     """Yields the figures of sentence encoding, and of looking ready vectors up."""
     scale, pack = bench.scale, bench.random
-    entry = pack.component("sentence_encoder")
-    captions = list(dict.fromkeys(pack.lines(pack.component("captions")["texts"])))[: scale.encoded]
+    entry = pack.sentence_encoder
+    captions = list(dict.fromkeys(pack.lines(pack.captions.texts)))[: scale.encoded]
     photos = [captions[first :: scale.original][: scale.nearest] for first in range(scale.original)]
     handler = SentenceHandler(bench.place(pack))
     encoder = handler.load_model().get()
@@ -147,13 +147,13 @@ def take_means(handler: SentenceHandler, work: Path, photos: Sequence[Sequence[s
 def retrieval(bench: Bench) -> Iterator[Result]:
     """Yields the figures of finding captions."""
     scale, pack = bench.scale, bench.random
-    entry = pack.component("joint_embedding")
-    features = bench.draw(scale.batch, entry["dim_image"]).abs()  # [N, F]
+    entry = pack.joint_embedding
+    features = bench.draw(scale.batch, entry.dim_image).abs()  # [N, F]
     index = CaptionHandler(bench.place(pack), scale.nearest).load_model().get()
     captions = original.Captions(pack, ready=True)
 
     def limit() -> float:
-        sizes = (len(index.captions), entry["dim"], entry["dim_image"], scale.batch)
+        sizes = (len(index.captions), entry.dim, entry.dim_image, scale.batch)
         return retrieval_seconds(*sizes, bench.rate(), bench.memory_rate())
 
     product = Timed(lambda: index.search(features, scale.nearest), scale.batch)

@@ -84,10 +84,10 @@ class Eyes:
     """Feature vectors, one photo at a time; the network and its preprocessing are the pack's."""
 
     def __init__(self, pack: Pack) -> None:
-        entry = pack.component("features")
-        self.recipe = entry["preprocessing"]
-        self.net = timm.create_model(entry["family"].removeprefix("timm:"), num_classes=0).eval()
-        self.net.load_state_dict(pack.tensors(entry["weights"]))
+        entry = pack.features
+        self.recipe = entry.preprocessing
+        self.net = timm.create_model(entry.family.removeprefix("timm:"), num_classes=0).eval()
+        self.net.load_state_dict(pack.tensors(entry.weights))
 
     def see(self, path: Path) -> Tensor:
         """Returns a photo's feature vector `[F]`."""
@@ -114,17 +114,17 @@ class Captions:
     """
 
     def __init__(self, pack: Pack, ready: bool = False) -> None:
-        entry = pack.component("joint_embedding")
-        weights = pack.tensors(entry["weights"])
+        entry = pack.joint_embedding
+        weights = pack.tensors(entry.weights)
         self.words, self.encoder = weights["word_vectors.weight"], Gru(weights, "encoder")  # [V, W]
         self.w, self.b = weights["image_projection.weight"].T, weights["image_projection.bias"]  # [F, J], [J]
-        self.ids = {word: number for word, number in pack.json(entry["vocabulary"]) if number < entry["n_words"]}
-        self.lower, self.tokenise = entry.get("lower", False), entry.get("tokenise", False)
-        files = pack.component("captions")
-        self.texts = [text for text in pack.lines(files["texts"]) if text.strip()]
+        self.ids = {word: number for word, number in pack.json(entry.vocabulary) if number < entry.n_words}
+        self.lower, self.tokenise = entry.lower, entry.tokenise
+        files = pack.captions
+        self.texts = [text for text in pack.lines(files.texts) if text.strip()]
         self.embeddings = torch.empty(0, len(self.b))  # [0, J]
         if ready:
-            self.embeddings = torch.from_numpy(pack.array(files["embeddings"]))  # [K, J]
+            self.embeddings = torch.from_numpy(pack.array(files.embeddings))  # [K, J]
 
     def start(self) -> None:
         """Embeds all captions."""
@@ -153,15 +153,16 @@ class Sentences:
     """The skip-thought encoder of texts that are plain ASCII, or of a pack that takes them as Unicode."""
 
     def __init__(self, pack: Pack) -> None:
-        entry = pack.component("sentence_encoder")
-        weights = pack.tensors(entry["weights"])
-        self.rows = {word: row for row, word in enumerate(pack.json(entry["words"]))}
-        self.lower = entry.get("lower", False)
+        entry = pack.sentence_encoder
+        weights = pack.tensors(entry.weights)
+        self.rows = {word: row for row, word in enumerate(pack.json(entry.words))}
+        self.lower = entry.lower
         self.parts = []
-        for names, width, table in (("uni", "uni", "uni_table"), ("bi_forward bi_reverse", "bi", "bi_table")):
-            if entry[width]:
+        parts = ((entry.uni, "uni", entry.uni_table), (entry.bi, "bi_forward bi_reverse", entry.bi_table))
+        for width, names, file in parts:
+            if width:
                 units = [Gru(weights, name) for name in names.split()]
-                self.parts.append((torch.from_numpy(pack.array(entry[table]).astype(np.float32)), units))  # [words, W]
+                self.parts.append((torch.from_numpy(pack.array(file).astype(np.float32)), units))  # [words, W]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Tensor:
@@ -191,9 +192,9 @@ class Decoder:
     """
 
     def __init__(self, pack: Pack, name: str, kind: torch.dtype = torch.float32) -> None:
-        entry = pack.components["decoders"][name]
-        weights = {name: tensor.to(kind) for name, tensor in pack.tensors(entry["weights"]).items()}
-        pairs = {number: word for word, number in pack.json(entry["vocabulary"]) if number < entry["n_words"]}
+        entry = pack.decoder(name)
+        weights = {name: tensor.to(kind) for name, tensor in pack.tensors(entry.weights).items()}
+        pairs = {number: word for word, number in pack.json(entry.vocabulary) if number < entry.n_words}
         self.words: dict[int, str] = pairs | {0: "<eos>", 1: "UNK"}
         self.cell = Gru(weights, "cell", "")
         self.vectors = weights["word_vectors.weight"]  # [V, W]
@@ -281,8 +282,8 @@ class Storyteller:
     def __init__(self, pack: Pack, style: str, decoder: str, count: int = 100, width: int = 50) -> None:
         self.eyes, self.captions, self.sentences = Eyes(pack), Captions(pack), Sentences(pack)
         self.decoder, self.count, self.width = Decoder(pack, decoder), count, width
-        self.source = pack.array(pack.components["source_style"])  # [S]
-        self.target = pack.array(pack.components["styles"][style])  # [S]
+        self.source = pack.array(pack.source_style)  # [S]
+        self.target = pack.array(pack.styles[style])  # [S]
 
     def tell(self, path: Path) -> tuple[list[tuple[str, float]], Tensor, list[int], float]:
         """Returns the captions with their similarities, the shifted vector `[S]`, the story's ids and its cost."""

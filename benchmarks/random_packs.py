@@ -5,12 +5,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.protocols import CaptionsEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
+from model_handlers.families.vgg19 import Vgg19Entry
+from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.nets.skip_thoughts import SkipThoughts
 from model_handlers.nets.story_decoder import END, StoryDecoder
@@ -82,14 +86,15 @@ def ready_pack(work: Path, sizes: Sizes, base: Pack, captions: list[str]) -> Pac
     if place.exists():
         return Pack.open(str(place))
     writer = PackWriter(str(place), base)
-    kept = writer.components["sentence_encoder"]
+    kept = base.sentence_encoder
     writer.components.clear()
     vectors = writer.reserve_array("vectors.npy", (len(captions), sizes.sentence), "f4")  # [K, S]
     for block in _unit_blocks(vectors.shape):
         vectors[block[0] : block[0] + len(block[1])] = block[1]
     vectors.flush()
     texts = writer.add_lines("ready.txt", captions)
-    writer.components.update(sentence_encoder=kept, captions={"texts": texts, "sentence_vectors": "vectors.npy"})
+    writer.put("sentence_encoder", kept)
+    writer.put("captions", CaptionsEntry(texts=texts, sentence_vectors="vectors.npy"))
     return writer.finish()
 
 
@@ -97,47 +102,46 @@ def _write(place: Path, sizes: Sizes) -> Pack:
     writer = PackWriter(str(place))
     words = [f"w{number}" for number in range(2, sizes.words)]
     names = writer.add_json("words.json", [[word, number] for number, word in enumerate(words, start=2)])
-    writer.components.update(
-        features=_features(writer, sizes),
-        joint_embedding=_joint_embedding(writer, sizes) | {"vocabulary": names},
-        captions=_captions(writer, sizes),
-        sentence_encoder=_sentence_encoder(writer, sizes, words),
-        decoders={DECODER: _decoder(writer, sizes) | {"vocabulary": names}},
-    )
+    writer.put("features", _features(writer, sizes))
+    writer.put("joint_embedding", _joint_embedding(writer, sizes, names))
+    writer.put("captions", _captions(writer, sizes))
+    writer.put("sentence_encoder", _sentence_encoder(writer, sizes, words))
+    writer.put_decoder(DECODER, _decoder(writer, sizes, names))
     return writer.finish()
 
 
-def _features(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
+def _features(writer: PackWriter, sizes: Sizes) -> Vgg19Entry:
     net = VGG19(sizes.channels, sizes.hidden, sizes.feature)
     weights = _weights(net, 2**0.5)  # which keeps the size of what passes through ReLUs
-    return {
-        "family": "vgg19",
-        "widths": list(sizes.channels),
-        "hidden": sizes.hidden,
-        "width": sizes.feature,
-        "preprocessing": {"name": "original"},
-        "weights": writer.add_tensors("features.safetensors", weights),
-    }
+    return Vgg19Entry(
+        family="vgg19",
+        widths=list(sizes.channels),
+        hidden=sizes.hidden,
+        width=sizes.feature,
+        preprocessing={"name": "original"},
+        weights=writer.add_tensors("features.safetensors", weights),
+    )
 
 
-def _joint_embedding(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
+def _joint_embedding(writer: PackWriter, sizes: Sizes, words: str) -> WordJointEmbeddingEntry:
     net = JointEmbedding(sizes.feature, sizes.joint_word, sizes.joint, sizes.words)
-    return {
-        "encoder": "gru",
-        "dim_image": sizes.feature,
-        "dim_word": sizes.joint_word,
-        "dim": sizes.joint,
-        "n_words": sizes.words,
-        "weights": writer.add_tensors("joint.safetensors", _weights(net)),
-    }
+    return WordJointEmbeddingEntry(
+        encoder="gru",
+        dim_image=sizes.feature,
+        dim_word=sizes.joint_word,
+        dim=sizes.joint,
+        n_words=sizes.words,
+        weights=writer.add_tensors("joint.safetensors", _weights(net)),
+        vocabulary=words,
+    )
 
 
-def _captions(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
+def _captions(writer: PackWriter, sizes: Sizes) -> CaptionsEntry:
     embeddings = writer.reserve_array("embeddings.npy", (sizes.captions, sizes.joint), "f4")  # [K, J]
     for start, rows in _unit_blocks(embeddings.shape):
         embeddings[start : start + len(rows)] = rows
     embeddings.flush()
-    return {"texts": writer.add_lines("captions.txt", random_captions(sizes)), "embeddings": "embeddings.npy"}
+    return CaptionsEntry(texts=writer.add_lines("captions.txt", random_captions(sizes)), embeddings="embeddings.npy")
 
 
 def random_captions(sizes: Sizes) -> list[str]:
@@ -159,7 +163,7 @@ def _unit_blocks(shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
         yield start, rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _sentence_encoder(writer: PackWriter, sizes: Sizes, words: list[str]) -> dict[str, Any]:
+def _sentence_encoder(writer: PackWriter, sizes: Sizes, words: list[str]) -> SkipThoughtsEntry:
     draw = np.random.default_rng(SEED)
     names = ["UNK", "<eos>", *words]
     tables = {
@@ -168,7 +172,7 @@ def _sentence_encoder(writer: PackWriter, sizes: Sizes, words: list[str]) -> dic
         )  # [words, W]
         for part in ("uni", "bi")
     }
-    return tables | {
+    entry = tables | {
         "family": "skip_thoughts",
         "dim_word": sizes.dim_word,
         "uni": sizes.uni,
@@ -178,6 +182,7 @@ def _sentence_encoder(writer: PackWriter, sizes: Sizes, words: list[str]) -> dic
             "sentences.safetensors", _weights(SkipThoughts(sizes.dim_word, sizes.uni, sizes.bi))
         ),
     }
+    return SkipThoughtsEntry.model_validate(entry)
 
 
 def random_decoder(sizes: Sizes) -> StoryDecoder:
@@ -190,17 +195,18 @@ def random_decoder(sizes: Sizes) -> StoryDecoder:
     return net.eval()
 
 
-def _decoder(writer: PackWriter, sizes: Sizes) -> dict[str, Any]:
+def _decoder(writer: PackWriter, sizes: Sizes, words: str) -> GruDecoderEntry:
     weights = random_decoder(sizes).state_dict()
-    return {
-        "family": "gru",
-        "dim_context": sizes.sentence,
-        "dim_word": sizes.dim_word,
-        "dim": sizes.state,
-        "n_words": sizes.words,
-        "deep_output": False,
-        "weights": writer.add_tensors("decoder.safetensors", weights),
-    }
+    return GruDecoderEntry(
+        family="gru",
+        dim_context=sizes.sentence,
+        dim_word=sizes.dim_word,
+        dim=sizes.state,
+        n_words=sizes.words,
+        deep_output=False,
+        weights=writer.add_tensors("decoder.safetensors", weights),
+        vocabulary=words,
+    )
 
 
 def _weights(net: nn.Module, gain: float = 1.0) -> dict[str, Tensor]:

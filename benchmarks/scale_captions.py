@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from model_handlers.captions import CaptionHandler
+from model_handlers.families.protocols import CaptionsEntry
+from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.handler import Placement
 from model_handlers.nets.joint_embedding import JointEmbedding
 from model_handlers.pack import Pack
@@ -27,12 +29,16 @@ def write_index(folder: Path, captions: int) -> Pack:
     needs."""
     writer = PackWriter(str(folder))
     net = JointEmbedding(FEATURE, JOINT, JOINT, 2, "bow")
-    sizes = {"encoder": "bow", "dim_image": FEATURE, "dim_word": JOINT, "dim": JOINT, "n_words": 2}
-    files = {
-        "weights": writer.add_tensors("joint_embedding.safetensors", net.state_dict()),
-        "vocabulary": writer.add_json("joint_embedding_words.json", []),
-    }
-    writer.components["joint_embedding"] = sizes | files
+    entry = WordJointEmbeddingEntry(
+        encoder="bow",
+        dim_image=FEATURE,
+        dim_word=JOINT,
+        dim=JOINT,
+        n_words=2,
+        weights=writer.add_tensors("joint_embedding.safetensors", net.state_dict()),
+        vocabulary=writer.add_json("joint_embedding_words.json", []),
+    )
+    writer.put("joint_embedding", entry)
     texts = writer.add_lines("captions.txt", [f"caption {number} ." for number in range(captions)])
     embeddings = writer.reserve_array("captions.npy", (captions, JOINT), "float32")  # [K, J]
     draw = np.random.default_rng(captions)
@@ -40,7 +46,7 @@ def write_index(folder: Path, captions: int) -> Pack:
         block = draw.standard_normal((min(BLOCK, captions - start), JOINT), np.float32)  # [block, J]
         embeddings[start : start + BLOCK] = block / np.linalg.norm(block, axis=1, keepdims=True)
     embeddings.flush()
-    writer.components["captions"] = {"texts": texts, "embeddings": "captions.npy"}
+    writer.put("captions", CaptionsEntry(texts=texts, embeddings="captions.npy"))
     return writer.finish()
 
 

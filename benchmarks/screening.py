@@ -118,7 +118,7 @@ def of_pack(location: str, count: int) -> tuple[StoryDecoder, Tensor]:
     pack = Pack.open(location)
     defaults = pack.card["defaults"]
     net = pack.decoder(defaults["decoder"]).load(pack, torch.device("cpu"))
-    passages = np.array(pack.array(pack.components["passages"][defaults["style"]]), np.float32)  # [P, S]
+    passages = np.array(pack.array(pack.passages[defaults["style"]]), np.float32)  # [P, S]
     chosen = np.random.default_rng(SEED).permutation(len(passages))[:count]
     return net, torch.from_numpy(passages[chosen])
 

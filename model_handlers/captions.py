@@ -57,7 +57,8 @@ def caption_embeddings(pack: Pack, embedder: JointEmbedder, captions: Sequence[s
     key = hashlib.sha256(f"{pack.digest} {embedder.device.type} {torch.__version__}".encode()).hexdigest()
     cached = cache_folder() / "indexes" / f"{key}.npy"
     try:
-        return np.load(cached, mmap_mode="c", allow_pickle=False)
+        stored: np.ndarray = np.load(cached, mmap_mode="c", allow_pickle=False)  # [K, J]
+        return stored
     except (OSError, ValueError):
         with computing("float32", embedder.device):  # one index for all precisions
             embeddings = embedder.embed(captions)  # [K, J]

@@ -18,7 +18,8 @@ NEAR = 12  # passages that a photo may go on with
 def apart_from_mean(vectors: np.ndarray) -> np.ndarray:
     """Returns as unit vectors how vectors `[P, S]` differ from their mean `[P, S]`."""
     apart = vectors - vectors.mean(axis=0)  # [P, S]
-    return apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)
+    unit: np.ndarray = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)  # [P, S]
+    return unit
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class ReadyPassages(_StyleFiles):
         """
         vectors, apart = self._lazy(self._read)
         order = np.argsort(-(apart @ direction), kind="stable")[:NEAR]  # [NEAR]
-        return vectors[order[pick % len(order)]]
+        vector: np.ndarray = vectors[order[pick % len(order)]]  # [S]
+        return vector
 
     def _read(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the vectors `[P, S]`, and how they differ from their mean `[P, S]`."""

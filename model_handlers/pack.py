@@ -87,9 +87,10 @@ class Pack(PackComponents):
             PackError: the file is no array, or holds Python objects.
         """
         try:
-            return np.load(self.path(file), mmap_mode="c", allow_pickle=False)
+            array: np.ndarray = np.load(self.path(file), mmap_mode="c", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise PackError([f"{self.location}/{file}: not a plain .npy array ({error})"]) from error
+        return array
 
     def json(self, file: str) -> Any:
         """Returns the content of a JSON file."""
@@ -149,9 +150,10 @@ def locate(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if "://" not in location:
         return fsspec.filesystem("file"), os.path.abspath(location)
     try:
-        return fsspec.core.url_to_fs(location)
+        filesystem, path = fsspec.core.url_to_fs(location)
     except (ImportError, OSError, ValueError) as error:
         raise PackError([f"{location}: no pack can be read there ({type(error).__name__}: {error})"]) from error
+    return filesystem, path
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
@@ -172,10 +174,15 @@ def read_card(location: str) -> dict[str, Any]:
         card = json.loads(filesystem.cat_file(f"{path}/{CARD}"))
     except Exception as error:  # each store's client raises errors of its own
         raise PackError([f"{location}: no pack can be read there ({type(error).__name__}: {error})"]) from error
+    return _checked(card, location)
+
+
+def _checked(card: Any, location: str) -> dict[str, Any]:
     problems = card_problems(card, location)
     if problems:
         raise PackError(problems)
-    return card
+    checked: dict[str, Any] = card
+    return checked
 
 
 def _local_copy(location: str) -> Path:
@@ -224,10 +231,7 @@ def _read_card(root: Path, location: str) -> dict[str, Any]:
         raise PackError([f"{location}: no model pack there ({CARD} is missing)"]) from error
     except (OSError, ValueError) as error:
         raise PackError([f"{location}/{CARD}: cannot be read ({error})"]) from error
-    problems = card_problems(card, location)
-    if problems:
-        raise PackError(problems)
-    return card
+    return _checked(card, location)
 
 
 def open_once(location: str, digest: str) -> Pack:

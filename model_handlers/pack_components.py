@@ -38,7 +38,8 @@ class PackComponents:
     @property
     def components(self) -> dict[str, Any]:
         """The components as the card holds them."""
-        return self.card["components"]
+        found: dict[str, Any] = self.card["components"]
+        return found
 
     def component(self, name: str) -> Any:
         """Returns a component as the card holds it.
@@ -105,17 +106,21 @@ class PackComponents:
     @property
     def styles(self) -> dict[str, str]:
         """The files of the styles' vectors, by style."""
-        return self.components.get("styles", {})
+        return self._files("styles")
 
     @property
     def spreads(self) -> dict[str, str]:
         """The files of the styles' maps, by style."""
-        return self.components.get("spreads", {})
+        return self._files("spreads")
 
     @property
     def passages(self) -> dict[str, str]:
         """The files of the vectors of passages, by style."""
-        return self.components.get("passages", {})
+        return self._files("passages")
+
+    def _files(self, group: str) -> dict[str, str]:
+        files: dict[str, str] = self.components.get(group, {})
+        return files
 
     def entry_problems(self) -> dict[str, list[str]]:
         """Returns what is wrong with the entries that the card holds, by component."""

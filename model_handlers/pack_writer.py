@@ -13,14 +13,15 @@ from safetensors.torch import save_file
 from torch import Tensor, float16, float32
 
 from model_handlers.card_checks import named_files
-from model_handlers.families.entry import Entry
+from model_handlers.families.entry import CardEntry
 from model_handlers.families.protocols import DecoderEntry
 from model_handlers.pack import Pack
 from model_handlers.pack_card import CARD, FORMAT, PackError, file_facts
+from model_handlers.pack_components import PackComponents
 from model_handlers.precision import cast_floats
 
 
-class PackWriter:
+class PackWriter(PackComponents):
     """Writes a new pack, from nothing or from an older one, and puts it in place whole.
 
     Args:
@@ -42,7 +43,7 @@ class PackWriter:
         self.root = Path(tempfile.mkdtemp(prefix=f".{self.output.name}.", dir=self.output.parent))
         self._facts: dict[str, dict[str, Any]] = {}
         own = {"format": FORMAT, "name": self.output.name, "version": "1"}
-        self.card: dict[str, Any] = own | {"components": {}}
+        super().__init__(output, own | {"components": {}})
         if base is not None:
             older = {"name": base.name, "version": base.card.get("version", "-"), "digest": base.digest}
             self.card = json.loads(json.dumps(base.card)) | own | {"made_from": older}
@@ -50,11 +51,7 @@ class PackWriter:
             for file in self._facts:
                 _link(base.path(file), self._new(file))
 
-    @property
-    def components(self) -> dict[str, Any]:
-        return self.card["components"]
-
-    def put(self, name: str, entry: Entry) -> None:
+    def put(self, name: str, entry: CardEntry) -> None:
         """Puts a component into the card, in place of the one that is there."""
         self.components[name] = entry.as_card()
 

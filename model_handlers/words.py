@@ -24,7 +24,9 @@ class PackVocabulary:
         tokenised: texts are tokenised already; else the tokeniser splits them first.
     """
 
-    def __init__(self, pairs: Iterable[Sequence], n_words: int, lower: bool = False, tokenised: bool = True) -> None:
+    def __init__(
+        self, pairs: Iterable[Sequence[str | int]], n_words: int, lower: bool = False, tokenised: bool = True
+    ) -> None:
         self._ids = {str(word): int(number) for word, number in pairs if int(number) < n_words}
         self._words = {number: word for word, number in self._ids.items()}
         self._words |= {END: "<eos>", UNKNOWN: "UNK"}

@@ -10,7 +10,7 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
 if TYPE_CHECKING:
-    from pipelines.originals.import_report import Report
+    from pipelines.originals.import_report import ImportReport
 
 DESCRIPTION = (
     "Turns the files published in 2015 into a model pack. The files that exist are used: VGG-19 in any of three "
@@ -28,10 +28,10 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     flags = command_line().parse_args(argv)
-    from pipelines.originals.import_report import Report
+    from pipelines.originals.import_report import ImportReport
     from pipelines.originals.importing import import_originals
 
-    report = Report()
+    report = ImportReport()
     try:
         pack = import_originals(Path(flags.source), flags.output, flags.name, flags.published_only, report)
     finally:
@@ -50,7 +50,7 @@ def command_line() -> StrictParser:
     return parser
 
 
-def _summarise(report: "Report") -> None:
+def _summarise(report: "ImportReport") -> None:
     """Prints every file that is missing or differs from the published one."""
     for line in report.missing:
         print(f"missing  {line}")

@@ -100,7 +100,7 @@ def curves(pack: str, data: Path, training: Path) -> Iterator[str]:
 def ablation(pack: str, data: Path, training: Path) -> Iterator[str]:
     """Yields a table of measures of romances under other settings."""
     books = [str(training / "prepared" / "held_out_books" / "*.txt")]
-    has_spread = "romance" in Pack.open(pack).components.get("spreads", {})
+    has_spread = "romance" in Pack.open(pack).spreads
     rows = []
     for name, settings in ABLATION.items():
         if "spread" in name and not has_spread:
@@ -132,7 +132,7 @@ def told(rows: Sequence[Row]) -> str:
 
 def by_photo(pack: str, listings: Sequence[Any]) -> Iterator[tuple[str, list[Row]]]:
     """Yields each photo's file name, and its rows in all styles of the pack."""
-    models = load_all(pack, style=",".join(Pack.open(pack).components["styles"]))
+    models = load_all(pack, style=",".join(Pack.open(pack).styles))
     rows = tell_all(models, listings)
     for listing in listings:
         yield listing.uri.rsplit("/", 1)[-1], [row for row in rows if row["uri"] == listing.uri]

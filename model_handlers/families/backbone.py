@@ -58,7 +58,8 @@ class Backbone:
         """Returns feature vectors `[N, F]` float32 of pixels `[N, 3, side, side]` float32, or of grey levels
         `[N, side, side, 3]` uint8."""
         if self.device.type != "cpu":
-            return self.net(self.scaled(pixels).contiguous()).float()  # [N, F]
+            features: torch.Tensor = self.net(self.scaled(pixels).contiguous()).float()  # [N, F]
+            return features
         seen = []  # [n, F] each
         for part in pixels.split(AT_ONCE):
             seen.append(self.net(self.scaled(part).contiguous(memory_format=torch.channels_last)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model_handlers.pack_card import PackError
 
 Net = TypeVar("Net", bound=nn.Module)
-Kind = TypeVar("Kind", bound="Entry")
+Kind = TypeVar("Kind", bound="CardEntry")
 
 
 class FileMark:
@@ -43,7 +43,7 @@ class PackFiles(Protocol):
         """Returns a text file's lines."""
 
 
-class Entry(BaseModel):
+class CardEntry(BaseModel):
     """A component's entry in the card. Keys that this version does not know are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -59,7 +59,7 @@ class Entry(BaseModel):
         return self.model_dump(exclude_unset=True)
 
 
-def of_family(entry: Entry, kind: type[Kind], location: str, what: str) -> Kind:
+def of_family(entry: CardEntry, kind: type[Kind], location: str, what: str) -> Kind:
     """Returns the entry where it is one of some family.
 
     Args:

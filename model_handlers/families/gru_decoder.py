@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from model_handlers.families.entry import Entry, File, PackFiles, load_network
+from model_handlers.families.entry import CardEntry, File, PackFiles, load_network
 from model_handlers.families.protocols import DecoderEntry
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search
@@ -21,7 +21,7 @@ SENTENCE_ENDS = (".", "!", "?")
 CLOSING_QUOTES = ("''", '"', "'", "”", "’")
 
 
-class GruEntry(Entry):
+class GruEntry(CardEntry):
     """What the card says of a network that a vector starts, a story decoder or a caption writer.
 
     Attributes:

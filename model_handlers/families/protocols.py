@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_handlers.families.entry import Entry, File, OptionalFile, PackFiles
+from model_handlers.families.entry import CardEntry, File, OptionalFile, PackFiles
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search_rules import NO_RULES, SearchRules
 
@@ -32,7 +32,7 @@ class FeatureNetwork(Protocol):
         """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
 
 
-class FeaturesEntry(Entry):
+class FeaturesEntry(CardEntry):
     """The card's entry for a feature network.
 
     Attributes:
@@ -70,7 +70,7 @@ class JointEmbedder(Protocol):
         """Returns embeddings `[N, J]` float64 of unit length, from feature vectors `[N, F]` of any length."""
 
 
-class JointEmbeddingEntry(Entry):
+class JointEmbeddingEntry(CardEntry):
     """The card's entry for a joint embedding.
 
     Attributes:
@@ -115,7 +115,7 @@ class SentenceEncoder(Protocol):
         """
 
 
-class SentenceEncoderEntry(Entry):
+class SentenceEncoderEntry(CardEntry):
     """The card's entry for a sentence encoder.
 
     Attributes:
@@ -169,7 +169,7 @@ class Decoder(Protocol):
         """
 
 
-class DecoderEntry(Entry):
+class DecoderEntry(CardEntry):
     """The card's entry for a story decoder.
 
     Attributes:
@@ -209,7 +209,7 @@ class CaptionWriter(Protocol):
         """Returns what each caption costs a word, in nats, as a caption of its photo `[K, J]`, its end counted."""
 
 
-class CaptionWriterEntry(Entry):
+class CaptionWriterEntry(CardEntry):
     """The card's entry for a caption writer.
 
     Attributes:
@@ -228,7 +228,7 @@ class CaptionWriterEntry(Entry):
         """Returns the writer, ready on the device, for one of PRECISIONS."""
 
 
-class CaptionsEntry(Entry):
+class CaptionsEntry(CardEntry):
     """The card's entry for the caption bank.
 
     Attributes:

@@ -146,7 +146,8 @@ class SkipThoughtsEncoder:
         for place, row in enumerate(rows):
             padded[place, : len(row)] = row
         uni, bi = self._look_up(self._uni, padded), self._look_up(self._bi, padded)  # [n, T, W], [n, T, W]
-        return self.net(uni, bi, lengths, normalise).cpu().numpy()
+        vectors: np.ndarray = self.net(uni, bi, lengths, normalise).cpu().numpy()  # [n, S]
+        return vectors
 
     def _look_up(self, table: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
         if table is None:

@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from pydantic import ValidationError
 
-from model_handlers.families.entry import Entry, Kind
+from model_handlers.families.entry import CardEntry, Kind
 from model_handlers.families.gru_decoder import GruDecoderEntry
 from model_handlers.families.gru_writer import GruWriterEntry
 from model_handlers.families.protocols import (
@@ -95,7 +95,7 @@ CAPTION_WRITER_COMPONENT = Component(CAPTION_WRITERS)
 DECODER_COMPONENT = Component(DECODERS)
 
 
-def entry_classes(components: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], type[Entry] | None]]:
+def entry_classes(components: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], type[CardEntry] | None]]:
     """Returns the entries of a card's components by name, each with its class, None for families that are not known."""
     tables: dict[str, Component[Any]] = {
         "features": FEATURES_COMPONENT,
@@ -104,7 +104,7 @@ def entry_classes(components: Mapping[str, Any]) -> dict[str, tuple[Mapping[str,
         "caption_writer": CAPTION_WRITER_COMPONENT,
     }
     there = {name: components[name] for name in tables if name in components}
-    found: dict[str, tuple[Mapping[str, Any], type[Entry] | None]]
+    found: dict[str, tuple[Mapping[str, Any], type[CardEntry] | None]]
     found = {name: (entry, tables[name].family(entry)) for name, entry in there.items()}
     if "captions" in components:
         found["captions"] = (components["captions"], CaptionsEntry)

@@ -54,7 +54,8 @@ class WordJointEmbedder:
         unit = features.double() / features.double().norm(dim=1, keepdim=True)  # [N, F]
         weight, bias = self._projection
         photos = unit @ weight.T + bias  # [N, J]
-        return photos / photos.norm(dim=1, keepdim=True)  # [N, J]
+        embeddings: torch.Tensor = photos / photos.norm(dim=1, keepdim=True)  # [N, J]
+        return embeddings
 
     @cached_property
     def _projection(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,6 @@ from model_handlers.nets.beams import Step
 AFTER = 16  # plain steps of a size before it is captured
 MOST = 4  # sizes that are captured; each keeps its logits in the GPU's memory
 WARM = 3  # steps before a capture, on a separate stream, as torch requires
-_CAPTURE = threading.Lock()  # torch captures one graph at a time
 
 
 def captured(step: Step, words: Tensor, states: Tensor) -> Step:
@@ -31,7 +30,7 @@ def captured(step: Step, words: Tensor, states: Tensor) -> Step:
     here.wait_stream(aside)
     try:
         # Other threads may continue meanwhile.
-        with _CAPTURE, torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             logits, after = step(words, states)  # [R, V], [R, H]
     finally:
         torch.cuda.set_stream(here)  # a failed capture leaves another stream
@@ -54,7 +53,12 @@ class GraphedStep:
         step: the decoder.
         device: device that it runs on.
         capture: turns a step into one for a single size; None for never. By default CUDA graphs, on CUDA only.
+
+    Attributes:
+        capturing: held during a capture: torch captures one graph at a time.
     """
+
+    capturing = threading.Lock()
 
     def __init__(
         self, step: Step, device: torch.device, capture: Callable[[Step, Tensor, Tensor], Step] | None = None
@@ -82,7 +86,8 @@ class GraphedStep:
         """Captures a size; if that fails, mostly for lack of memory, no other size is tried."""
         assert self._capture is not None
         try:
-            self._graphs[len(words)] = self._capture(self._step, words, states)
+            with self.capturing:
+                self._graphs[len(words)] = self._capture(self._step, words, states)
         except RuntimeError as error:
             self._most = len(self._graphs)
             logging.warning("no CUDA graph of a step with %d rows (%s); continuing without one", len(words), error)

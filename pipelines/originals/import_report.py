@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 @dataclass
-class Report:
+class ImportReport:
     """Problems fail the import at its end; a missing file only leaves a component out.
 
     Attributes:

@@ -5,8 +5,8 @@ from pathlib import Path
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.pack_writer import PackWriter
-from pipelines.originals.import_report import Report
-from pipelines.originals.originals_folder import Folder
+from pipelines.originals.import_report import ImportReport
+from pipelines.originals.originals_folder import OriginalsFolder
 
 LICENCE = (
     "The code of skip-thoughts and visual-semantic-embedding is Apache-2.0; neural-storyteller names no licence, and "
@@ -16,7 +16,7 @@ TRAINING_DATA = "VGG-19: ImageNet. Joint embedding and captions: COCO. Skip-thou
 
 
 def import_originals(
-    source: Path, output: str, name: str | None = None, published_only: bool = False, report: Report | None = None
+    source: Path, output: str, name: str | None = None, published_only: bool = False, report: ImportReport | None = None
 ) -> Pack:
     """Returns the model pack made of the original files in `source`.
 
@@ -30,12 +30,12 @@ def import_originals(
     Raises:
         PackError: files are damaged or none can be used, or the output exists already or is not local; lists all.
     """
-    report = report or Report()
+    report = report or ImportReport()
     if not source.is_dir():
         raise PackError([f"{source}: no such folder; name the one that holds the original files"])
     writer = PackWriter(output)
     try:
-        folder = Folder(source, writer, report)
+        folder = OriginalsFolder(source, writer, report)
         folder.convert()
         folder.check_published(published_only)
         if not writer.components and not report.problems:
@@ -49,7 +49,7 @@ def import_originals(
         writer.discard()
 
 
-def _fill_card(writer: PackWriter, folder: Folder, name: str | None) -> None:
+def _fill_card(writer: PackWriter, folder: OriginalsFolder, name: str | None) -> None:
     """Writes the entries of the card other than components and files."""
     card = writer.card
     card["name"] = name or card["name"]

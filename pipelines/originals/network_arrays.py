@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar
 
 from torch import Tensor
 
@@ -18,15 +18,45 @@ SKIP_OPTIONS = {"encoder": str, "dim": int, "dim_word": int}
 DECODER_OPTIONS = {"decoder": str, "dimctx": int, "dim": int, "dim_word": int, "n_words": int}
 
 
+class JointSizes(TypedDict):
+    """What a pack's card says of a joint embedding, as `WordJointEmbeddingEntry` has it."""
+
+    encoder: str
+    dim_image: int
+    dim_word: int
+    dim: int
+    n_words: int
+
+
+class SkipSizes(TypedDict):
+    """Widths of a word vector and of the state of one part of the skip-thought encoder."""
+
+    dim_word: int
+    dim: int
+
+
+class DecoderSizes(TypedDict):
+    """What a pack's card says of a story decoder, as `GruDecoderEntry` has it."""
+
+    dim_context: int
+    dim_word: int
+    dim: int
+    n_words: int
+    deep_output: bool
+
+
+Sizes = TypeVar("Sizes", JointSizes, SkipSizes, DecoderSizes)
+
+
 @dataclass(frozen=True)
-class Network:
-    """A network's state dict and the sizes that a pack's card holds."""
+class Network(Generic[Sizes]):
+    """A network's state dict and its sizes."""
 
     state: dict[str, Tensor]
-    sizes: dict[str, Any]
+    sizes: Sizes
 
 
-def read_joint_embedding(weights: Path, options_file: Path, note: Note) -> Network:
+def read_joint_embedding(weights: Path, options_file: Path, note: Note) -> Network[JointSizes]:
     """Returns the joint embedding of `coco_embedding.npz` and its options.
 
     Raises:
@@ -55,10 +85,12 @@ def read_joint_embedding(weights: Path, options_file: Path, note: Note) -> Netwo
     }
     if options["encoder"] == "gru":
         state |= _prefixed("encoder", gru_state(arrays, "encoder"))
-    return Network(state, {"encoder": options["encoder"], **sizes})
+    return Network(
+        state, JointSizes(encoder=options["encoder"], dim_image=dim_image, dim_word=dim_word, dim=dim, n_words=n_words)
+    )
 
 
-def read_skip(weights: Path, options_file: Path, part: str, note: Note) -> Network:
+def read_skip(weights: Path, options_file: Path, part: str, note: Note) -> Network[SkipSizes]:
     """Returns one part of the skip-thought encoder: `uni` from `uni_skip.npz`, `bi` from `bi_skip.npz`.
 
     Only the encoder's arrays are read; the training decoders beside them never are.
@@ -79,10 +111,10 @@ def read_skip(weights: Path, options_file: Path, part: str, note: Note) -> Netwo
     state: dict[str, Tensor] = {}
     for ours, unit in units.items():
         state |= _prefixed(ours, gru_state(arrays, unit))
-    return Network(state, {"dim_word": dim_word, part: dim})
+    return Network(state, SkipSizes(dim_word=dim_word, dim=dim))
 
 
-def read_decoder(weights: Path, options_file: Path, note: Note) -> Network:
+def read_decoder(weights: Path, options_file: Path, note: Note) -> Network[DecoderSizes]:
     """Returns the story decoder of an `.npz` file and its options, in which an absent `doutput` means a deep output.
 
     Raises:
@@ -108,7 +140,9 @@ def read_decoder(weights: Path, options_file: Path, note: Note) -> Network:
     state = {"word_vectors.weight": arrays["Wemb"], **_prefixed("cell", gru_state(arrays, "decoder", layer=""))}
     for ours, theirs in layers.items():
         state |= {f"{ours}.weight": arrays[f"{theirs}_W"].T, f"{ours}.bias": arrays[f"{theirs}_b"]}
-    return Network(state, {**sizes, "deep_output": deep})
+    return Network(
+        state, DecoderSizes(dim_context=dim_context, dim_word=dim_word, dim=dim, n_words=n_words, deep_output=deep)
+    )
 
 
 def gru_shapes(unit: str, inputs: int, dim: int) -> dict[str, tuple[int, ...]]:

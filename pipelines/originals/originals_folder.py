@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from model_handlers.families.entry import of_family
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.protocols import CaptionsEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
+from model_handlers.families.vgg19 import Vgg19Entry
+from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.pack_writer import PackWriter
 from pipelines.originals.arrays import Npz, read_npy
 from pipelines.originals.dictionaries import Pairs, read_captions, read_dictionary, read_table_words
-from pipelines.originals.import_report import Report
-from pipelines.originals.network_arrays import Network, read_decoder, read_joint_embedding, read_skip
+from pipelines.originals.import_report import ImportReport
+from pipelines.originals.network_arrays import Network, SkipSizes, read_decoder, read_joint_embedding, read_skip
 from pipelines.originals.published import is_published
 from pipelines.originals.vgg_files import READERS, read_vgg
 from pipelines.originals.word_tables import convert_table
@@ -27,7 +31,7 @@ STYLE_ENDING = "_style.npy"
 NO_DECODERS = frozenset([JOINT, "uni_skip.npz", "bi_skip.npz"])
 
 
-class Folder:
+class OriginalsFolder:
     """The original files in a folder and in the folders right below it, by name.
 
     Args:
@@ -36,7 +40,7 @@ class Folder:
         report: receives remarks, missing files and problems.
     """
 
-    def __init__(self, source: Path, writer: PackWriter, report: Report) -> None:
+    def __init__(self, source: Path, writer: PackWriter, report: ImportReport) -> None:
         self.writer = writer
         self.report = report
         self.files: dict[str, Path] = {}
@@ -85,10 +89,11 @@ class Folder:
         if vgg is None:
             return
         weights = self.writer.add_tensors("features.safetensors", vgg.state)
-        self.writer.components["features"] = {
-            "family": "vgg19", "width": vgg.width, "widths": vgg.widths, "hidden": vgg.hidden, "weights": weights,
-            "preprocessing": {"name": "original"},
-        }  # fmt: skip
+        entry = Vgg19Entry(
+            family="vgg19", width=vgg.width, widths=vgg.widths, hidden=vgg.hidden, weights=weights,
+            preprocessing={"name": "original"},
+        )  # fmt: skip
+        self.writer.put("features", entry)
         self.report.say(f"{chosen}: VGG-19, feature vectors of {vgg.width}")
 
     def convert_joint_embedding(self) -> None:
@@ -102,12 +107,14 @@ class Folder:
         network = self.report.attempt(read_joint_embedding, weights, options, self.report.note)
         if network is None or pairs is None:
             return
-        self.writer.components["joint_embedding"] = {
+        entry = WordJointEmbeddingEntry(
             **network.sizes,
-            "weights": self.writer.add_tensors("joint_embedding.safetensors", network.state),
-            "vocabulary": self.writer.add_json("joint_embedding.words.json", pairs),
-            "lower": False, "tokenise": False,
-        }  # fmt: skip
+            weights=self.writer.add_tensors("joint_embedding.safetensors", network.state),
+            vocabulary=self.writer.add_json("joint_embedding.words.json", pairs),
+            lower=False,
+            tokenise=False,
+        )
+        self.writer.put("joint_embedding", entry)
         self.report.say(f"{JOINT}: joint embedding of {network.sizes['dim']}, {len(pairs)} words")
 
     def convert_captions(self) -> None:
@@ -115,7 +122,7 @@ class Folder:
         path = self.find(CAPTIONS, "the pack has no captions to retrieve; index your own with pipelines.index_captions")
         captions = None if path is None else self.report.attempt(read_captions, path)
         if captions is not None:
-            self.writer.components["captions"] = {"texts": self.writer.add_lines("captions.txt", captions)}
+            self.writer.put("captions", CaptionsEntry(texts=self.writer.add_lines("captions.txt", captions)))
             self.report.say(f"{CAPTIONS}: {len(captions)} captions")
 
     def convert_decoders(self) -> None:
@@ -141,12 +148,13 @@ class Folder:
         if network is None or pairs is None:
             return
         stem = name.removesuffix(".npz")
-        self.writer.components.setdefault("decoders", {})[stem] = {
-            "family": "gru",
+        entry = GruDecoderEntry(
+            family="gru",
             **network.sizes,
-            "weights": self.writer.add_tensors(f"decoders/{stem}.safetensors", network.state),
-            "vocabulary": self.writer.add_json(f"decoders/{stem}.words.json", pairs),
-        }
+            weights=self.writer.add_tensors(f"decoders/{stem}.safetensors", network.state),
+            vocabulary=self.writer.add_json(f"decoders/{stem}.words.json", pairs),
+        )
+        self.writer.put_decoder(stem, entry)
         self.report.say(f"{name}: story decoder {stem}, {network.sizes['n_words']} words, state {network.sizes['dim']}")
 
     def _decoder_words(self, name: str, lost: str) -> Pairs | None:
@@ -193,26 +201,29 @@ class Folder:
             TABLE_WORDS, "sentences cannot be encoded, so stories only start from ready-made vectors"
         )
         words = None if words_file is None else self.report.attempt(read_table_words, words_file)
-        entry: dict[str, Any] = {"family": "skip_thoughts", "uni": 0, "bi": 0, "texts": "bytes", "lower": False}
-        state: dict[str, Tensor] = {}
+        parts: dict[str, Network[SkipSizes]] = {}
+        tables: dict[str, str] = {}
         for part in ("uni", "bi"):
             network, table = self._convert_part(part, words)
             if network is not None and table is not None:
-                if entry.get("dim_word", network.sizes["dim_word"]) != network.sizes["dim_word"]:
-                    self.report.problem(
-                        "uni_skip.npz and bi_skip.npz: read word vectors of different widths; get both again"
-                    )
-                entry |= network.sizes | {f"{part}_table": table}
-                state |= network.state
-        if not state or words is None:
+                parts[part], tables[f"{part}_table"] = network, table
+        word_widths = {network.sizes["dim_word"] for network in parts.values()}
+        if len(word_widths) > 1:
+            self.report.problem("uni_skip.npz and bi_skip.npz: read word vectors of different widths; get both again")
+        if not parts or words is None:
             return
-        entry["weights"] = self.writer.add_tensors("sentence_encoder.safetensors", state)
-        entry["words"] = self.writer.add_json("sentence_encoder.words.json", words)
-        self.writer.components["sentence_encoder"] = entry
-        width = entry["uni"] + 2 * entry["bi"]
-        self.report.say(f"skip-thoughts: sentence vectors of {width}, {len(words)} words")
+        state = {name: tensor for network in parts.values() for name, tensor in network.state.items()}
+        sizes = {part: parts[part].sizes["dim"] if part in parts else 0 for part in ("uni", "bi")}
+        files = {
+            "weights": self.writer.add_tensors("sentence_encoder.safetensors", state),
+            "words": self.writer.add_json("sentence_encoder.words.json", words),
+        }
+        kind = {"family": "skip_thoughts", "texts": "bytes", "lower": False, "dim_word": max(word_widths)}
+        entry = SkipThoughtsEntry.model_validate(kind | sizes | files | tables)
+        self.writer.put("sentence_encoder", entry)
+        self.report.say(f"skip-thoughts: sentence vectors of {entry.width}, {len(words)} words")
 
-    def _convert_part(self, part: str, words: list[str] | None) -> tuple[Network | None, str | None]:
+    def _convert_part(self, part: str, words: list[str] | None) -> tuple[Network[SkipSizes] | None, str | None]:
         """Returns one part of the encoder and its word table's file, None if either is missing."""
         lost = f"the {part} part of the sentence encoder is left out"
         weights, options = self.find(f"{part}_skip.npz", lost), self.find(f"{part}_skip.npz.pkl", lost)
@@ -236,21 +247,20 @@ class Folder:
 
     def check_sizes(self) -> None:
         """Keeps a problem for every two components whose sizes do not fit each other."""
-        parts = self.writer.components
-        joint, features, encoder = (parts.get(name) for name in ("joint_embedding", "features", "sentence_encoder"))
-        if joint and features and joint["dim_image"] != features["width"]:
-            self.report.problem(
-                f"{JOINT}: reads feature vectors of {joint['dim_image']}, VGG-19 here gives {features['width']}; "
-                "get both from one place"
-            )
-        contexts = {f"{name}.npz": entry["dim_context"] for name, entry in parts.get("decoders", {}).items()}
-        widths = contexts | {
-            f"{style}{STYLE_ENDING}": self._length(file) for style, file in parts.get("styles", {}).items()
-        }
-        if "source_style" in parts:
-            widths[SOURCE_STYLE] = self._length(parts["source_style"])
-        if encoder:
-            self._check_widths(widths, encoder["uni"] + 2 * encoder["bi"], bool(encoder["uni"] and encoder["bi"]))
+        made = self.writer
+        if {"joint_embedding", "features"} <= made.components.keys():
+            wanted, width = made.joint_embedding.feature_width, made.features.width
+            if wanted != width:
+                self.report.problem(
+                    f"{JOINT}: reads feature vectors of {wanted}, VGG-19 here gives {width}; get both from one place"
+                )
+        widths = {f"{name}.npz": made.decoder(name).width for name in made.decoders}
+        widths |= {f"{style}{STYLE_ENDING}": self._length(file) for style, file in made.styles.items()}
+        if "source_style" in made.components:
+            widths[SOURCE_STYLE] = self._length(made.source_style)
+        if "sentence_encoder" in made.components:
+            encoder = of_family(made.sentence_encoder, SkipThoughtsEntry, made.location, "the import")
+            self._check_widths(widths, encoder.width, bool(encoder.uni and encoder.bi))
         elif len(set(widths.values())) > 1:
             shown = ", ".join(f"{name} {width}" for name, width in widths.items())
             self.report.problem(f"decoders and styles of different widths: {shown}; keep those that belong together")

@@ -20,15 +20,18 @@ from benchmarks.limits import (
     retrieval_seconds,
     search_flops,
 )
+from model_handlers.families.gru_decoder import GruDecoderEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
 from model_handlers.nets.vgg import VGG19
 
-ENTRY = {"dim_context": 7, "dim_word": 2, "dim": 3, "n_words": 5, "deep_output": False}
+FILES = {"weights": "w.safetensors", "vocabulary": "w.json", "words": "w.json"}
+ENTRY = GruDecoderEntry(family="gru", dim_context=7, dim_word=2, dim=3, n_words=5, deep_output=False, **FILES)
 
 
 def test_flops_of_the_decoder() -> None:
     assert gru_flops(2, 3) == 2 * (3 * (2 * 3 + 3 * 3))
     assert decoder_flops(ENTRY) == 90 + 2 * 3 * 5
-    assert decoder_flops(ENTRY | {"deep_output": True}) == 90 + 2 * (3 * 2 + 2 * 5)
+    assert decoder_flops(ENTRY.model_copy(update={"deep_output": True})) == 90 + 2 * (3 * 2 + 2 * 5)
 
 
 def test_rows_live_until_they_end() -> None:
@@ -39,7 +42,9 @@ def test_rows_live_until_they_end() -> None:
 
 
 def test_flops_of_the_encoder() -> None:
-    assert encoder_flops({"dim_word": 2, "uni": 3, "bi": 1}) == 90 + 2 * (2 * 3 * (2 + 1))
+    assert encoder_flops(SkipThoughtsEntry(family="skip_thoughts", dim_word=2, uni=3, bi=1, **FILES)) == 90 + 2 * (
+        2 * 3 * (2 + 1)
+    )
 
 
 def test_retrieval_waits_for_arithmetic_or_for_memory() -> None:

@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from configs.schema import ConfigError
+from model_handlers.families.gru_decoder import GruDecoderEntry, GruEntry
+from model_handlers.families.gru_writer import GruWriterEntry
+from model_handlers.families.protocols import CaptionsEntry
+from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
+from model_handlers.families.timm_backbones import TimmEntry
+from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.pack import Pack
 from model_handlers.pack_writer import PackWriter
 from pipelines.pack_tools.styles import SOURCE_STYLE, NewStyle, describe_style, fit_style
@@ -15,6 +21,8 @@ from pipelines.training.data.corpus import Corpus
 from pipelines.training.data.photo_features import BACKBONE, PREPROCESSING, lite_backbone
 from pipelines.training.engine.loop import best_weights
 from pipelines.training.recipes.text_vectors import load_encoder, load_joint, load_words
+
+Gru = TypeVar("Gru", bound=GruEntry)
 
 STYLE_WORDS = 100
 """Words of the passages that a style is the mean of, as the README of 2015 asks."""
@@ -44,31 +52,30 @@ def _add_features(writer: PackWriter) -> None:
         name: torch.zeros_like(tensor) if name.endswith("num_batches_tracked") else tensor
         for name, tensor in backbone.state_dict().items()
     }
-    file = writer.add_tensors("features.safetensors", weights, half=True)
-    width = backbone.num_features
-    family = f"timm:tf_efficientnet_lite{BACKBONE}"
-    writer.components["features"] = {
-        "family": family,
-        "width": width,
-        "weights": file,
+    entry = {
+        "family": f"timm:tf_efficientnet_lite{BACKBONE}",
+        "width": backbone.num_features,
+        "weights": writer.add_tensors("features.safetensors", weights, half=True),
         "preprocessing": PREPROCESSING,
     }
+    writer.put("features", TimmEntry.model_validate(entry))
 
 
 def _add_joint_embedding(writer: PackWriter, folder: Path) -> None:
     model, words = load_joint(folder), load_words(folder)
     file = writer.add_tensors("joint_embedding.safetensors", model.state_dict(), half=True)
-    writer.components["joint_embedding"] = {
-        "encoder": "gru",
-        "dim_image": model.image_projection.in_features,
-        "dim_word": model.word_vectors.embedding_dim,
-        "dim": model.image_projection.out_features,
-        "n_words": words.size,
-        "weights": file,
-        "vocabulary": writer.add_json("joint_embedding_words.json", words.pairs()),
-        "lower": True,
-        "tokenise": True,
-    }
+    entry = WordJointEmbeddingEntry(
+        encoder="gru",
+        dim_image=model.image_projection.in_features,
+        dim_word=model.word_vectors.embedding_dim,
+        dim=model.image_projection.out_features,
+        n_words=words.size,
+        weights=file,
+        vocabulary=writer.add_json("joint_embedding_words.json", words.pairs()),
+        lower=True,
+        tokenise=True,
+    )
+    writer.put("joint_embedding", entry)
 
 
 def _add_sentence_encoder(writer: PackWriter, folder: Path) -> None:
@@ -76,25 +83,26 @@ def _add_sentence_encoder(writer: PackWriter, folder: Path) -> None:
     encoder = model.encoder
     file = writer.add_tensors("sentence_encoder.safetensors", encoder.state_dict(), half=True)
     table = writer.add_array("sentence_words.npy", model.table.weight.detach().half().numpy())  # [V, W]
-    writer.components["sentence_encoder"] = {
-        "family": "skip_thoughts",
-        "dim_word": model.table.embedding_dim,
-        "uni": encoder.uni.hidden_size if encoder.uni is not None else 0,
-        "bi": encoder.bi_forward.hidden_size if encoder.bi_forward is not None else 0,
-        "weights": file,
-        "words": writer.add_json("sentence_words.json", ["<eos>", "UNK", *words.words]),
-        "uni_table": table,
-        "bi_table": table,
-        "texts": "unicode",
-        "lower": True,
-    }
+    entry = SkipThoughtsEntry(
+        family="skip_thoughts",
+        dim_word=model.table.embedding_dim,
+        uni=encoder.uni.hidden_size if encoder.uni is not None else 0,
+        bi=encoder.bi_forward.hidden_size if encoder.bi_forward is not None else 0,
+        weights=file,
+        words=writer.add_json("sentence_words.json", ["<eos>", "UNK", *words.words]),
+        uni_table=table,
+        bi_table=table,
+        texts="unicode",
+        lower=True,
+    )
+    writer.put("sentence_encoder", entry)
 
 
-def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any]:
-    """Returns the card's entry for a decoder net that a training left in its folder, whose files are written."""
+def _gru_entry(kind: type[Gru], writer: PackWriter, folder: Path, name: str) -> Gru:
+    """Returns the card's entry for a decoder net that a training left in its folder, after writing its files."""
     weights, words = best_weights(folder), load_words(folder)
     dim, dim_context = weights["state.weight"].shape
-    return {
+    entry = {
         "family": "gru",
         "dim_context": dim_context,
         "dim_word": weights["word_vectors.weight"].shape[1],
@@ -104,6 +112,7 @@ def _decoder_entry(writer: PackWriter, folder: Path, name: str) -> dict[str, Any
         "weights": writer.add_tensors(f"{name}.safetensors", weights, half=True),
         "vocabulary": writer.add_json(f"{name}_words.json", words.pairs()),
     }
+    return kind.model_validate(entry)
 
 
 def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | None = None) -> Pack:
@@ -118,9 +127,9 @@ def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | Non
     _add_features(writer)
     _add_joint_embedding(writer, trained / "joint")
     _add_sentence_encoder(writer, trained / "thoughts")
-    writer.components["caption_writer"] = _decoder_entry(writer, trained / "writer", "caption_writer")
+    writer.put("caption_writer", _gru_entry(GruWriterEntry, writer, trained / "writer", "caption_writer"))
     bank = (trained / "writer" / "bank.txt").read_text().splitlines()
-    writer.components["captions"] = {"texts": writer.add_lines("captions.txt", bank)}
+    writer.put("captions", CaptionsEntry(texts=writer.add_lines("captions.txt", bank)))
     writer.card["defaults"] = dict(defaults or {})
     return writer.finish()
 
@@ -181,7 +190,7 @@ def add_decoder(pack: str, trained: Path, output: Path | str, name: str, card: M
         raise ConfigError(f"{trained}: its decoder wants vectors {first.shape[1]} wide, those of {pack} are {width}")
     writer = PackWriter(str(output), old)
     try:
-        writer.components.setdefault("decoders", {})[name] = _decoder_entry(writer, trained, f"decoder_{name}")
+        writer.put_decoder(name, _gru_entry(GruDecoderEntry, writer, trained, f"decoder_{name}"))
         defaults = old.card.get("defaults", {}) | {"decoder": name} | card.get("defaults", {})
         writer.card |= {**card, "defaults": defaults}
         return writer.finish()
