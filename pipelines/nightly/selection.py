@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from configs.schema import ConfigError, RunConfig
 from pipelines.cli.commands import AGE, duration
+from pipelines.nightly.empty_inputs import only_ignored, why_empty
 from pipelines.nightly.kept_runs import kept_files
 from pipelines.tables.commits import Run, attempts_in, comparable
 from pipelines.tables.manifests import read_manifests
@@ -25,7 +26,7 @@ from transforms.due_photos import take_out_done
 from transforms.due_rules import Attempt, Selection, ledger_uri
 from transforms.kept import ReadLimits, find_kept, read_kept
 from transforms.metrics import count
-from transforms.read_photos import ListingError, check_input, list_photos
+from transforms.read_photos import ListingError, check_input, classify, list_photos
 from transforms.records import Listing, Networks, Outcome, Photo
 from transforms.redaction import SIGNED, USER, bare_uri
 from transforms.uris import SCHEMES, absolute
@@ -104,18 +105,30 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
     """Yields the listed objects.
 
     Raises:
-        ConfigError: a source cannot be listed, or nothing matches it.
+        ConfigError: a source cannot be listed, or no source has anything.
     """
+    patterns = photo_patterns(config)
     empty: list[str] = []
-    try:
-        for listing in list_photos(photo_patterns(config), config.uris, allowed(config), empty):
-            yield listing, None
-    except ListingError as error:
-        raise ConfigError([str(error)]) from error
-    if len(empty) == len(photo_patterns(config) + config.uris):
-        raise ConfigError([f"{source}: nothing matches" for source in empty])
-    for source in empty:
-        logging.warning("%s: nothing matches; the other inputs are told", source)
+    for source, lists in [*((name, False) for name in patterns), *((name, True) for name in config.uris)]:
+        one: tuple[list[str], list[str]] = ([], [source]) if lists else ([source], [])
+        ignored: list[str] = []
+        photos = 0
+        try:
+            for listing in list_photos(*one, allowed(config)):
+                if classify(listing) == "ignored":
+                    ignored.append(listing.uri)
+                else:
+                    photos += 1
+                yield listing, None
+        except ListingError as error:
+            raise ConfigError([str(error)]) from error
+        if ignored and not photos:
+            logging.warning("%s", only_ignored(source, ignored))
+        empty += [] if photos or ignored else [f"{source}: {'no URI in the list' if lists else why_empty(source)}"]
+    if len(empty) == len(patterns) + len(config.uris):
+        raise ConfigError(empty)
+    for problem in empty:
+        logging.warning("%s; the other inputs are processed", problem)
 
 
 def selection_of(config: RunConfig) -> Selection:

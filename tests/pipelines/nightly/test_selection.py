@@ -97,7 +97,31 @@ def test_an_input_that_matches_nothing_is_wrong(tmp_path: Path) -> None:
     config = check_config({"input": [str(tmp_path / "*.jpg")], "uris": [str(tmp_path / "empty.txt")]})
     with pytest.raises(ConfigError) as raised:
         list(photo_tasks(config))
-    assert [problem.endswith("nothing matches") for problem in raised.value.problems] == [True, True]
+    assert raised.value.problems == [
+        f"{tmp_path}/*.jpg: nothing matches",
+        f"{tmp_path}/empty.txt: no URI in the list",
+    ]
+
+
+def test_missing_and_empty_folders_are_told_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("Pictures", "empty", "texts"):
+        (tmp_path / name).mkdir()
+    for name in ("texts/a.txt", "texts/b.txt", "Pictures/a.jpg"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(ConfigError) as raised:
+        list(photo_tasks(check_config({"input": [f"{tmp_path}/{name}" for name in ("Picture", "empty", "no/where")]})))
+    assert raised.value.problems == [
+        f"{tmp_path}/Picture: no such file or folder. Did you mean Pictures?",
+        f"{tmp_path}/empty: the folder is empty",
+        f"{tmp_path}/no/where: no such file or folder",
+    ]
+    assert len(list(photo_tasks(check_config({"input": [f"{tmp_path}/texts"]})))) == 2
+    (warning,) = caplog.messages
+    assert warning == f"{tmp_path}/texts: holds no photo; 2 files were ignored, such as a.txt"
+    caplog.clear()
+    found = list(photo_tasks(check_config({"input": [f"{tmp_path}/Pictures", f"{tmp_path}/empty"]})))
+    assert [listing.uri for listing, _ in found] == [f"{tmp_path}/Pictures/a.jpg"]
+    assert caplog.messages == [f"{tmp_path}/empty: the folder is empty; the other inputs are processed"]
 
 
 def test_a_list_that_cannot_be_read_is_wrong(tmp_path: Path) -> None:
