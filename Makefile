@@ -26,7 +26,7 @@ install_uv = $(BIN)/python -m pip install --quiet --disable-pip-version-check 'u
 export HF_HUB_OFFLINE := 1
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT := false
 
-.PHONY: help install demo test test-slow check docs docs-site lock pocket clean
+.PHONY: help install demo test test-slow check docs docs-site wheel lock pocket clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ docs: $(VENV)/.installed ## Writes the pages' table of options and the Flex Temp
 
 docs-site: $(VENV)/.installed-dev ## Builds the pages as a site in build/site; broken links and unknown names fail
 	$(BIN)/python -m mkdocs build --strict
+
+wheel: $(VENV)/.installed ## Builds the sdist and the wheel, with the pocket pack and the sample photos, in dist/
+	$(BIN)/python -m uv build --quiet
 
 lock: | $(BIN)/python ## Fits the lock files to setup.py; UPGRADE=--upgrade takes the newest versions of everything
 	$(install_uv)

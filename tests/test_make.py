@@ -104,6 +104,12 @@ def test_ranges_are_installed_where_one_wants_no_lock(fake: Path) -> None:
     assert not any("requirements.lock" in line for line in asked)
 
 
+def test_wheel_is_built_of_the_sdist(fake: Path) -> None:
+    """Without a kind, uv builds the sdist first: nothing that lies about in build/ gets into the wheel."""
+    _, asked = make(fake, "wheel")
+    assert asked[-1] == "python -m uv build --quiet"
+
+
 def test_lock_files_are_renewed(fake: Path) -> None:
     _, asked = make(fake, "lock", "UPGRADE=--upgrade")
     first, second = (line.split() for line in asked if "uv pip compile" in line)
