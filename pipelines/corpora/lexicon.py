@@ -1,4 +1,4 @@
-"""Words that tell what a passage of a novel is about, and whether it can be part of a story about a photo."""
+"""Words that show what a passage of a novel is about, and whether it can be part of a story about a photo."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -187,7 +187,7 @@ AFTER_NO_PROTAGONIST = _words("a an and at from in into near or the through")
 BEFORE_PROTAGONIST = _words(
     "after and as because before but if since so that then though till until when where while yet"
 )
-"""Words after which somebody is told to act."""
+"""Words after which the text says what somebody does."""
 
 MEN = {
     "boy": "boy", "father": "father", "gentleman": "gentleman", "groom": "groom", "guy": "man", "male": "man",
@@ -208,7 +208,7 @@ PERSONS = _words("""
 ACTORS = (PERSONS | MEN.keys() | WOMEN.keys()) - {"female", "male"} | _words("""
     animal bird cat couple crowd dog group he horse it kid puppy she team they who
 """)
-"""Who does what a caption tells of, one by one."""
+"""Who does what a caption says, one by one."""
 
 LIKE = {"rocket": _words("airplane jet plane tower")}
 """Things that captions hardly name, and things of which they say what could be said of these."""

@@ -55,7 +55,7 @@ def _definite(words: Sequence[str]) -> list[str]:
 
 
 def _plain(words: Sequence[str]) -> bool:
-    """Returns whether a caption is made of words alone, and has none that looks like a verb whose past is unknown."""
+    """Returns whether a caption is made only of words, and has none that looks like a verb whose past is unknown."""
     unknown = any(
         before in ACTORS and word.endswith("s") and not (word.endswith("ss") or word in PAST or word in _NO_VERBS)
         for before, word in zip(words, words[1:], strict=False)
@@ -65,7 +65,7 @@ def _plain(words: Sequence[str]) -> bool:
 
 
 def _with_article(words: Sequence[str]) -> list[str]:
-    """Returns the words with the article that a novel uses for whom it tells of."""
+    """Returns the words with the article that a novel uses for whom it is about."""
     first, *rest = words
     if first in ("a", "an", "one"):
         return ["the", *rest]
@@ -92,7 +92,7 @@ def _verbs(words: Sequence[str], told: Sequence[str]) -> int:
 
 
 def subject(words: Sequence[str]) -> list[str]:
-    """Returns the words of whom or what a sentence tells: those before its first preposition or verb."""
+    """Returns the words of whom or what a sentence is about: those before its first preposition or verb."""
     for place, word in enumerate(words):
         of_group = word == "of" and words[place - 1] in GROUPS | NUMBERS
         ends = (word in PREPOSITIONS and word != "and" and not of_group) or word in ASIDES or word == ","
@@ -102,7 +102,7 @@ def subject(words: Sequence[str]) -> list[str]:
 
 
 def is_plural(words: Sequence[str]) -> bool:
-    """Returns whether a sentence tells of more than one."""
+    """Returns whether a sentence is about more than one."""
     who = subject(words)
     joined = [place for place in range(1, len(who) - 1) if who[place] == "and"]
     several = any(who[place + 1] in ARTICLES or who[place - 1] in ACTORS or _many(who[place - 1]) for place in joined)

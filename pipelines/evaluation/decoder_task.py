@@ -1,4 +1,4 @@
-"""How well a decoder foretells unseen books' passages from their own vectors, and how much it minds a wrong vector."""
+"""How well a decoder predicts unseen books' passages from their own vectors, and how much a wrong vector costs it."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence

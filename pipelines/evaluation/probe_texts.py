@@ -1,4 +1,4 @@
-"""Captions and book passages of like length, and a probe that learns on some of them to tell the two apart."""
+"""Captions and book passages of like length, and a probe that learns on some of them which is which."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -22,7 +22,7 @@ Probe = Callable[[Sequence[str]], list[bool]]
 
 
 def fit_probe(first: Sequence[str], second: Sequence[str]) -> Probe:
-    """Returns a probe fitted to tell the texts of the first kind from those of the second.
+    """Returns a probe fitted to separate the texts of the first kind from those of the second.
 
     It is a logistic regression over the words, and pairs of words side by side, that two texts or more hold. Words are
     separated by spaces; each text has length 1, so that a long one weighs no more than a short one.

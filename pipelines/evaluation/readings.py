@@ -110,7 +110,7 @@ def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonic
 
 
 def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices: np.ndarray) -> float:
-    """Returns how often the first choice alone is the nearest, in percent.
+    """Returns how often the first choice is nearer than all others, in percent.
 
     Args:
         maps: of a sentence's vector, and of its choices' vectors.

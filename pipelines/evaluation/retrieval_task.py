@@ -12,7 +12,7 @@ from pipelines.evaluation.photos import add_photo_options, extract, open_photos
 from pipelines.evaluation.task import EvaluationTask, Figures, gather, open_for
 from transforms.load_images import LoadImages
 
-TIE = 1e-6  # similarities as close as this are equal: float32 embeddings tell no more apart
+TIE = 1e-6  # similarities as close as this are equal: float32 embeddings distinguish no more
 BLOCK = 256  # photos compared at once with all captions
 CUTS = (1, 5, 10)
 
@@ -55,7 +55,7 @@ class Ranks:
 def rank(photos: np.ndarray, captions: np.ndarray, owners: np.ndarray) -> Ranks:
     """Returns how many wrong captions stand before each photo's best own one, and wrong photos before a caption's own.
 
-    A wrong one that is just as similar stands before the right one: an embedding that tells nothing apart gets nothing.
+    A wrong one that is just as similar stands before the right one, so that vectors which are all alike get nothing.
 
     Args:
         photos: joint embeddings `[N, J]`.

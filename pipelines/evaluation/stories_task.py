@@ -50,7 +50,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns the figures of each style, and how well the probe tells novels from captions that it has not seen.
+    """Returns the figures of each style, and how well the probe separates novels from captions that it has not seen.
 
     Of each style's stories, in percent:
     `novel`: the probe calls the story novel and not caption (see `probe_texts`);

@@ -57,7 +57,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class TextFile:
-    """An input file, and what reading it through has told.
+    """An input file, and what reading it through has shown.
 
     Attributes:
         uri: where it lies.

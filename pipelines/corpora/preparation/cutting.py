@@ -40,7 +40,7 @@ def mostly_no_letters(text: str) -> bool:
 def book_texts(lines: Iterable[str], rules: Rules, left_out: Counter[str]) -> Iterator[Text]:
     """Yields the passages of a book, each with the number of its paragraph.
 
-    The random lengths of a paragraph's passages come from its own words alone, so that the same paragraph is cut in
+    The random lengths of a paragraph's passages come only from its own words, so that the same paragraph is cut in
     the same way in each book that has it.
 
     Args:
@@ -87,7 +87,7 @@ def read_rows(part: Part, lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
 
 
 def photo_key(row: Row) -> tuple[str, ...]:
-    """Returns what tells a row's photo from others."""
+    """Returns what identifies a row's photo."""
     place = () if row.image else (str(row.part), str(row.line))
     return (row.digest, row.image, *place)
 

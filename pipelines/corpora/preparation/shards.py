@@ -54,11 +54,11 @@ def encode(texts: PieceTexts, repeated: np.ndarray, ids: dict[str, int], share: 
     lengths = np.diff(texts.starts)  # [n]
     owners = np.repeat(np.arange(len(lengths)), lengths)  # [R]
     strange = np.bincount(owners[encoded == UNKNOWN], minlength=len(lengths)) > share * lengths  # [n]
-    alone = kept_texts(texts, repeated)  # [n]
-    kept = alone & ~strange  # [n]
+    single = kept_texts(texts, repeated)  # [n]
+    kept = single & ~strange  # [n]
     places, groups = np.flatnonzero(kept), texts.groups[kept]  # [m], [m]
     neighbours = next_ones(groups, places) if is_book else other_ones(groups)  # [m]
-    return Encoded(encoded[kept[owners]], lengths[kept], neighbours, int((alone & strange).sum()))
+    return Encoded(encoded[kept[owners]], lengths[kept], neighbours, int((single & strange).sum()))
 
 
 def next_ones(groups: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def next_ones(groups: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def other_ones(groups: np.ndarray) -> np.ndarray:
-    """Returns for each text the next one of its group, for the last the first; -1 for one that is alone `[n]`."""
+    """Returns for each text the next one of its group, for the last the first; -1 for one without others `[n]`."""
     if not len(groups):
         return np.zeros(0, np.int64)
     following = np.arange(1, len(groups) + 1, dtype=np.int64)  # [n]

@@ -1,6 +1,6 @@
 """The loop that trains every network: steps, schedule, log, early stopping, and checkpoints that resume exactly.
 
-A task draws each batch, and torch its noise, from the seed and the number of the step alone. A run that was killed
+A task draws each batch, and torch its noise, only from the seed and the number of the step. A run that was killed
 goes on from its last checkpoint to the same losses as one that was not. Every file is put in place whole.
 """
 

@@ -1,4 +1,4 @@
-"""A whole pack's trainings: which there are, what each begins with, and how they run alone or beside others."""
+"""A whole pack's trainings: which there are, what each begins with, and how they run one by one or beside others."""
 
 import multiprocessing
 import os

@@ -16,7 +16,7 @@ from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
 
 LONG = 8  # one caption in so many counts as a long one
-FEW = 0.15  # of the photos, at most, show what a word tells of a scene
+FEW = 0.15  # of the photos, at most, show what a word says of a scene
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class JointConfig:
 
     Args:
         loss: `softmax` (cross entropy over the batch), `hinge` (the sum over wrong pairs, as in 2014) or `hardest`
-            (the hinge of the worst wrong pair alone, which collapses where training starts with it).
+            (the hinge of only the worst wrong pair, which collapses where training starts with it).
         temperature: divides the similarities of the softmax.
         margin: by which a pair must beat the wrong ones in a hinge.
         word_dropout: share of words shown as unknown.
         dropout: on word vectors and feature vectors.
         pseudo_share: share of a batch that is class prototypes with captions about the class.
         noise: largest length of the random vector added to a feature vector, in photos' mean distance from their
-            centre. It keeps the projection small where the photos with captions tell nothing, so that others do not go
+            centre. It keeps the projection small where the photos with captions say nothing, so that others do not go
             astray.
         views: crops of each photo to learn from beside the whole photo, half of them mirrored.
         outside: begin with wordllama's word vectors, cut down to `dim_word`, in place of random ones.

@@ -10,7 +10,7 @@ from pipelines.corpora.texts import UNKNOWN, Tokens, Vocabulary
 from pipelines.training.recipes.joint import PhotoSet, Prototypes
 
 NEED = 0.75
-"""Power of how much oftener other captions tell of a class than those of the photos do, which it is drawn by."""
+"""Power of how much more often other captions speak of a class than those of the photos do, which it is drawn by."""
 
 
 def class_nouns() -> list[list[str]]:
@@ -48,7 +48,7 @@ def prototypes(
 ) -> Prototypes:
     """Returns one prototype for each class and name of it that five captions or more use.
 
-    They are drawn the oftener, the more people tell of a class and the fewer of the photos show it: cats and rockets
+    They are drawn the oftener, the more people speak of a class and the fewer of the photos show it: cats and rockets
     before terriers.
 
     Args:

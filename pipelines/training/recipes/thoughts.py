@@ -1,7 +1,7 @@
 """The sentence encoder's training: a sentence must come back from its vector, and hint at its neighbour.
 
 Skip-thoughts (Kiros et al. 2015) decodes the sentence before and the one after. Here the decoder writes the sentence
-itself, and two bags of words, predicted from the vector alone, stand for the sentence and for its neighbour (the next
+itself, and two bags of words, predicted only from the vector, stand for the sentence and for its neighbour (the next
 passage of the book, or another caption of the same photo): the bags make content words enter the vector early.
 """
 
@@ -50,9 +50,9 @@ class ThoughtsConfig(TextLengths):
         noise: largest length of the random vector that is added to a sentence vector (of length 1).
         bag: weight of the bags of words beside the decoder's loss.
         common: most frequent words that no bag counts.
-        follow: weight of telling a text's neighbour from the other neighbours of the batch, by a linear map of its
+        follow: weight of finding a text's neighbour among the other neighbours of the batch, by a linear map of its
             vector.
-        followers: neighbours of a batch that are told apart.
+        followers: neighbours of a batch among which each is to be found.
         start: folder of an earlier training, or a model pack, whose weights this one begins with; words are added.
     """
 

@@ -137,7 +137,7 @@ def choose_captions(
     """Returns fluent captions that the data does not hold, each once, many subjects before many of one subject.
 
     A caption's subject is its rarest word. Subjects take turns, and in each turn every subject puts up its next
-    likeliest captions; by likelihood alone the commonest subjects would fill the bank.
+    likeliest captions; by likelihood only, the commonest subjects would fill the bank.
 
     Args:
         candidates: captions with their cost a token.

@@ -38,7 +38,7 @@ def _follow(task: ThoughtsTask, vectors: torch.Tensor) -> float:
     return float(task._follow_loss(vectors, neighbours, np.random.default_rng(0)).detach())
 
 
-def test_neighbours_that_are_foretold_cost_little_and_others_much(task: ThoughtsTask) -> None:
+def test_neighbours_that_are_predicted_cost_little_and_others_much(task: ThoughtsTask) -> None:
     right = torch.eye(4)[[1, 2, 0, 3]]  # [N, S]: each text's vector is its neighbour's
     away = math.exp(-1.5 / TEMPERATURE)  # less their mean, three unit vectors have cosines of 1 and -1/2
     assert _follow(task, right) == pytest.approx(math.log(1 + 2 * away), abs=1e-6)
