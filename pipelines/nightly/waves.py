@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 import fsspec
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
 
 from pipelines.cli.progress import Report
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
@@ -92,9 +93,10 @@ def _process_wave(
     options: PipelineOptions,
     sums: Sums,
     report: str,
+    runner: PipelineRunner | None,
 ) -> None:
     spread = in_processes(options)  # otherwise one process would get the whole wave
-    with beam.Pipeline(options=options) as root:
+    with beam.Pipeline(runner, options=options) as root:
         listings = root | "Name photos" >> beam.Create([listing for listing, _ in wave], reshuffle=spread)
         due = listings | "Name copies" >> beam.FlatMap(each_listing)
         outcomes = root | "Name settled" >> beam.Create(list(settled), reshuffle=False)

@@ -1,7 +1,7 @@
 """Worker processes of a run on this machine, watched: one that dies ends the run.
 
 With `--direct_running_mode=multi_processing` Beam's FnApiRunner starts processes, and waits for ever for the answer of
-one that is no more. Here it starts them through a handler that notices their end.
+one that is no more. Here it starts them in an environment of our own, whose handler notices their end.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,18 +22,23 @@ from typing import Any
 import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability import python_urns
-from apache_beam.portability.api import beam_fn_api_pb2_grpc, endpoints_pb2
+from apache_beam.portability.api import beam_fn_api_pb2_grpc, beam_provision_api_pb2, endpoints_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
+from apache_beam.runners.runner import PipelineRunner
 from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 from google.protobuf import json_format, text_format
 
 from pipelines.cli.failures import WorkerDiedError
+from pipelines.cli.runners import runner_name
 from transforms.cores import cores
 
 COMMAND = (sys.executable, "-m", "pipelines.nightly.worker_process", "apache_beam.runners.worker.sdk_worker_main")
 ROOT = Path(__file__).parents[2]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
+WATCHED = "storyteller:env:watched_process:v1"  # Beam names environments so
+GRACE = 0.5  # seconds in which threads notice that the workers they read from are gone
 
 
 class Crew:
@@ -86,19 +92,23 @@ def worker_threads(options: PipelineOptions) -> int | None:
     return max(1, cores() // workers)
 
 
-def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
-    """Runs a function that runs a pipeline, until it returns or one of the pipeline's worker processes dies.
+def run_watched(options: PipelineOptions, run: Callable[[PipelineRunner | None], None]) -> None:
+    """Calls a function that runs a pipeline, until it returns or one of the pipeline's worker processes dies.
+
+    Args:
+        options: of the pipeline.
+        run: gets the runner that the pipeline must have; None leaves the choice to the options.
 
     Raises:
         WorkerDiedError: one did; the others were ended, and nothing of the pipeline goes on.
     """
-    if not in_processes(options):
-        tell()
+    if not in_processes(options) or runner_name(options) == "PrismRunner":
+        run(None)
         return
     crew = Crew(worker_threads(options))
-    threading.excepthook = _tell_unless_cut_off
-    with _watch(crew):
-        threading.Thread(target=_report, args=(tell, crew.endings), daemon=True).start()
+    with _hide_cut_off_threads(), _serve_logs() as logs:
+        runner = WatchedRunner(crew, logs)
+        threading.Thread(target=_report, args=(partial(run, runner), crew.endings), daemon=True).start()
         try:
             ended = crew.endings.get()
             if ended is not None and not isinstance(ended, WorkerDiedError):
@@ -106,36 +116,33 @@ def run_watched(options: PipelineOptions, tell: Callable[[], None]) -> None:
                     ended = crew.endings.get(timeout=1)
         finally:
             crew.end()
-    if ended is not None:
-        raise ended
-
-
-def _tell_unless_cut_off(failure: threading.ExceptHookArgs) -> None:
-    """Tells of a thread that failed, unless it is one of the runner's that read what a worker sends, whose end is told
-    apart."""
-    if not isinstance(failure.exc_value, grpc.RpcError):
-        threading.__excepthook__(failure)
-
-
-def _report(tell: Callable[[], None], endings: "queue.SimpleQueue[BaseException | None]") -> None:
-    try:
-        tell()
-        endings.put(None)
-    except BaseException as error:
-        endings.put(error)
+        if ended is not None:
+            time.sleep(GRACE)
+            raise ended
 
 
 @contextlib.contextmanager
-def _watch(crew: Crew) -> Iterator[None]:
-    """Lets FnApiRunner start its workers in a crew meanwhile."""
-    known = WorkerHandler._registered_environments
-    before = known[python_urns.SUBPROCESS_SDK]
-    with _serve_logs() as logs:
-        WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(partial(WatchedWorker, crew, logs))
-        try:
-            yield
-        finally:
-            known[python_urns.SUBPROCESS_SDK] = before
+def _hide_cut_off_threads() -> Iterator[None]:
+    """Hides that threads of the runner fail which read what a worker sends: the worker's end is reported by itself."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, grpc.RpcError):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def _report(run: Callable[[], None], endings: "queue.SimpleQueue[BaseException | None]") -> None:
+    try:
+        run()
+        endings.put(None)
+    except BaseException as error:
+        endings.put(error)
 
 
 @contextlib.contextmanager
@@ -163,22 +170,62 @@ class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
         return iter(())
 
 
-class WatchedWorker(GrpcWorkerHandler):
-    """A worker process of FnApiRunner that tells when it dies.
+class CrewInfo(ExtendedProvisionInfo):
+    """What FnApiRunner hands to each worker's handler: here also the crew that starts the worker.
 
     Args:
-        crew: the worker processes of the pipeline, and who is told of their ends.
-        logs: address for what the process logs.
-        _command: what Beam would start; not used.
-        parts: what Beam gives every handler.
+        crew: the worker processes of the pipeline.
+        logs: address to which they send what they log.
+        info: what Beam itself hands on.
     """
 
-    def __init__(self, crew: Crew, logs: str, _command: bytes, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._crew = crew
+    def __init__(self, crew: Crew, logs: str, info: beam_provision_api_pb2.ProvisionInfo) -> None:
+        super().__init__(info)
+        self.crew = crew
+        self.logs = logs
+
+    def for_environment(self, env: Any) -> "CrewInfo":
+        """Returns the same for the steps of one environment."""
+        return CrewInfo(self.crew, self.logs, super().for_environment(env).provision_info)
+
+
+class WatchedRunner(FnApiRunner):
+    """FnApiRunner with worker processes that are watched.
+
+    Args:
+        crew: starts them.
+        logs: address to which they send what they log.
+    """
+
+    def __init__(self, crew: Crew, logs: str) -> None:
+        info = beam_provision_api_pb2.ProvisionInfo(retrieval_token="none")
+        super().__init__(provision_info=CrewInfo(crew, logs, info))
+
+    def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
+        """Runs a pipeline, its subprocess environments replaced by watched ones."""
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.urn = WATCHED
+        return super().run_via_runner_api(pipeline_proto, options)
+
+
+@WorkerHandler.register_environment(WATCHED, bytes)
+class WatchedWorker(GrpcWorkerHandler):
+    """A worker process of WatchedRunner, which reports when it dies.
+
+    Args:
+        _command: what Beam would start; not used.
+        state: what Beam gives every handler.
+        info: names the crew.
+        server: what Beam gives every handler.
+    """
+
+    def __init__(self, _command: bytes, state: Any, info: CrewInfo, server: Any) -> None:
+        super().__init__(state, info, server)
+        self._crew = info.crew
         self._asked_to_end = False
         self._killed_before = killed_for_memory()
-        self._process = crew.start(self._environment(logs))
+        self._process = self._crew.start(self._environment(info.logs))
 
     def _environment(self, logs: str) -> dict[str, str]:
         """Returns where the process finds this code, and what Beam's harness reads from its environment."""

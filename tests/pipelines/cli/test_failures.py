@@ -3,6 +3,7 @@
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
 
 from model_handlers.handler import resolve_device
 from model_handlers.pack_card import PackError
@@ -80,8 +81,8 @@ def test_the_reason_of_a_worker(mode: str) -> None:
     """In another process Beam makes a text of the error, and a RuntimeError of the text."""
     options = PipelineOptions([f"--direct_running_mode={mode}", "--direct_num_workers=1"])
 
-    def run() -> None:
-        with beam.Pipeline("FnApiRunner", options) as root:
+    def run(runner: PipelineRunner | None) -> None:
+        with beam.Pipeline(runner or "FnApiRunner", options) as root:
             _ = root | beam.Create(["tpu"]) | "Resolve device" >> beam.Map(resolve_device)
 
     with pytest.raises(Exception) as raised:  # noqa: PT011 (its class is the runner's)

@@ -4,10 +4,12 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -19,6 +21,7 @@ from pipelines.cli.failures import WorkerDiedError, reason
 from pipelines.nightly import workers
 from pipelines.nightly.workers import (
     Crew,
+    WatchedRunner,
     WorkerLogs,
     describe_end,
     killed_for_memory,
@@ -58,15 +61,34 @@ def test_the_systems_count_of_killed_processes(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("options", [PipelineOptions([]), TWO])
 def test_a_pipeline_that_ends_by_itself(options: PipelineOptions) -> None:
-    calls: list[int] = []
-    run_watched(options, lambda: calls.append(1))
-    assert calls == [1]
+    calls: list[Any] = []
+    before = threading.excepthook
+    run_watched(options, calls.append)
+    assert [type(runner) for runner in calls] == [WatchedRunner if options is TWO else type(None)]
 
-    def fail() -> None:
+    def fail(runner: Any) -> None:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError, match="a bug"):
         run_watched(options, fail)
+    assert threading.excepthook is before
+
+
+def test_only_threads_that_a_worker_cut_off_fail_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: seen.append(failure.exc_type))
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    def run(runner: Any) -> None:
+        for error in (grpc.RpcError(), KeyError("a bug")):
+            thread = threading.Thread(target=fail, args=(error,))
+            thread.start()
+            thread.join()
+
+    run_watched(TWO, run)
+    assert seen == [KeyError]
 
 
 def test_a_crew_ends_and_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +108,7 @@ def test_a_death_explains_an_error(first: str, monkeypatch: pytest.MonkeyPatch) 
     crew = Crew()
     monkeypatch.setattr(workers, "Crew", lambda threads: crew)
 
-    def tell() -> None:
+    def run(runner: Any) -> None:
         if first == "death":
             crew.endings.put(WorkerDiedError("it died"))
             time.sleep(0.2)
@@ -96,7 +118,7 @@ def test_a_death_explains_an_error(first: str, monkeypatch: pytest.MonkeyPatch) 
             time.sleep(2)
 
     with pytest.raises(WorkerDiedError, match="it died") as raised:
-        run_watched(TWO, tell)
+        run_watched(TWO, run)
     assert reason(raised.value) == "it died"
 
 
