@@ -65,9 +65,11 @@ class AuditOutcomes(beam.PTransform[PCollection[Listing], PCollection[Outcome]])
     outcomes: PCollection[tuple[bytes, Outcome]]
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Outcome]:
+        """Returns one outcome for each listing and style."""
         keyed = listings | "Key listings" >> beam.Map(key_by_uri)
-        return (
+        settled: PCollection[Outcome] = (
             {"listings": keyed, "outcomes": self.outcomes}
             | "Join by uri" >> beam.CoGroupByKey()
             | "Settle outcomes" >> beam.FlatMap(settle)
         )
+        return settled

@@ -72,10 +72,11 @@ class MeanVector(beam.CombineFn):
     """
 
     def __init__(self, spread: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.spread = spread
 
     def create_accumulator(self) -> Sums:
+        """Returns sums of nothing."""
         return 0.0, 0.0, 0
 
     def add_input(self, accumulator: Sums, vectors: np.ndarray) -> Sums:
@@ -130,7 +131,8 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
     spread: bool = False
 
     def expand(self, uris: PCollection[str]) -> PCollection[Mean]:
-        return (
+        """Returns the mean, as one element."""
+        mean: PCollection[Mean] = (
             uris
             | "Spread files" >> beam.Reshuffle()
             | "Read passages" >> beam.FlatMap(read_keys, self.min_words)
@@ -140,3 +142,4 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
             | "Raise failures" >> beam.Map(raise_failures)
             | "Average vectors" >> beam.CombineGlobally(MeanVector(self.spread))
         )
+        return mean

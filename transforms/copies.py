@@ -129,12 +129,14 @@ class JoinCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     """
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        return (
+        """Returns the first listing of each photo, which holds the others."""
+        joined: PCollection[Listing] = (
             listings
             | "Key by identity" >> beam.Map(key_by_identity)
             | "Group copies" >> beam.GroupByKey()
             | "Join copies" >> beam.FlatMap(join_group)
         )
+        return joined
 
 
 @dataclass(eq=False)
@@ -153,6 +155,7 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     allowed: Allowed = EVERYTHING
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
+        """Returns the listings with their copies; files that may be alike are read and compared."""
         split = labelled(beam.FlatMap(split_alike), "FlatMap(part_alike)")
         groups = (
             listings
@@ -163,11 +166,12 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
         known = (
             groups[ALIKE]
             | "Spread files" >> beam.Reshuffle()
-            | "Batch files" >> beam.ParDo(BatchListings())
+            | "Batch files" >> beam.ParDo(BatchListings())  # type: ignore[no-untyped-call]
             | "Identify files" >> beam.FlatMap(identify, self.max_bytes, self.allowed)
             | "Join copies" >> JoinCopies()
         )
-        return (groups[ALONE], known) | "Gather photos" >> beam.Flatten()
+        photos: PCollection[Listing] = (groups[ALONE], known) | "Gather photos" >> beam.Flatten()
+        return photos
 
 
 def copy_stories(element: tuple[StoryRequest, Any]) -> Iterator[tuple[StoryRequest, Any]]:

@@ -10,13 +10,14 @@ from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer
 from transforms.records import StoryRequest
+from transforms.step_labels import TaggedOutputs
 
 StoryModel = ModelHandler[np.ndarray, Any, Any]
 """Tells a passage from a shifted sentence vector `[S]` or `[2, S]`."""
 
 
 @dataclass(eq=False)
-class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]], Any]):
+class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]], TaggedOutputs]):
     """Stories from shifted sentence vectors.
 
     Input: (StoryRequest, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (StoryRequest, passage
@@ -27,5 +28,6 @@ class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]]
     handler: StoryModel
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, vectors: PCollection[tuple[StoryRequest, np.ndarray]]) -> Any:
+    def expand(self, vectors: PCollection[tuple[StoryRequest, np.ndarray]]) -> TaggedOutputs:
+        """Returns the passages by RESULTS and DEAD_LETTERS."""
         return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

@@ -10,7 +10,6 @@ import importlib
 import io
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 from PIL import (  # the plug-ins register themselves; Pillow would otherwise import all of its forty
@@ -19,10 +18,12 @@ from PIL import (  # the plug-ins register themselves; Pillow would otherwise im
     GifImagePlugin,  # noqa: F401
     Image,
     ImageChops,
+    ImageFile,
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
@@ -129,7 +130,7 @@ def decode_original(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.nda
     return np.ascontiguousarray(_turn(pixels, {6: 8, 8: 6}.get(turn, turn)))  # Pillow turned the TIFF: turn it back
 
 
-def _open(data: bytes, max_pixels: int) -> Any:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Returns the opened image: its header is read, its pixels are not, and they are not too many."""
     if not data:
         raise EmptyFile("the file is empty")
@@ -163,14 +164,14 @@ def _damage(name: str, data: bytes, error: BaseException) -> PhotoError:
     if isinstance(error, MemoryError):
         return DecoderOutOfMemory()
     reason = str(error) or type(error).__name__
-    if isinstance(error, Image.UnidentifiedImageError):  # its text is the address of a buffer
+    if isinstance(error, UnidentifiedImageError):  # its text is the address of a buffer
         reason = "the header is broken, or of a variant that is not read"
     if "truncated" in reason.lower() or is_cut_short(name, data):
         return TruncatedImage(f"the {name} file ends before its pixels do, after {len(data):,} bytes ({reason})")
     return DamagedImage(f"the {name} file is damaged: {reason}")
 
 
-def _load_what_is_there(image: Any) -> None:
+def _load_what_is_there(image: ImageFile.ImageFile) -> None:
     """Loads a file that may be cut short, as far as it goes.
 
     Pillow reads its switch for this from a global, and other threads may be decoding strictly. But all that the switch
@@ -185,7 +186,7 @@ def _load_what_is_there(image: Any) -> None:
         image.load()  # an OSError where there is no raster
 
 
-def _orientation(image: Any) -> int:
+def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except DAMAGE:
@@ -219,7 +220,7 @@ def _frame(width: int, height: int, scale: int, orientation: int) -> Frame:
     return Frame(width, height, scale, left, top)
 
 
-def _rgb(image: Any, deep: bool) -> np.ndarray:
+def _rgb(image: Image.Image, deep: bool) -> np.ndarray:
     """Returns pixels `[height, width, 3]` of a loaded image; `deep` where a PNG has 16 bits a channel."""
     if image.mode[0] in "IF":
         values = np.asarray(image)  # [height, width]
@@ -248,12 +249,16 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """Returns grey values as uint8: the least white point of 1 (floats only), 255 (not for 16-bit formats), 65535 or
-    the maximum that holds all of them becomes 255. Below 0 and NaN are black."""
+    """Returns grey values as uint8.
+
+    White, 255, is the least of 1 (floats only), 255 (not for 16-bit formats), 65535 and the maximum that holds all of
+    them. Below 0 and NaN are black.
+    """
     if values.dtype.itemsize == 2:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     top = finite.max()
     whites = [1.0, 255.0, 65535.0] if values.dtype.kind == "f" else [255.0, 65535.0]
     white = next((white for white in whites if top <= white), top)
-    return np.rint(np.clip(finite / white, 0, 1) * 255).astype(np.uint8)
+    grey: np.ndarray = np.rint(np.clip(finite / white, 0, 1) * 255).astype(np.uint8)
+    return grey

@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
+from apache_beam.transforms.combiners import Top
 
 from transforms.due_rules import (
     EVERYTHING_NEW,
@@ -26,7 +27,7 @@ from transforms.due_rules import (
 )
 from transforms.read_photos import LISTED, REPEATED, SplitRepeated, best_first, classify
 from transforms.records import DEFERRED, Listing, Outcome
-from transforms.step_labels import labelled
+from transforms.step_labels import TaggedOutputs, labelled
 
 SETTLED = "settled"
 
@@ -141,12 +142,14 @@ class FindBound(beam.PTransform[PCollection[bytes], PCollection[Any]]):
     count: int
 
     def expand(self, keys: PCollection[bytes]) -> PCollection[Any]:
-        smallest = keys | "Find smallest" >> beam.combiners.Top.Smallest(self.count)
-        return smallest | "Take last" >> beam.Map(bound, self.count)
+        """Returns the highest of the smallest keys, as one element."""
+        smallest = keys | "Find smallest" >> Top.Smallest(self.count)
+        last: PCollection[Any] = smallest | "Take last" >> beam.Map(bound, self.count)
+        return last
 
 
 @dataclass(eq=False)
-class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
+class TakeOutDone(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """Listings of which stories are due, each uri once.
 
     Input: Listing. Output: `listed` Listing with the styles that are due, and `settled` Outcome: `repeated`,
@@ -165,7 +168,8 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
     selection: Selection = EVERYTHING_NEW
     files: bool = True
 
-    def expand(self, listings: PCollection[Listing]) -> Any:
+    def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
+        """Returns the listings by LISTED, and the outcomes by SETTLED."""
         once = listings | "Split repeated" >> SplitRepeated()
         repeated = once[REPEATED] | "Settle repeated" >> beam.FlatMap(settle_early, self.styles, "repeated")
         leave_out = labelled(beam.FlatMap(split_ignored, self.styles, self.files), "FlatMap(part_ignored)")
@@ -184,13 +188,13 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], Any]):
             due, settled = within[LISTED], [*settled, within[SETTLED]]
         return {LISTED: due, SETTLED: settled | "Gather settled" >> beam.Flatten()}
 
-    def _last_of_sample(self, photos: PCollection[Listing]) -> Any:
+    def _last_of_sample(self, photos: PCollection[Listing]) -> bytes | AsSingleton | None:
         if self.selection.sample_size is None:
             return self.selection.share
         keys = photos | "Take sample keys" >> beam.Map(sample_key)
         return AsSingleton(keys | "Find sample" >> FindBound(self.selection.sample_size))
 
-    def _limit(self, due: PCollection[Listing], count: int) -> Any:
+    def _limit(self, due: PCollection[Listing], count: int) -> TaggedOutputs:
         last = due | "Take uris" >> beam.Map(uri_key) | "Find last" >> FindBound(count)
         split = labelled(beam.FlatMap(split_beyond, AsSingleton(last)), "FlatMap(part_beyond)")
         return due | "Part beyond" >> split.with_outputs(SETTLED, main=LISTED)

@@ -109,9 +109,12 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
 
 
 def mean_vector(vectors: np.ndarray) -> np.ndarray:
-    """Returns the mean `[S]` of sentence vectors `[K, S]`: summed one after the other in rank order, in float32, as
-    the original does (SPEC section 8)."""
-    return np.add.reduce(vectors, axis=0, dtype=np.float32) / np.float32(len(vectors))
+    """Returns the mean `[S]` of sentence vectors `[K, S]`.
+
+    They are summed one after the other in rank order, in float32, as the original does (SPEC section 8).
+    """
+    mean: np.ndarray = np.add.reduce(vectors, axis=0, dtype=np.float32) / np.float32(len(vectors))
+    return mean
 
 
 def look_up_in(tables: Sequence[VectorTable], captions: Sequence[str]) -> np.ndarray:
@@ -142,6 +145,7 @@ class TakeMeans(beam.DoFn):
         self._chunks = chunks
 
     def process(self, matched: Matched, uris: Sequence[str] = ()) -> Iterator[tuple[Matched, np.ndarray]]:
+        """Yields the photo with the mean of its captions' vectors."""
         tables: list[VectorTable] = [self._table] if self._table is not None else []
         if self._chunks is not None and (uris or self._known):
             tables.append(self._chunks.open((*self._known, *uris)))
@@ -176,8 +180,11 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
     chunks: SharedChunks = field(default_factory=SharedChunks)
 
     def expand(self, matched: PCollection[Matched]) -> PCollection[tuple[Matched, np.ndarray]]:
+        """Returns each photo with the mean of its captions' vectors."""
         if self.table is not None and self.complete:
-            return matched | "Look vectors up" >> beam.ParDo(TakeMeans(self.table)).with_resource_hints(**self.hints)
+            look_up = beam.ParDo(TakeMeans(self.table)).with_resource_hints(**self.hints)
+            known: PCollection[tuple[Matched, np.ndarray]] = matched | "Look vectors up" >> look_up
+            return known
         inference = RunInference(MeasuredHandler(self.handler, "sentences")).with_resource_hints(**self.hints)
         chunks = (
             matched
@@ -192,4 +199,6 @@ class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Ma
             | "Write chunks" >> beam.Map(write_chunk, self.prefix).with_resource_hints(**self.hints)
         )
         take = beam.ParDo(TakeMeans(self.table, self.known, self.chunks), AsList(chunks))
-        return matched | "Take means" >> take.with_resource_hints(**self.hints)
+        hinted = take.with_resource_hints(**self.hints)
+        means: PCollection[tuple[Matched, np.ndarray]] = matched | "Take means" >> hinted
+        return means

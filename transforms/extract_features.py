@@ -10,13 +10,14 @@ from apache_beam.pvalue import PCollection
 
 from transforms.infer import Infer
 from transforms.records import Photo
+from transforms.step_labels import TaggedOutputs
 
 FeatureModel = ModelHandler[np.ndarray, np.ndarray | Exception, Any]
 """Makes a feature vector `[F]` of the pixels of a photo."""
 
 
 @dataclass(eq=False)
-class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any]):
+class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], TaggedOutputs]):
     """Feature vectors of photos.
 
     Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
@@ -26,5 +27,6 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Any
     handler: FeatureModel
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> Any:
+    def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> TaggedOutputs:
+        """Returns the feature vectors by RESULTS and DEAD_LETTERS."""
         return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)

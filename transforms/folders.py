@@ -8,7 +8,7 @@ a folder above. A glob's match that is a folder is not entered: `photos/*` takes
 import fnmatch
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from transforms.object_stats import entry_checksum, entry_modified, entry_version, local_version
@@ -21,8 +21,10 @@ QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
 
 
 class ListingError(Exception):
-    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs. Its message has no
-    secrets."""
+    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs.
+
+    Its message has no secrets.
+    """
 
     code = "listing"
 
@@ -70,7 +72,7 @@ class _LocalFolders:
     def find(self, path: str) -> Entry | None:
         return self._entry(path) if os.path.lexists(path) else None
 
-    def identity(self, path: str) -> Any:
+    def identity(self, path: str) -> Hashable:
         status = os.stat(path)
         return status.st_dev, status.st_ino
 
@@ -99,7 +101,7 @@ class _RemoteFolders:
         self._prefix = pattern.removesuffix(path) if path else pattern + "/"
 
     def path(self, pattern: str) -> str:
-        return self._fs._strip_protocol(pattern).rstrip("/")
+        return str(self._fs._strip_protocol(pattern)).rstrip("/")
 
     def listing(self, entry: Entry) -> Listing:
         return Listing(
@@ -112,7 +114,7 @@ class _RemoteFolders:
         except MissingFile:
             return None
 
-    def identity(self, path: str) -> Any:
+    def identity(self, path: str) -> Hashable:
         return path
 
     def scan(self, folder: str) -> list[Entry]:
@@ -127,7 +129,7 @@ class _RemoteFolders:
         return Entry(item["name"], False, size, entry_version(item), entry_modified(item), entry_checksum(item))
 
 
-def _expand(folders: Any, path: str) -> Iterator[Listing]:
+def _expand(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[Listing]:
     """Yields what a path or glob stands for; a name that is there literally is no glob."""
     try:
         entry = folders.find(path)
@@ -148,7 +150,7 @@ def _has_magic(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
-def _glob(folders: Any, path: str) -> Iterator[Entry]:
+def _glob(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[Entry]:
     """Yields the matches of a glob below the longest folder that is there literally."""
     parts = path.split("/")
     literal = 0  # parts[:literal] name a folder
@@ -163,7 +165,7 @@ def _glob(folders: Any, path: str) -> Iterator[Entry]:
         yield from _walk(folders, root, parts[literal:])
 
 
-def _walk(folders: Any, root: Entry, parts: list[str]) -> Iterator[Entry]:
+def _walk(folders: _LocalFolders | _RemoteFolders, root: Entry, parts: list[str]) -> Iterator[Entry]:
     """Yields the files below a folder that match the parts of a glob, by name; of a file itself.
 
     Args:

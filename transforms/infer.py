@@ -11,7 +11,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.metrics import measure
 from transforms.records import DeadLetter, Photo, PhotoWithFeature, StoryRequest
-from transforms.step_labels import labelled
+from transforms.step_labels import TaggedOutputs, labelled
 
 RESULTS, DEAD_LETTERS = "results", "dead_letters"
 
@@ -25,8 +25,10 @@ def photo_of(key: Key) -> Photo:
 
 
 def split_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
-    """Yields the element, or where its result is an error the dead letters of its photo and of the photo's copies under
-    the tag DEAD_LETTERS."""
+    """Yields the element, or where its result is an error dead letters under the tag DEAD_LETTERS.
+
+    There is one for its photo, and one for each of the photo's copies.
+    """
     key, result = element
     if not isinstance(result, Exception):
         yield element
@@ -38,7 +40,7 @@ def split_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
         yield TaggedOutput(DEAD_LETTERS, letter)
 
 
-class MeasuredHandler(KeyedModelHandler):
+class MeasuredHandler(KeyedModelHandler[Any, Any, Any, Any]):
     """A model handler over keyed examples that measures its batches.
 
     Args:
@@ -46,12 +48,12 @@ class MeasuredHandler(KeyedModelHandler):
         stage: starts the names of what is measured.
     """
 
-    def __init__(self, handler: ModelHandler, stage: str) -> None:
+    def __init__(self, handler: ModelHandler[Any, Any, Any], stage: str) -> None:
         super().__init__(handler)
         self._stage = stage
 
     def run_inference(
-        self, batch: Sequence[tuple[Any, Any]], model: Any, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[tuple[Any, Any]], model: object, inference_args: dict[str, Any] | None = None
     ) -> Iterable[tuple[Any, Any]]:
         """Returns the results behind their keys."""
         begun = time.monotonic()
@@ -62,7 +64,7 @@ class MeasuredHandler(KeyedModelHandler):
 
 
 @dataclass(eq=False)
-class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
+class Infer(beam.PTransform[PCollection[tuple[Any, Any]], TaggedOutputs]):
     """Keyed results of a model handler, with the failures apart.
 
     Input: (key, example); the key is a Photo, a PhotoWithFeature or a StoryRequest. Output: `results` (key, result)
@@ -74,11 +76,12 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], Any]):
         hints: resource hints of the whole step, its batching with it.
     """
 
-    handler: ModelHandler
+    handler: ModelHandler[Any, Any, Any]
     stage: str
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, examples: PCollection[tuple[Any, Any]]) -> Any:
+    def expand(self, examples: PCollection[tuple[Any, Any]]) -> TaggedOutputs:
+        """Returns the handler's results by RESULTS and DEAD_LETTERS."""
         inference = RunInference(MeasuredHandler(self.handler, self.stage)).with_resource_hints(**self.hints)
         split = labelled(beam.FlatMap(split_failure, self.stage), "FlatMap(part_failure)")
         split = split.with_resource_hints(**self.hints).with_outputs(DEAD_LETTERS, main=RESULTS)

@@ -24,7 +24,7 @@ from transforms.metrics import count
 from transforms.read_errors import ReadError, call_again
 from transforms.records import KeptPlace, Listing, Networks, Photo, PhotoWithFeature
 from transforms.rows import FEATURES, Row, plain_text
-from transforms.step_labels import labelled
+from transforms.step_labels import TaggedOutputs, labelled
 from transforms.uris import EVERYTHING, Allowed, check_uri
 
 KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"
@@ -171,11 +171,13 @@ class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     limits: ReadLimits
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
+        """Returns the listings, those of kept photos with their places."""
         joined = {
             "listings": listings | "Key listings" >> beam.Map(key_plainly),
             "photos": self.photos | "Key kept" >> beam.Map(key_kept),
         } | "Join by uri" >> beam.CoGroupByKey()
-        return joined | "Join kept" >> beam.FlatMap(join_kept, self.limits)
+        found: PCollection[Listing] = joined | "Join kept" >> beam.FlatMap(join_kept, self.limits)
+        return found
 
 
 def split_kept(listing: Listing) -> Iterator[Any]:
@@ -187,8 +189,7 @@ def split_kept(listing: Listing) -> Iterator[Any]:
 
 
 def read_group(element: tuple[bytes, Iterable[Listing]], root: str) -> Iterator[Any]:
-    """Yields (Photo, feature `[F]`), or where captions were kept too (PhotoWithFeature, captions) under the tag
-    KEPT_CAPTIONS.
+    """Yields (Photo, feature `[F]`), or (PhotoWithFeature, captions) under the tag KEPT_CAPTIONS if they were kept too.
 
     Where a file is gone or broken, its listings come under the tag UNREAD.
     """
@@ -219,7 +220,7 @@ def _is_of(rows: pa.Table, place: int, listing: Listing) -> bool:
     return found == (plain_text(listing.uri), listing.version, listing.photo_id)
 
 
-def _take_row(rows: pa.Table, listing: Listing, kept: KeptPlace) -> Any:
+def _take_row(rows: pa.Table, listing: Listing, kept: KeptPlace) -> tuple[Photo, np.ndarray] | TaggedOutput[str, Any]:
     feature = rows["feature"][kept.row].values.to_numpy().copy()  # [F]
     size = rows["width"][kept.row].as_py(), rows["height"][kept.row].as_py()
     photo, *copies = (
@@ -240,7 +241,7 @@ class CaptionPairs(list[tuple[str, float]]):
 
 
 @dataclass(eq=False)
-class ReadKept(beam.PTransform[PCollection[Listing], Any]):
+class ReadKept(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """What earlier runs kept of photos, in place of the photos.
 
     Input: Listing. Output: `features` (Photo, feature `[F]`), `captions` (PhotoWithFeature, captions with
@@ -252,7 +253,8 @@ class ReadKept(beam.PTransform[PCollection[Listing], Any]):
 
     root: str
 
-    def expand(self, listings: PCollection[Listing]) -> Any:
+    def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
+        """Returns what was kept by KEPT_FEATURES and KEPT_CAPTIONS, other listings by UNREAD."""
         split = labelled(beam.FlatMap(split_kept), "FlatMap(part_kept)")
         places = listings | "Part kept" >> split.with_outputs(UNREAD, main=KEPT_FEATURES)
         read = (

@@ -10,7 +10,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 
 from transforms.copies import each_listing
 from transforms.records import DEFERRED, Listing, Outcome, Photo, StoryRequest
-from transforms.step_labels import labelled
+from transforms.step_labels import TaggedOutputs, labelled
 
 IN_TIME = "in_time"
 
@@ -28,7 +28,7 @@ def defer(named: Listing | Photo | StoryRequest) -> Iterator[Outcome]:
             yield Outcome(one.uri, one.version, photo_id, style, DEFERRED)
 
 
-def split_late(element: Any, deadline: datetime) -> Iterator[Any]:
+def split_late(element: Any, deadline: datetime) -> Iterator[Any]:  # noqa: ANN401, Beam reads this type
     """Yields the element, or after the deadline its outcomes under the tag DEFERRED.
 
     Args:
@@ -43,7 +43,7 @@ def split_late(element: Any, deadline: datetime) -> Iterator[Any]:
 
 
 @dataclass(eq=False)
-class SplitLate(beam.PTransform[PCollection[Any], Any]):
+class SplitLate(beam.PTransform[PCollection[Any], TaggedOutputs]):
     """Elements that come before the deadline, by the clock of the worker.
 
     Input: Listing, (Photo, array) or (StoryRequest, array). Output: `in_time` the element, and `deferred` Outcome, one
@@ -55,6 +55,7 @@ class SplitLate(beam.PTransform[PCollection[Any], Any]):
 
     deadline: datetime
 
-    def expand(self, elements: PCollection[Any]) -> Any:
+    def expand(self, elements: PCollection[Any]) -> TaggedOutputs:
+        """Returns the elements by IN_TIME, and the outcomes by DEFERRED."""
         split = labelled(beam.FlatMap(split_late, self.deadline), "FlatMap(part_late)")
         return elements | "Look at the clock" >> split.with_outputs(DEFERRED, main=IN_TIME)

@@ -25,6 +25,7 @@ from transforms.preprocessing import Recipe, RecipeError, check_recipe
 from transforms.read_errors import MissingFile, ReadError
 from transforms.records import DeadLetter, Listing, Photo
 from transforms.redaction import bare_uri
+from transforms.step_labels import TaggedOutputs
 from transforms.storage import read_all, stat_all
 from transforms.uris import EVERYTHING, Allowed, absolute
 
@@ -148,8 +149,10 @@ def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listin
 
 
 def load_batch(listings: list[Listing], decoders: SharedDecoders, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
-    """Yields (Photo, pixels as in LoadImages) of each listing, or dead letters, its own and those of its copies, under
-    the tag DEAD_LETTERS."""
+    """Yields (Photo, pixels as in LoadImages) of each listing, or dead letters under the tag DEAD_LETTERS.
+
+    A listing has a dead letter of its own, and one for each of its copies.
+    """
     count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
         left: list[Listing] = []
@@ -170,6 +173,7 @@ class BatchListings(beam.DoFn):
     """Batches within a bundle, so that no photo waits for another bundle's."""
 
     def start_bundle(self) -> None:
+        """Begins with an empty batch."""
         self._batch: list[Listing] = []
 
     def process(self, listing: Listing) -> Iterator[list[Listing]]:
@@ -186,7 +190,7 @@ class BatchListings(beam.DoFn):
 
 
 @dataclass(eq=False)
-class LoadImages(beam.PTransform[PCollection[Listing], Any]):
+class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """Pixels of listed files.
 
     Input: Listing, with its photo id where it has copies, in the global window. Output: `results` (Photo, pixels) and
@@ -235,12 +239,13 @@ class LoadImages(beam.PTransform[PCollection[Listing], Any]):
         limits = (self.max_pixels, self.max_bytes, self.seconds)
         return decoder_settings(self.recipe, self.decoding, *limits, self.preprocessing, self.processes)
 
-    def expand(self, listings: PCollection[Listing]) -> Any:
+    def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
+        """Returns the pixels by RESULTS and DEAD_LETTERS."""
         self.decoders.get()  # so they go on with the next pipeline in this process
         load = beam.FlatMap(load_batch, self.decoders, self.max_bytes, self.allowed)
         return (
             listings
-            | "Batch listings" >> beam.ParDo(BatchListings())
+            | "Batch listings" >> beam.ParDo(BatchListings())  # type: ignore[no-untyped-call]
             | "Load photos" >> load.with_outputs(DEAD_LETTERS, main=RESULTS)
         )
 

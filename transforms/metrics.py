@@ -4,7 +4,7 @@ A bundle that is tried again counts again, and a runner may lose what a worker c
 run goes, and prove nothing. What became of each photo is in the ledger.
 """
 
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 
 NAMESPACE = "storyteller"
 

@@ -63,10 +63,11 @@ def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -
 
 
 def cut(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
-    """Returns the resized crop: grey levels `[crop, crop, 3]` uint8, still to be scaled as the recipe says, where they
-    are whole and lose nothing; else the network's input itself, `[3, crop, crop]` float32.
+    """Returns the resized crop, as levels or as the network's input itself.
 
-    Levels are a quarter of the input's bytes, and the network's device scales them best.
+    It is levels `[crop, crop, 3]` uint8, still to be scaled as the recipe says, where they are whole and lose nothing;
+    else the network's input, `[3, crop, crop]` float32. Levels are a quarter of the input's bytes, and the network's
+    device scales them best.
 
     Args:
         pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is taken three times; of any numeric
@@ -106,7 +107,7 @@ def least_side(recipe: Recipe) -> int:
     return math.ceil(MARGIN * (SHORT_SIDE if recipe["name"] == "original" else recipe["resize"]))
 
 
-def check_recipe(recipe: Any) -> list[str]:
+def check_recipe(recipe: object) -> list[str]:
     """Returns all that is wrong with a recipe, for people; nothing for a good one."""
     if not isinstance(recipe, dict) or recipe.get("name") not in ("original", "resize"):
         return [f"preprocessing must be a recipe with the name 'original' or 'resize', not {recipe!r}"]
@@ -133,7 +134,7 @@ def check_recipe(recipe: Any) -> list[str]:
     return problems
 
 
-def _are_three_numbers(values: Any) -> bool:
+def _are_three_numbers(values: object) -> bool:
     return (
         isinstance(values, list | tuple)
         and len(values) == 3
@@ -151,7 +152,8 @@ def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 
     def blend(rows: np.ndarray) -> np.ndarray:
         near = _pick(pixels, rows, left)  # [224, 224, ...]
-        return near + across * (_pick(pixels, rows, right) - near)  # [224, 224, ...]
+        blended: np.ndarray = near + across * (_pick(pixels, rows, right) - near)  # [224, 224, ...]
+        return blended
 
     upper = blend(top)  # [224, 224, ...]
     values = upper + down * (blend(below) - upper)  # [224, 224, ...]
@@ -163,8 +165,10 @@ def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Returns for each of the crop's places along one axis the pixels before and after it `[224]` (-1 and the first
-    beyond the photo are outside), the weight of the one after, and whether any is outside.
+    """Returns, for each of the crop's places along one axis, the pixels before and after it and the latter's weight.
+
+    These are three arrays `[224]`. The fourth value is whether any of the pixels is outside the photo, which -1 and the
+    first place beyond it are.
 
     Args:
         size: of the photo along the axis.
@@ -184,7 +188,8 @@ def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarr
 def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Returns the pixels at all crossings `[224, 224, ...]`, float64; those outside are 0."""
     height, width = pixels.shape[:2]
-    picked = pixels[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)].astype(np.float64)  # [224, 224, ...]
+    inside = pixels[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]  # [224, 224, ...]
+    picked: np.ndarray = inside.astype(np.float64)  # [224, 224, ...]
     picked[(rows < 0) | (rows >= height)] = 0
     picked[:, (columns < 0) | (columns >= width)] = 0
     return picked

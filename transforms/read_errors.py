@@ -5,7 +5,7 @@ import errno
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from transforms.metrics import count
 from transforms.photo_failure import PhotoFailure
@@ -101,7 +101,7 @@ def read_error(uri: str, error: BaseException) -> ReadError:
     return ReadError(f"{uri} could not be read: {type(error).__name__}: {text}")
 
 
-def may_pass(error: Any) -> bool:
+def may_pass(error: object) -> bool:
     """Returns whether it is an error of storage that may be over in a moment."""
     return isinstance(error, ReadError) and error.again
 
@@ -139,14 +139,14 @@ def ask_again(
     return [answers[item] for item in items]
 
 
-def call_again(uri: str, call: Callable[..., Answer], *arguments: Any, **options: Any) -> Answer:
+def call_again(uri: str, call: Callable[..., Answer], *arguments: object, **options: object) -> Answer:
     """Returns what a call returns, which is made again where it fails as storage does now and then.
 
     Raises:
         ReadError: it failed each time, or in a way that will not pass.
     """
 
-    def ask(_: list[str]) -> list[Any]:
+    def ask(_: list[str]) -> list[Answer | ReadError]:
         try:
             return [call(*arguments, **options)]
         except Exception as error:
@@ -158,5 +158,5 @@ def call_again(uri: str, call: Callable[..., Answer], *arguments: Any, **options
     return answer
 
 
-def _failed(_: str, answer: Any) -> bool:
+def _failed(_: str, answer: object) -> bool:
     return may_pass(answer)

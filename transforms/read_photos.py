@@ -14,6 +14,7 @@ from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from transforms.folders import ListingError, expand
 from transforms.records import Listing, Outcome
 from transforms.redaction import bare_uri
+from transforms.step_labels import TaggedOutputs
 from transforms.uri_lists import list_uris
 from transforms.uris import EVERYTHING, Allowed, check_uri
 
@@ -105,13 +106,15 @@ class ReadPhotos(beam.PTransform[PBegin, PCollection[Listing]]):
     allowed: Allowed = EVERYTHING
 
     def expand(self, pipeline: PBegin) -> PCollection[Listing]:
+        """Returns the listings of all sources."""
         sources = [("pattern", name) for name in self.patterns] + [("uris", name) for name in self.uris_files]
-        return (
+        listings: PCollection[Listing] = (
             pipeline
             | "Create sources" >> beam.Create(sources)
             | "List source" >> beam.FlatMap(list_source, self.allowed).with_output_types(Listing)
             | "Spread listings" >> beam.Reshuffle()
         )
+        return listings
 
 
 Named = TypeVar("Named", Listing, Outcome)
@@ -140,13 +143,14 @@ def split_repeated(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
 
 
 @dataclass(eq=False)
-class SplitRepeated(beam.PTransform[PCollection[Listing], Any]):
+class SplitRepeated(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """Listings with each uri once.
 
     Input: Listing. Output: `listed` Listing, each uri once, and `repeated` Listing, all the others. No dead letters.
     """
 
-    def expand(self, listings: PCollection[Listing]) -> Any:
+    def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
+        """Returns the listings by LISTED and REPEATED."""
         return (
             listings
             | "Key by uri" >> beam.Map(key_by_uri)

@@ -199,8 +199,11 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one listed object in one style: `story`, `dead_letter`, `unchanged`, `repeated`, `ignored` or
-    `deferred`."""
+    """What became of one listed object in one style.
+
+    Attributes:
+        outcome: `story`, `dead_letter`, `unchanged`, `repeated`, `ignored` or `deferred`.
+    """
 
     uri: str
     version: str

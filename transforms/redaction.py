@@ -1,6 +1,7 @@
 """Secrets are cut out of URIs and texts before they reach rows, manifests or logs."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
@@ -39,13 +40,17 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def settings_without_secrets(value: Any) -> Any:
+def settings_without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested settings with secrets hidden: what has the name of one, and what texts hold."""
+    return {
+        key: HIDDEN if value and SECRET_NAME.search(str(key)) else _value_without_secrets(value)
+        for key, value in settings.items()
+    }
+
+
+def _value_without_secrets(value: object) -> object:
     if isinstance(value, dict):
-        return {
-            key: HIDDEN if value[key] and SECRET_NAME.search(str(key)) else settings_without_secrets(value[key])
-            for key in value
-        }
+        return settings_without_secrets(value)
     if isinstance(value, list | tuple):
-        return [settings_without_secrets(one) for one in value]
+        return [_value_without_secrets(one) for one in value]
     return without_secrets(value) if isinstance(value, str) else value

@@ -11,13 +11,14 @@ from apache_beam.pvalue import PCollection
 from transforms.infer import Infer, photo_of
 from transforms.metrics import measure
 from transforms.records import CaptionMatch, Matched, Photo, PhotoWithFeature
+from transforms.step_labels import TaggedOutputs
 
 CaptionModel = ModelHandler[np.ndarray, Any, Any]
 """Finds or writes captions with similarities, for a feature vector `[F]`."""
 
 
 @dataclass(eq=False)
-class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]], Any]):
+class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]], TaggedOutputs]):
     """Nearest captions of photos.
 
     Input: (Photo or PhotoWithFeature, feature `[F]`). Output: `results` (the same key, [(caption, similarity)]), best
@@ -27,7 +28,8 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeatur
     handler: CaptionModel
     hints: dict[str, str] = field(default_factory=dict)
 
-    def expand(self, features: PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]]) -> Any:
+    def expand(self, features: PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]]) -> TaggedOutputs:
+        """Returns the captions by RESULTS and DEAD_LETTERS."""
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 

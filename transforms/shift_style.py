@@ -12,20 +12,26 @@ from transforms.records import Matched, Photo, StoryRequest, StyleVectors
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
-    """Returns F(x) = x - c + b `[S]` (SPEC section 8); A (x - c) + b where the style has a spread A; x - c + p where it
-    has passages, with the vector p of one near to x - c, of which `pick` chooses.
+    """Returns F(x) = x - c + b `[S]` (SPEC section 8), or what takes its place.
+
+    It is A (x - c) + b where the style has a spread A, and x - c + p where it has passages: p is the vector of one near
+    to x - c, and `pick` chooses which.
 
     A strength s other than 1 gives (1 - s) x + s F(x), which by the mean scales both c and b.
     """
+    changed: np.ndarray
     if shift.spread is not None or shift.passages is not None:
         apart = vector - shift.source  # [S]
         moved = shift.spread.matrix() @ apart if shift.spread is not None else apart  # [S]
-        shifted = moved + (shift.passages.near(apart, pick) if shift.passages is not None else shift.target)  # [S]
-        return shifted if strength == 1.0 else vector + np.float32(strength) * (shifted - vector)
-    if strength == 1.0:
-        return vector - shift.source + shift.target
-    scale = np.float32(strength)
-    return vector - scale * shift.source + scale * shift.target
+        changed = moved + (shift.passages.near(apart, pick) if shift.passages is not None else shift.target)  # [S]
+        if strength != 1.0:
+            changed = vector + np.float32(strength) * (changed - vector)  # [S]
+    else:
+        source, target = shift.source, shift.target  # [S], [S]
+        if strength != 1.0:
+            source, target = np.float32(strength) * source, np.float32(strength) * target  # [S], [S]
+        changed = vector - source + target  # [S]
+    return changed
 
 
 def pick_of(photo: Photo) -> int:
@@ -36,8 +42,10 @@ def pick_of(photo: Photo) -> int:
 def shift_each_style(
     element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
 ) -> Iterator[tuple[StoryRequest, np.ndarray]]:
-    """Yields the photo's shifted vector `[S]` for each style that it still wants; with `alone` `[2, S]`, where the
-    second is the style's own, b, which knows nothing of the photo."""
+    """Yields the photo's shifted vector `[S]` for each style that it still wants.
+
+    With `alone` it is `[2, S]`, where the second is the style's own, b, which knows nothing of the photo.
+    """
     matched, vector = element
     pick = pick_of(matched.photo)
     for style in matched.photo.all_styles:
@@ -65,5 +73,8 @@ class ShiftStyle(
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[StoryRequest, np.ndarray]]:
+        """Returns a shifted vector for each photo and style."""
         shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
-        return vectors | "Shift each style" >> shift.with_resource_hints(**self.hints)
+        hinted = shift.with_resource_hints(**self.hints)
+        shifted: PCollection[tuple[StoryRequest, np.ndarray]] = vectors | "Shift each style" >> hinted
+        return shifted

@@ -16,7 +16,8 @@ def shrink(covariance: np.ndarray, count: int) -> np.ndarray:
     above = (1 - 2 / width) * squares + (even * width) ** 2
     below = (count + 1 - 2 / width) * (squares - even**2 * width)
     share = min(1.0, above / below) if below > 0 else 1.0
-    return (1 - share) * covariance + share * even * np.eye(width)  # [S, S]
+    shrunk: np.ndarray = (1 - share) * covariance + share * even * np.eye(width)  # [S, S]
+    return shrunk
 
 
 def transport(source: np.ndarray, target: np.ndarray, most: float = MOST) -> np.ndarray:
@@ -33,11 +34,13 @@ def transport(source: np.ndarray, target: np.ndarray, most: float = MOST) -> np.
     root, inverse = _power(source, 0.5), _power(source, -0.5)  # [S, S], [S, S]
     between = inverse @ _power(root @ target @ root, 0.5) @ inverse  # [S, S]
     values, vectors = np.linalg.eigh((between + between.T) / 2)  # [S], [S, S]
-    return (vectors * values.clip(max=most)) @ vectors.T  # [S, S]
+    movement: np.ndarray = (vectors * values.clip(max=most)) @ vectors.T  # [S, S]
+    return movement
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     """Returns a power of a symmetric matrix `[S, S]`, whose eigenvalues at or below 0 are taken for rounding."""
     values, vectors = np.linalg.eigh(matrix)  # [S], [S, S]
     least = np.finfo(np.float64).eps * values[-1]
-    return (vectors * values.clip(min=least) ** exponent) @ vectors.T  # [S, S]
+    power: np.ndarray = (vectors * values.clip(min=least) ** exponent) @ vectors.T  # [S, S]
+    return power

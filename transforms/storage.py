@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from fsspec import AbstractFileSystem
 from fsspec.asyn import sync
 
 from transforms.object_stats import Stat, entry_checksum, entry_modified, entry_version, local_version
@@ -43,10 +44,11 @@ def read_all(uris: Sequence[str], sizes: Sequence[int], allowed: Allowed = EVERY
         with Path(split_scheme(uri)[1]).open("rb") as file:
             return file.read(limits[uri] + 1)
 
-    def remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
+    def remote(fs: AbstractFileSystem, paths: list[str], group: list[str]) -> list[Any]:
         ends = [limits[uri] + 1 for uri in group]
         if not fs.async_impl:
-            return fs.cat_ranges(paths, [0] * len(paths), ends, on_error="return")
+            contents: list[Any] = fs.cat_ranges(paths, [0] * len(paths), ends, on_error="return")
+            return contents
         return _run_all(fs, [fs._cat_file(path, start=0, end=end) for path, end in zip(paths, ends, strict=True)])
 
     def ask(waiting: list[str]) -> list[bytes | ReadError]:
@@ -58,7 +60,7 @@ def read_all(uris: Sequence[str], sizes: Sequence[int], allowed: Allowed = EVERY
     return ask_again(ask, uris, failed)
 
 
-def _run_all(fs: Any, calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+def _run_all(fs: AbstractFileSystem, calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Returns each call's result or error; one that takes too long is a TimeoutError.
 
     The calls are fsspec's coroutines: its functions that wait for them have no time limit for an object.
@@ -67,7 +69,7 @@ def _run_all(fs: Any, calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     async def run() -> list[Any]:
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def one(call: Coroutine[Any, Any, Any]) -> Any:
+        async def one(call: Coroutine[Any, Any, object]) -> object:
             async with turns:
                 return await asyncio.wait_for(call, READ_SECONDS)
 
@@ -113,7 +115,7 @@ def _stat_local(uri: str) -> Stat | ReadError:
     return Stat(status.st_size, local_version(status), status.st_mtime)
 
 
-def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
+def _stat_remote(fs: AbstractFileSystem, paths: list[str], group: list[str]) -> list[Any]:
     found = _run_all(fs, [fs._info(path) for path in paths]) if fs.async_impl else [_info(fs, path) for path in paths]
     return [
         entry
@@ -125,8 +127,9 @@ def _stat_remote(fs: Any, paths: list[str], group: list[str]) -> list[Any]:
     ]
 
 
-def _info(fs: Any, path: str) -> Any:
+def _info(fs: AbstractFileSystem, path: str) -> dict[str, Any] | BaseException:
     try:
-        return fs.info(path)
+        entry: dict[str, Any] = fs.info(path)
     except Exception as error:  # read_error raises it again where it is a bug
         return error
+    return entry

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,21 +76,22 @@ def read_uris(location: str) -> Iterator[str]:
         raise ListingError(f"{location}: {read_error(location, error)}") from error
 
 
-def _open_list(location: str) -> Any:
+def _open_list(location: str) -> IO[bytes]:
     if is_local(location):
         return open(split_scheme(absolute(location))[1], "rb")
     fs, path = open_remote(location)
-    return fs.open(path, "rb")
+    stream: IO[bytes] = fs.open(path, "rb")
+    return stream
 
 
-def _parquet_uris(location: str, stream: Any) -> Iterator[str]:
+def _parquet_uris(location: str, stream: IO[bytes]) -> Iterator[str]:
     table = pq.ParquetFile(stream)
     _check_column(location, table.schema_arrow.names)
     for batch in table.iter_batches(columns=["uri"]):
         yield from (str(uri) for uri in batch.column("uri").to_pylist() if uri is not None)
 
 
-def _csv_uris(location: str, stream: Any) -> Iterator[str]:
+def _csv_uris(location: str, stream: IO[bytes]) -> Iterator[str]:
     rows = csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig", newline=""))
     _check_column(location, list(rows.fieldnames or []))
     yield from (row["uri"] or "" for row in rows)

@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import fsspec
+from fsspec import AbstractFileSystem
 
 from transforms.redaction import USER
 
@@ -37,7 +37,7 @@ def absolute(uri: str) -> str:
     return os.path.abspath(os.path.expanduser(rest) if rest.startswith("~") and not os.path.lexists(rest) else rest)
 
 
-def open_remote(uri: str) -> tuple[Any, str]:
+def open_remote(uri: str) -> tuple[AbstractFileSystem, str]:
     """Returns (fsspec file system, path in it) of a URI with a scheme."""
     scheme, _ = split_scheme(uri)
     kind = fsspec.get_filesystem_class(scheme)

@@ -96,9 +96,11 @@ class WriteTable(beam.PTransform[PCollection[Row], PCollection[FileRecord]]):
     shards: int
 
     def expand(self, rows: PCollection[Row]) -> PCollection[FileRecord]:
-        return (
+        """Returns a record of each file that was written."""
+        files: PCollection[FileRecord] = (
             rows
             | "Key by shard" >> beam.Map(key_by_shard, self.shards)
             | "Group shards" >> beam.GroupByKey()
             | "Write shards" >> beam.Map(write_shard, self.root, self.prefix, self.table, self.shards)
         )
+        return files
