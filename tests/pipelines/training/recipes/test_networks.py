@@ -371,7 +371,7 @@ def changed(**sections: Any) -> Config:
         ),
         (
             changed(pack={"colour": "red"}),
-            ["pack.colour is no option; known are name, version, styles, passages, at_once, d"],
+            ["pack.colour is no option; known are name, version, styles, passages, at_once, max_cost, defaults"],
         ),
         (changed(pack={"at_once": 0}), ["pack.at_once is 0; it can be 1 or more"]),
         (changed(pack={"styles": {"tale": "Grimm"}}), ["pack.styles: must hold styles, each with a list"]),
