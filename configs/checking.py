@@ -1,4 +1,4 @@
-"""Configurations read and checked: every problem at once, in words for people."""
+"""Reading and checking configurations: every problem is reported at once, in words for people."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class ConfigError(Exception):
-    """Options, config file or pack are wrong; `problems` lists every one, with where it is and what to do."""
+    """Wrong options, config file or pack; `problems` lists every problem, where it is and what to do."""
 
     def __init__(self, problems: list[str] | str) -> None:
         self.problems = [problems] if isinstance(problems, str) else problems
@@ -29,7 +29,7 @@ def load_yaml(path: str) -> dict[str, Any]:
     """Returns a config file's mapping.
 
     Raises:
-        ConfigError: it cannot be read or is no mapping.
+        ConfigError: the file cannot be read or is not a mapping.
     """
     try:
         content = yaml.safe_load(Path(at_home(path)).read_text("utf-8"))
@@ -38,7 +38,7 @@ def load_yaml(path: str) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError([f"--config {path}: holds no keys and values"])
+        raise ConfigError([f"--config {path}: does not consist of keys and values"])
     return content
 
 

@@ -1,4 +1,4 @@
-"""What a pack may choose for its stories, and how an option declares what it changes."""
+"""Options that a pack may choose for its stories, and how an option declares what it changes."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -18,7 +18,7 @@ class Changes:
     Attributes:
         effect: the first thing that changes. `named` options change stories too, but each row names them apart from
             the settings (pack and style).
-        silent_in: digests that leave the option out where it has its default value: those that are older than it.
+        silent_in: digests that omit the option when it has its default value, because they are older than the option.
     """
 
     effect: Effect
@@ -52,10 +52,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Choices(BaseModel):
-    """What a pack may choose for its stories (`defaults` in its card), where the user says nothing.
+    """Options that a pack may choose for its stories (`defaults` in its card) unless the user sets them.
 
     The defaults are those of the program of 2015. Each field declares what it changes. RunConfig has a field of the
-    same name for each, where None is the pack's choice.
+    same name for each; None means the pack's choice.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""What a night costs: the schema of a file of prices, which are the user's own."""
+"""The cost of a night: the schema of a file with the user's own prices."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Prices(BaseModel):
-    """A worker's shape, and prices in one currency; every price must be there, if as 0."""
+    """A worker's size, and prices in one currency; every price is required, but may be 0."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ def load_prices(path: str) -> Prices:
     """Returns a checked file of prices.
 
     Raises:
-        ConfigError: it cannot be read, or lists each key that is unknown, missing or wrong.
+        ConfigError: the file cannot be read, or has keys that are unknown, missing or wrong (all are listed).
     """
     try:
         return checked(Prices, load_yaml(path))

@@ -1,4 +1,4 @@
-"""The kinds of values that options have, and the other forms that are taken for them."""
+"""Types of the options' values, and the other forms that are accepted for them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ DEADLINE = r"\d{1,6}[smhd]|([01]\d|2[0-3]):[0-5]\d"
 
 
 def _date_as_text(value: object) -> object:
-    """Returns a date or time as text; YAML makes them of texts that look like one."""
+    """Returns a date or time as text; YAML turns texts that look like dates into dates."""
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -26,17 +26,17 @@ def _check_moment(text: str) -> str:
 
 
 def at_home(place: str) -> str:
-    """Returns a path with the home folder in place of a ~ at its beginning, unless a file has such a name."""
+    """Returns a path whose leading ~ is replaced by the home folder, unless a file has this very name."""
     return os.path.expanduser(place) if place.startswith("~") and not os.path.lexists(place) else place
 
 
 def _as_list(value: object) -> object:
-    """Returns a text as a list of one."""
+    """Returns a text as a list with one item."""
     return [value] if isinstance(value, str) else value
 
 
 def _with_commas(value: object) -> object:
-    """Returns a list of texts as one text."""
+    """Returns a list of texts as one text, joined by commas."""
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ",".join(value)
     return value

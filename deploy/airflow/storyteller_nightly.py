@@ -1,14 +1,14 @@
-"""The night as an Airflow DAG: tell the stories on Dataflow, draw the page, tidy up, and say how it stands.
+"""The nightly run as an Airflow DAG: make the stories on Dataflow, draw the page, tidy up, and check the state.
 
-It needs no editing. What differs from place to place stands in one Airflow Variable, `storyteller`, as JSON:
+It needs no editing. All settings of an installation are in one Airflow Variable, `storyteller`, as JSON:
 
     {"config": "/etc/storyteller/nightly.yaml", "output": "gs://BUCKET/stories", "page": "gs://BUCKET/page",
      "project": "PROJECT", "region": "us-central1"}
 
 `config` is a copy of configs/nightly.yaml on Airflow's workers, whose project and region the Variable overrides. With
-"runner": "FnApiRunner" in the Variable the stories are told on the worker itself. STORYTELLER_PYTHON, in the
-environment of Airflow, names the interpreter of an environment in which this project is installed: not Airflow's own,
-whose packages are pinned to others.
+"runner": "FnApiRunner" in the Variable the stories are made on the worker itself. STORYTELLER_PYTHON, in Airflow's
+environment, is the path of the Python interpreter of a virtual environment in which this project is installed. That
+cannot be Airflow's own environment, which pins other versions of the packages.
 
 Made for Airflow 3 with the providers apache-beam, google and standard.
 """
@@ -24,7 +24,7 @@ PYTHON = os.environ.get("STORYTELLER_PYTHON", "/opt/storyteller/.venv/bin/python
 
 
 def command(task_id: str, arguments: str, **options: str) -> BashOperator:
-    """Returns a task that runs one of the project's commands; OUTPUT and PAGE are the places in the Variable."""
+    """Returns a task that runs one of the project's commands; OUTPUT and PAGE are those of the Variable."""
     return BashOperator(
         task_id=task_id,
         bash_command=f'"$STORYTELLER_PYTHON" -m {arguments}',
@@ -43,14 +43,14 @@ with DAG(
     description="Tells stories about the photos that are new, and draws the morning page.",
     schedule="0 1 * * *",
     start_date=datetime(2026, 1, 1),
-    catchup=False,  # a night tells all that is new, also what nights before it left
+    catchup=False,  # one run processes all new photos, also those that earlier nights left
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=20),
     default_args={"retries": 2, "retry_delay": timedelta(minutes=15)},
     tags=["storyteller"],
     doc_md=__doc__,
 ) as dag:
-    # Exit codes 2 and 4 come before anything is submitted, and every retry says the same: see the log.
+    # Exit codes 2 and 4 come before anything is submitted, and retries end with the same code: see the log.
     tell_stories = BeamRunPythonPipelineOperator(
         task_id="tell_stories",
         py_file="pipelines.run",
@@ -69,7 +69,7 @@ with DAG(
     )
     draw_page = command("draw_page", 'pipelines.gallery "$OUTPUT" --output "$PAGE"')
     tidy_up = command("tidy_up", 'pipelines.vacuum "$OUTPUT" --older-than 7d')
-    # Also after a night that failed; a stale table is no matter of another try.
+    # Runs after a failed night too; a retry would not make a stale table fresh.
     check_freshness = command(
         "check_freshness", 'pipelines.status "$OUTPUT" --max-age 26h', retries=0, trigger_rule="all_done"
     )

@@ -37,12 +37,12 @@ PATTERNS = {
     "since": r"^([0-9]{1,6}[smhd]|20[0-9]{2}-[01][0-9]-[0-3][0-9]([ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9])?)?)$",
     "accelerator": r"^type:[a-z0-9-]+;count:[1-9][0-9]?(;[a-z0-9_-]+(:[a-z0-9.-]+)?)*$",
 }
-"""What a value must look like where the schema has no rule; as Go and Python both understand it."""
+"""Patterns of values for which the schema has no rule; Go and Python both understand them."""
 
 IMAGE = {
     "name": "sdk_container_image",
     "label": "Worker image",
-    "helpText": "image of the workers: the one that this template was built on, REGISTRY/PROJECT/storyteller:0.1.0",
+    "helpText": "image of the workers: the one that this template was built from, REGISTRY/PROJECT/storyteller:0.1.0",
     "isOptional": False,
     "regexes": [r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$"],
     "paramType": "TEXT",
@@ -55,7 +55,7 @@ def metadata() -> dict[str, Any]:
     names.sort(key=lambda name: name not in REQUIRED)
     return {
         "name": "Beam Storyteller",
-        "description": "Tells a short story about each photo of a bucket that has none yet, and keeps them in Parquet.",
+        "description": "Writes a short story about each photo of a bucket that has none yet, as Parquet files.",
         "parameters": [IMAGE, *map(parameter, names)],
     }
 
@@ -79,7 +79,7 @@ def parameter(name: str) -> dict[str, Any]:
 
 
 def _rules(name: str) -> dict[str, Any]:
-    """Returns the JSON schema of an option's values, None left aside."""
+    """Returns the JSON schema of an option's values other than None."""
     schema = RunConfig.model_json_schema()["properties"][name]
     return next(one for one in schema.get("anyOf", [schema]) if one.get("type") != "null")
 
@@ -101,7 +101,7 @@ def _kind(rules: dict[str, Any]) -> str:
 
 
 def _pattern(name: str, rules: dict[str, Any]) -> str:
-    """Returns what a value must look like; the job itself also looks at how large a number is."""
+    """Returns the pattern of an option's values; the range of numbers is checked by the job itself."""
     if name in PATTERNS:
         return PATTERNS[name]
     if "enum" in rules:
@@ -118,7 +118,7 @@ def _pattern(name: str, rules: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Returns 0, or 1 with `--check` where the file is stale."""
+    """Returns 0, or 1 with `--check` if the file is stale."""
     new = json.dumps(metadata(), indent=2) + "\n"
     if "--check" in sys.argv[1:]:
         stale = METADATA.read_text(encoding="utf-8") != new

@@ -1,10 +1,10 @@
 #!/bin/sh
-# One night on a machine of your own, for cron and systemd alike: tells the stories; where they are published, draws the
-# page and tidies up; says in any case how things stand. The file `environment` beside this one names what it needs.
+# One night on a machine of your own, started by cron or systemd: makes the stories; if they are published, draws the page
+# and tidies up; in any case prints the state. The file `environment` beside this one has the settings.
 #
 # The exit code is the main job's: 0 published; 1 failed, three times; 2 options, config or pack are wrong; 3 too many
-# dead letters; 4 another run is telling these photos. After 0 it is 1 where a later step failed. Two nights at once need
-# no lock: the job's own lease on the photos ends the second one with 4.
+# dead letters; 4 another run has these photos. If a later step fails after 0, it is 1. Two nights at once need no lock:
+# the job's own lease on the photos ends the second one with 4.
 set -u
 
 problems=""
@@ -22,10 +22,10 @@ storyteller() { "$STORYTELLER_PYTHON" -m "pipelines.$@"; }
 
 try=1
 while :; do
-  say "telling stories, try $try"
+  say "making stories, try $try"
   storyteller run --config "$STORYTELLER_CONFIG" --output "$STORYTELLER_OUTPUT"
   code=$?
-  case $code in 0 | 2 | 3 | 4) break ;; esac # others may pass: storage that was away, memory that others held
+  case $code in 0 | 2 | 3 | 4) break ;; esac # other failures may pass: storage that was unavailable, memory that was in use
   [ "$try" -lt "${STORYTELLER_TRIES:-3}" ] || break
   try=$((try + 1))
   sleep "${STORYTELLER_PAUSE:-900}"
@@ -37,10 +37,10 @@ case $code in
     storyteller gallery "$STORYTELLER_OUTPUT" --output "$STORYTELLER_PAGE" || result=1
     storyteller vacuum "$STORYTELLER_OUTPUT" --older-than 7d || result=1
     ;;
-  2) say "options, config or pack are wrong: nothing changes until a person mends them" ;;
-  3) say "too many dead letters: look at the photos; nothing was published, and the next night tries all again" ;;
-  4) say "another run is telling these photos: nothing to do" ;;
-  *) say "the run failed with $code, $try times; nothing was published, and the next night tries all again" ;;
+  2) say "options, config or pack are wrong: no retry helps until somebody corrects them" ;;
+  3) say "too many dead letters: look at the photos; nothing was published, and the next night tries all photos again" ;;
+  4) say "another run has these photos: nothing to do" ;;
+  *) say "the run failed with $code, $try times; nothing was published, and the next night tries all photos again" ;;
 esac
 storyteller status "$STORYTELLER_OUTPUT" --max-age 26h || [ "$code" -ne 0 ] || result=1
 exit "$result"

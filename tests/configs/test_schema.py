@@ -122,8 +122,8 @@ def test_yaml_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"- a\n- b\n", "holds no keys and values"),
-        (b"text", "holds no keys and values"),
+        (b"- a\n- b\n", "does not consist of keys and values"),
+        (b"text", "does not consist of keys and values"),
         (b"a: [1", "cannot be read"),
         (b"a: \xff", "cannot be read"),
         (b"a: !!python/object/apply:os.system [ls]", "cannot be read"),

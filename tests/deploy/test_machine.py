@@ -61,7 +61,7 @@ def test_a_night_that_is_published(night: Callable[..., Night]) -> None:
     assert night()[:2] == (0, RUN + AFTER + STATUS)
 
 
-@pytest.mark.parametrize(("code", "words"), [(2, "a person mends"), (3, "dead letters"), (4, "another run")])
+@pytest.mark.parametrize(("code", "words"), [(2, "somebody corrects"), (3, "dead letters"), (4, "another run")])
 def test_a_night_that_another_try_would_not_help(night: Callable[..., Night], code: int, words: str) -> None:
     found, calls, errors = night(f"run {code}")
     assert (found, calls) == (code, RUN + STATUS)
@@ -127,7 +127,7 @@ def test_the_crontabs_line(environment: dict[str, str], tmp_path: Path, codes: l
     run = subprocess.run(["/bin/sh", "-c", command], env={}, capture_output=True, text=True, timeout=30)
     assert bool(run.stdout) == mailed
     assert run.stderr == ""
-    assert "telling stories" in (tmp_path / "nightly.log").read_text()
+    assert "making stories" in (tmp_path / "nightly.log").read_text()
 
 
 def unit(name: str) -> configparser.ConfigParser:

@@ -64,12 +64,12 @@ def test_ages_and_clock_times(zone: None, text: str, started: datetime, due: dat
 
 
 @pytest.mark.parametrize("value", ["5", "5 hours", "24:00", "6:30", "-5h", "soon", "", 1350, 5.0, True])
-def test_what_is_no_time_is_told(value: Any) -> None:
+def test_values_that_are_not_times_are_refused(value: Any) -> None:
     with pytest.raises(ConfigError) as raised:
         check_config({"deadline": value})
     (problem,) = raised.value.problems
-    assert problem.startswith(f"deadline = {value!r}: is no time; write 5h, 90m")
-    assert ("quotes" in problem) == isinstance(value, int)
+    assert problem.startswith(f"deadline = {value!r}: is not a time; write 5h, 90m")
+    assert ("quoted" in problem) == isinstance(value, int)
 
 
 def test_the_commit_is_counted_in(output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
