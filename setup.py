@@ -85,8 +85,9 @@ EXTRAS = {
 def long_description() -> str:
     """Returns the README without pictures and links that lead to files of the repository."""
     text = Path("README.md").read_text(encoding="utf-8")
-    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\s*", "", text)
-    return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+    inside = r"\[[^\]]*\]\((?!https?:|#)[^)]*\)"  # a link to a file
+    text = re.sub(rf"!{inside}\s*|(?<=\.)\s{inside}\.", "", text)  # pictures, and sentences that are only a link
+    return re.sub(rf"(?={inside})\[([^\]]*)\]\([^)]*\)", r"\1", text)
 
 
 setup(
