@@ -1,7 +1,7 @@
 """Photos that are there twice: of several with the same bytes one goes through the networks, with the others at hand.
 
-Only files of the same size, and with the same checksum where the store tells one, can be copies. Those are read and
-hashed before anything is decoded, each where it is read: names are shuffled, bytes and pixels never. (A checksum alone
+Only files of the same size, and with the same checksum where the store has one, can be copies. Those are read and
+hashed before anything is decoded, each where it is read: names are shuffled, bytes and pixels never. (A checksum
 proves nothing: CRC32C and MD5 can be forged.)
 """
 
@@ -21,7 +21,7 @@ from transforms.records import Listing, StoryRequest
 from transforms.step_labels import labelled
 from transforms.uris import EVERYTHING, Allowed
 
-MOST_COPIES = 10_000  # that travel with one photo; of more, another one is told
+MOST_COPIES = 10_000  # that travel with one photo; of more, another one goes through the networks
 ALONE, ALIKE = "alone", "alike"
 
 
@@ -31,7 +31,7 @@ def may_be_copied(listing: Listing, max_bytes: int) -> bool:
 
 
 def identify(listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
-    """Yields the listings with their photo ids; without one where the file cannot be read, which is told later on."""
+    """Yields the listings with their photo ids; a file that cannot be read has none, and fails again later."""
     unknown = [listing for listing in listings if listing.photo_id is None]
     yield from (listing for listing in listings if listing.photo_id is not None)
     for listing, content in read_batch(unknown, max_bytes, allowed):
@@ -39,7 +39,7 @@ def identify(listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTH
 
 
 def identity(listing: Listing) -> bytes:
-    """Returns what a listing shares with its copies alone."""
+    """Returns what a listing shares only with its copies."""
     return listing.photo_id.encode() if listing.photo_id else b"uri " + key_by_uri(listing)[0]
 
 
@@ -112,7 +112,7 @@ def split_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
 
 
 def key_by_identity(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns the listing behind what it shares with its copies alone."""
+    """Returns the listing behind what it shares only with its copies."""
     return identity(listing), listing
 
 
@@ -143,8 +143,8 @@ class JoinCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
 class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
     """Listings less copies, which go with the first of them.
 
-    Input: Listing, each uri once. Output: Listing. No dead letters: a file that cannot be read goes on alone, and is
-    told where it is read again.
+    Input: Listing, each uri once. Output: Listing. No dead letters: a file that cannot be read goes on by itself,
+    and is a dead letter where it is read again.
 
     Attributes:
         max_bytes: a file of more is not read.
@@ -175,7 +175,7 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
 
 
 def copy_stories(element: tuple[StoryRequest, Any]) -> Iterator[tuple[StoryRequest, Any]]:
-    """Yields what was told of a photo for itself and for each of its copies that wants the style."""
-    request, told = element
+    """Yields the story of a photo for the photo and for each of its copies that wants the style."""
+    request, story = element
     for photo in request.photo.wanting(request.style):
-        yield replace(request, photo=photo), told
+        yield replace(request, photo=photo), story

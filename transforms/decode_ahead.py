@@ -40,7 +40,7 @@ class Decoded:
 
 
 def decode_file(content: bytes, decoders: Decoders) -> Decoded:
-    """Returns what a file holds; it counts nothing itself, as Beam counts on its own threads alone."""
+    """Returns what a file holds; it counts nothing itself, as Beam counts only on its own threads."""
     photo_id = hashlib.sha256(content).hexdigest()
     counted: list[str] = []
     found: tuple[np.ndarray, int, int] | PhotoError

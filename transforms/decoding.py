@@ -63,7 +63,7 @@ DAMAGE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises over damaged files. Caught round calls of Pillow alone, never round our own arithmetic."""
+"""What Pillow raises over damaged files. Caught only around calls of Pillow, never around our own arithmetic."""
 
 
 def decode_strict(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:

@@ -91,7 +91,7 @@ class _LocalFolders:
 
 
 class _RemoteFolders:
-    """Folders of an fsspec file system; its URIs are told from its paths by what the pattern has before its path."""
+    """Folders of an fsspec file system; what a pattern has before its path is put before paths to make URIs."""
 
     local = False
 

@@ -1,4 +1,4 @@
-"""What comes after the run's deadline is deferred: neither told nor lost, a later run finds it as new as it was."""
+"""What comes after the run's deadline is deferred: it gets no story now, and a later run finds it as new as it was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ IN_TIME = "in_time"
 
 
 def defer(named: Listing | Photo | StoryRequest) -> Iterator[Outcome]:
-    """Yields the outcome `deferred` of what was to be told and of its copies, one a style."""
+    """Yields the outcome `deferred` of what was to get a story and of its copies, one a style."""
     if isinstance(named, StoryRequest):
         for photo in named.photo.wanting(named.style):
             yield Outcome(photo.uri, photo.version, photo.photo_id, named.style, DEFERRED)

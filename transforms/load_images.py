@@ -31,7 +31,7 @@ from transforms.uris import EVERYTHING, Allowed, absolute
 
 DEFAULT_MAX_BYTES = 64_000_000
 BATCH_FILES = 64  # read in one call
-BATCH_BYTES = 64_000_000  # held at once, unless one file alone is larger
+BATCH_BYTES = 64_000_000  # held at once, unless a single file is larger
 
 
 class FileTooLarge(ReadError):
@@ -139,7 +139,7 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: PhotoFail
 def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
     """Returns the listing that was decoded, with its copies, and the one that is still to be read.
 
-    A file that is gone or has other bytes by now goes on alone, and leaves its copies to the first of them.
+    A file that is gone or has other bytes by now goes on by itself, and leaves its copies to the first of them.
     """
     if not listing.copies:
         return listing, None
@@ -228,7 +228,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
         if self.preprocessing not in ("pack", "fast"):
             problems.append(f"preprocessing must be 'pack' or 'fast', not {self.preprocessing!r}")
         if (self.decoding, self.preprocessing) == ("original", "fast"):
-            problems.append("preprocessing 'fast' goes with decoding 'strict' alone")
+            problems.append("preprocessing 'fast' goes only with decoding 'strict'")
         if problems:
             raise RecipeError("; ".join(problems))
         self.decoders = SharedDecoders(self.settings)

@@ -1,6 +1,6 @@
 """Beam's counters and distributions of the main job, by the same names on all runners.
 
-A bundle that is tried again counts again, and a runner may lose what a worker counted that died: counters tell how a
+A bundle that is tried again counts again, and a runner may lose what a worker counted that died: counters show how a
 run goes, and prove nothing. What became of each photo is in the ledger.
 """
 

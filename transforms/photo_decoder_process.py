@@ -1,7 +1,7 @@
 """The process that decodes photos: `python -m transforms.photo_decoder_process SETTINGS`.
 
 transforms/photo_decoders.py starts it. A file may crash a decoder, keep it busy for ever or make it want all memory:
-here that ends this process alone. It takes files on its input and answers with what the feature network takes, never
+here that ends only this process. It takes files on its input and answers with what the feature network takes, never
 with the raster. It ends where its input ends, in the midst of a photo too.
 """
 
@@ -52,7 +52,7 @@ def answer(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Returns a photo's sides and its pixels (see `cut`), or what is wrong and no pixels.
 
-    An error that is no photo's fault is told under `bug`.
+    An error that is no photo's fault is reported under `bug`.
     """
     nothing = np.empty(0, np.float32)
     try:
@@ -66,7 +66,7 @@ def answer(
         return {"error": error.code, "message": str(error)}, nothing
     except MemoryError:
         return {"error": DecoderOutOfMemory.code, "message": str(DecoderOutOfMemory())}, nothing
-    except Exception:  # told to the run, which then fails with it
+    except Exception:  # reported to the run, which then fails with it
         return {"bug": traceback.format_exc()}, nothing
 
 

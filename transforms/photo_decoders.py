@@ -94,9 +94,9 @@ class Decoders:
     """
 
     def __init__(self, settings: str) -> None:
-        told = json.loads(settings)
-        self.recipe: Recipe = told["recipe"]
-        self.most: int = told["processes"] or cores()
+        choices = json.loads(settings)
+        self.recipe: Recipe = choices["recipe"]
+        self.most: int = choices["processes"] or cores()
         self.threads = ThreadPoolExecutor(self.most, "decode")
         self._settings = settings
         self._idle: list[_Process] = []
@@ -153,13 +153,13 @@ class SharedDecoders(PerProcess[Decoders]):
 
 
 def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
-    told = json.loads(head)
-    if "bug" in told:
-        raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{told['bug']}")
-    if "error" in told:
-        raise {kind.code: kind for kind in PhotoError.__subclasses__()}[told["error"]](told["message"])
-    values = np.frombuffer(pixels, told["dtype"]).reshape(told["shape"])  # [crop, crop, 3] or [3, crop, crop]
-    return values, told["width"], told["height"]
+    answer = json.loads(head)
+    if "bug" in answer:
+        raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{answer['bug']}")
+    if "error" in answer:
+        raise {kind.code: kind for kind in PhotoError.__subclasses__()}[answer["error"]](answer["message"])
+    values = np.frombuffer(pixels, answer["dtype"]).reshape(answer["shape"])  # [crop, crop, 3] or [3, crop, crop]
+    return values, answer["width"], answer["height"]
 
 
 def _reason(code: int, seconds: float) -> PhotoError:

@@ -1,6 +1,6 @@
 """Pixels become what a feature network takes, `[3, 224, 224]` float32, by the recipe of its model pack.
 
-Both recipes compute the crop alone, never the whole resized image: a strip of 1 x 5000 pixels would be 256 x 1,280,000.
+Both recipes compute only the crop, never the whole resized image: a strip of 1 x 5000 pixels would be 256 x 1,280,000.
 `original` is SPEC section 2 in float64. `resize` is Pillow's antialiased resize; on photos that are shrunk much, its
 values lie up to 76 grey levels from the original's, which does not filter before it samples. Both take pixels that are
 fewer than the photo's own (see Frame), and cut out the same part of it.

@@ -126,7 +126,7 @@ def ask_again(
     Args:
         ask: returns an answer an item.
         items: may hold one several times.
-        failed: tells that another try may do better.
+        failed: returns whether another try may do better.
     """
     answers: dict[Item, Answer] = {}
     waiting = list(dict.fromkeys(items))

@@ -26,7 +26,7 @@ class KeptPlace:
         path: of the file, below OUTPUT.
         group: row group of the file.
         row: within the group.
-        captions: the captions are what this run would find too, not the feature vector alone.
+        captions: the captions are what this run would find too, not only the feature vector.
     """
 
     path: str
@@ -43,12 +43,12 @@ class Listing:
         uri: image URI without query or signature.
         size: bytes, -1 where the object could not be looked at.
         version: generation, etag, or size and modification time.
-        styles: styles that this run is to tell of it.
+        styles: styles of the stories that this run makes of it.
         modified: seconds since 1970, None where the store does not say.
         photo_id: sha256 of its bytes, in hex, where they were read before.
         checksum: what the store says of its bytes, empty where it says nothing; copies there have the same.
         kept: what an earlier run kept of this version.
-        copies: listings with the same bytes, which are told with this one.
+        copies: listings with the same bytes, which get the same stories.
     """
 
     uri: str
@@ -72,7 +72,7 @@ class Photo:
         photo_id: sha256 of its bytes, in hex.
         width: pixels, after the EXIF rotation; None for ready-made feature vectors.
         height: pixels, likewise.
-        styles: styles that this run is to tell of it.
+        styles: styles of the stories that this run makes of it.
         copies: photos with the same bytes, each with styles of its own; what becomes of this one becomes of them.
         kept: an earlier run kept its feature vector and captions, by the networks of this one.
     """
@@ -92,14 +92,14 @@ class Photo:
         yield from self.copies
 
     def wanting(self, style: str | None) -> Iterator["Photo"]:
-        """Yields the photo and its copies, each for itself, that are to be told in a style; all where it is None."""
+        """Yields the photo and its copies, each for itself, that want a story in a style; all where it is None."""
         for photo in self.each():
             if style is None or not self.copies or style in photo.styles:
                 yield photo
 
     @property
     def all_styles(self) -> tuple[str, ...]:
-        """Returns the styles to tell of the photo or of one of its copies."""
+        """Returns the styles of the stories that the photo or one of its copies wants."""
         return tuple(dict.fromkeys(style for photo in self.each() for style in photo.styles))
 
 
@@ -129,7 +129,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class StoryRequest:
-    """A photo with its captions, about to be told in one style."""
+    """A photo with its captions, and the style that its story is to have."""
 
     photo: Photo
     captions: tuple[CaptionMatch, ...]
@@ -180,8 +180,8 @@ class DeadLetter:
         uri: image URI.
         version: as listed.
         photo_id: sha256 of its bytes, None where they could not be read.
-        stage: the step that failed: `read`, `decode`, `preprocess`, `features`, `captions` or `story`.
-        error: the error's class.
+        stage: the step that failed: `read`, `decode`, `features`, `captions` or `story`.
+        error: name of the error, such as MissingFile.
         message: what is wrong, for people.
         retryable: another night may do better.
         style: the one style that failed, None where all did.

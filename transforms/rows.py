@@ -78,10 +78,10 @@ def story_row(element: tuple[StoryRequest, Any], told_by: Row) -> Row:
         element: the request, and its passage object with passage, story, cost and words.
         told_by: decoder, pack, pack_digest and settings_digest.
     """
-    request, told = element
+    request, result = element
     photo = request.photo
-    measure("story_words", told.words)
-    measure("story_cost_thousandths", 1000 * told.cost)
+    measure("story_words", result.words)
+    measure("story_cost_thousandths", 1000 * result.cost)
     captions = [{"caption": plain_text(match.caption), "similarity": match.similarity} for match in request.captions]
     return {
         "uri": plain_text(photo.uri),
@@ -90,10 +90,10 @@ def story_row(element: tuple[StoryRequest, Any], told_by: Row) -> Row:
         "height": photo.height,
         "captions": captions,
         "style": request.style,
-        "story": plain_text(told.story),
-        "passage": plain_text(told.passage),
-        "cost": told.cost,
-        "words": told.words,
+        "story": plain_text(result.story),
+        "passage": plain_text(result.passage),
+        "cost": result.cost,
+        "words": result.words,
         **told_by,
     }
 

@@ -40,18 +40,18 @@ def pick_of(photo: Photo) -> int:
 
 
 def shift_each_style(
-    element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, alone: bool = False
+    element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, with_style: bool = False
 ) -> Iterator[tuple[StoryRequest, np.ndarray]]:
     """Yields the photo's shifted vector `[S]` for each style that it still wants.
 
-    With `alone` it is `[2, S]`, where the second is the style's own, b, which knows nothing of the photo.
+    With `with_style` it is `[2, S]`, where the second is the style's own, b, which knows nothing of the photo.
     """
     matched, vector = element
     pick = pick_of(matched.photo)
     for style in matched.photo.all_styles:
         shift = styles[style]
         shifted = shift_style(vector, shift, strength, pick)  # [S]
-        if alone:
+        if with_style:
             own = shift_style(shift.source, replace(shift, passages=None), strength)  # [S]
             shifted = np.stack([shifted, own])  # [2, S]
         yield StoryRequest(matched.photo, matched.captions, style), shifted
@@ -64,17 +64,17 @@ class ShiftStyle(
     """Sentence vectors with the caption style taken out and a book style put in.
 
     Input: (Matched, mean sentence vector `[S]`). Output: (StoryRequest, shifted vector `[S]`), one a style; with
-    `alone` `[2, S]`, the style's own beside it. No dead letters.
+    `with_style` `[2, S]`, the style's own beside it. No dead letters.
     """
 
     styles: dict[str, StyleVectors]
     strength: float = 1.0
-    alone: bool = False
+    with_style: bool = False
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, vectors: PCollection[tuple[Matched, np.ndarray]]) -> PCollection[tuple[StoryRequest, np.ndarray]]:
         """Returns a shifted vector for each photo and style."""
-        shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.alone)
+        shift = beam.FlatMap(shift_each_style, self.styles, self.strength, self.with_style)
         hinted = shift.with_resource_hints(**self.hints)
         shifted: PCollection[tuple[StoryRequest, np.ndarray]] = vectors | "Shift each style" >> hinted
         return shifted

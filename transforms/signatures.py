@@ -1,4 +1,4 @@
-"""What the first bytes of a file tell: its format, the size of its canvas, and whether its end is there."""
+"""What the first bytes of a file show: its format, the size of its canvas, and whether its end is there."""
 
 import struct
 

@@ -162,7 +162,7 @@ class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
     """Logs what worker processes log."""
 
     def Logging(self, bundles: Iterable[Any], context: Any = None) -> Iterator[Any]:  # noqa: N802 (Beam's name)
-        """Returns nothing to tell a worker, once it has no more to log."""
+        """Returns no answers, once the worker has no more to log."""
         for bundle in bundles:
             for entry in bundle.log_entries:
                 text = "\n".join(filter(None, (entry.message, entry.trace)))

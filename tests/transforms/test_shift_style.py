@@ -68,7 +68,9 @@ def test_shift_to_the_nearest_passage_by_hand(vector: list[float], strength: flo
     np.testing.assert_array_equal(shifted, expected)
     for photo_id, pick in (("a", 0xE8B7BE43), ("c", 0x06B9DF6F), ("", 0)):  # by CRC-32
         matched = Matched(Photo("a", "1", photo_id, 3, 2, ("romance",)), ())
-        ((_, pair),) = shift_each_style((matched, np.array(vector, "f4")), {"romance": shift}, strength, alone=True)
+        ((_, pair),) = shift_each_style(
+            (matched, np.array(vector, "f4")), {"romance": shift}, strength, with_style=True
+        )
         np.testing.assert_array_equal(pair[0], shift_style(np.array(vector, "f4"), shift, strength, pick))
         np.testing.assert_array_equal(pair[1], shift_style(SHIFT.source, SHIFT, strength))  # b, whatever the passages
     other = shift_style(np.array(vector, "f4"), shift, strength, 1)
@@ -97,7 +99,7 @@ def test_each_wanted_style_is_shifted_to() -> None:
 def test_the_styles_own_vector_knows_nothing_of_the_photo(strength: float, own: list[float]) -> None:
     matched = Matched(photo("a", "romance"), ())
     for vector in (np.array([100, 200], "f4"), np.array([-7, 3], "f4")):
-        ((_, pair),) = shift_each_style((matched, vector), {"romance": SHIFT}, strength, alone=True)
+        ((_, pair),) = shift_each_style((matched, vector), {"romance": SHIFT}, strength, with_style=True)
         np.testing.assert_array_equal(pair, [shift_style(vector, SHIFT, strength), own])
         assert pair.dtype == np.float32
 
@@ -114,7 +116,7 @@ def test_shift_step() -> None:
         plain = shifted | beam.MapTuple(lambda request, vector: (request.photo.uri, request.style, vector.tolist()))
         expected = [("both", "romance", [109, 218]), ("both", "swift", [99, 197]), ("one", "swift", [-1, -3])]
         assert_that(plain, equal_to(expected), label="shifted")
-        both = vectors | "Shift beside" >> ShiftStyle({"romance": SHIFT, "swift": OTHER}, alone=True)
+        both = vectors | "Shift beside" >> ShiftStyle({"romance": SHIFT, "swift": OTHER}, with_style=True)
         sizes = both | beam.MapTuple(lambda request, vector: (request.style, vector[1].tolist()))
         own = [("romance", [10, 20]), ("swift", [0, -1]), ("swift", [0, -1])]
         assert_that(sizes, equal_to(own), label="beside")
