@@ -72,7 +72,7 @@ docs: $(VENV)/.installed ## Writes the pages' table of options and the Flex Temp
 	$(BIN)/python deploy/flex_template/write_metadata.py
 
 docs-site: $(VENV)/.installed-dev ## Builds the pages as a site in build/site; broken links and unknown names fail
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: $(VENV)/.installed ## Builds the sdist and the wheel, with the pocket pack and the sample photos, in dist/
 	$(BIN)/python -m uv build --quiet

@@ -1,5 +1,6 @@
 """The pages: links lead somewhere, tables are fresh and complete, and the site is built strictly."""
 
+import importlib
 import re
 import runpy
 import subprocess
@@ -189,3 +190,12 @@ def test_figures_of_the_readme_are_those_of_the_page() -> None:
     page = text_of(DOCS / "explanation/speed.md")
     for stage, ours, theirs in rows:
         assert re.search(rf"^\| `{stage}`.* \| {re.escape(ours)}\b.* \| {re.escape(theirs)}", page, re.MULTILINE), stage
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_of_a_page_imports_what_there_is(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+        compile(block, str(page), "exec")
+        for module, names in re.findall(r"^from (\S+) import (.+)$", block, re.MULTILINE):
+            found = importlib.import_module(module)
+            assert [name for name in names.split(", ") if not hasattr(found, name)] == [], module
