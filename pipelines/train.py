@@ -7,13 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from configs.schema import ConfigError
+from configs.values import at_home
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.training.data.corpus import Corpus
-from pipelines.training.engine.training_settings import read_settings
-from pipelines.training.recipe_2015.networks_2015 import PACK, choose_network
-from pipelines.training.recipes.networks import NETWORKS
 
 DESCRIPTION = (
     "Trains one network of the chain, or packs what was trained. A second call with the same output goes on from the "
@@ -23,6 +20,8 @@ EPILOG = "Exit codes: 0 trained; 1 the training failed; 2 options or configurati
 TEXTS = Texts(
     "Nothing was trained:", "Stopped; the same command goes on from the last checkpoint", "The training failed"
 )
+NETWORKS = ("joint_embedding", "skip_thoughts", "caption_writer", "decoder")
+PACK = "pack"
 ENCODER = "skip_thoughts"
 READ_CORPORA = (ENCODER, "decoder")
 
@@ -51,13 +50,25 @@ def command_line() -> StrictParser:
     parser = command_parser("train", DESCRIPTION, EPILOG)
     flag = parser.add_argument
     flag("network", choices=[*NETWORKS, PACK], help="what to train; pack: all in order")
-    flag("--config", type=Path, required=True, help="YAML file, such as configs/training/pocket.yaml")
-    flag("--data", type=Path, help="folder of photos, captions and novels")
-    flag("--output", type=Path, required=True, help="folder for weights, log and checkpoint")
-    flag("--prepared", type=Path, help="folder for prepared data (default: `prepared` beside the output)")
-    flag("--corpus", type=Path, help="corpus of pipelines.prepare_texts to learn; skip_thoughts needs no --data then")
+    flag("--config", type=path, metavar="FILE", required=True, help="YAML file, such as configs/training/pocket.yaml")
+    flag("--data", type=path, metavar="DIR", help="folder of photos, captions and novels")
+    flag("--output", type=path, metavar="DIR", required=True, help="folder for weights, log and checkpoint")
+    flag(
+        "--prepared", type=path, metavar="DIR", help="folder for prepared data (default: `prepared` beside the output)"
+    )
+    flag(
+        "--corpus",
+        type=path,
+        metavar="DIR",
+        help="corpus of pipelines.prepare_texts to learn; skip_thoughts needs no --data then",
+    )
     flag("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the file")
     return parser
+
+
+def path(text: str) -> Path:
+    """Returns a path, with the home folder in place of a ~."""
+    return Path(at_home(text))
 
 
 def check(flags: Namespace) -> None:
@@ -79,6 +90,10 @@ def train(flags: Namespace) -> dict[str, float]:
         PackError: a pack that the training begins with is wrong.
         FileNotFoundError: the configuration, data or an earlier training are not there.
     """
+    from pipelines.training.data.corpus import Corpus
+    from pipelines.training.engine.training_settings import read_settings
+    from pipelines.training.recipe_2015.networks_2015 import choose_network
+
     corpus = Corpus(flags.data or flags.corpus, flags.prepared or flags.output.parent / "prepared", flags.corpus)
     settings = read_settings(flags.config, flags.set)
     if flags.data and not flags.data.is_dir():

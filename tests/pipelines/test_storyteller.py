@@ -74,7 +74,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
     assert all(name in ran.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("module", sorted({*MODULES.values()} - {"train", "evaluate"}))
+@pytest.mark.parametrize("module", sorted({*MODULES.values()} - {"evaluate"}))
 def test_the_parser_of_a_command_loads_nothing_heavy(module: str) -> None:
     program = (
         f"import sys; from pipelines.{module} import command_line; command_line().format_help()\n"
@@ -173,3 +173,14 @@ def test_bash_takes_the_script(tmp_path: Path) -> None:
 
 def test_no_group_is_empty() -> None:
     assert all(storyteller.GROUPS.values())
+
+
+def test_what_parsers_spell_out_is_what_the_code_has() -> None:
+    from pipelines import fit_style, train
+    from pipelines.pack_tools.styles import PASSAGES, SOURCE_STYLE
+    from pipelines.training.recipe_2015 import networks_2015
+    from pipelines.training.recipes import networks
+
+    assert (tuple(networks.NETWORKS), networks_2015.PACK) == (train.NETWORKS, train.PACK)
+    text = " ".join(fit_style.command_line().format_help().split())
+    assert f"default: {PASSAGES} where" in text and f"{SOURCE_STYLE!r} sets" in text
