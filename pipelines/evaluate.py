@@ -7,22 +7,21 @@ import sys
 from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
-from pipelines.evaluation.table import make_table
-from pipelines.evaluation.task import EvaluationTask, add_common_options
-from pipelines.evaluation.tasks import TASKS
+from pipelines.evaluation.task_options import TASK_OPTIONS, add_common_options
 
 DESCRIPTION = "Measures a model pack, and prints the figures beside published ones."
+EPILOG = "Exit codes: 0 measured; 1 the evaluation failed; 2 options, data or pack are wrong."
 
 
-def parser(tasks: dict[str, EvaluationTask]) -> StrictParser:
-    """Returns the command line's options, those of each task behind its name."""
-    options = command_parser("evaluate", DESCRIPTION)
-    named = options.add_subparsers(dest="task", required=True, metavar="TASK", title="tasks")
-    for name, task in tasks.items():
-        own = named.add_parser(name, help=task.help, description=task.help, allow_abbrev=False)
-        add_common_options(own)
-        task.add_options(own)
-    return options
+def command_line() -> StrictParser:
+    """Returns the parser of the options, those of each task behind its name."""
+    parser = command_parser("evaluate", DESCRIPTION, EPILOG)
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK", title="tasks")
+    for name, (text, add_own_options) in TASK_OPTIONS.items():
+        task = tasks.add_parser(name, help=text, description=f"Measures {text}.", allow_abbrev=False)
+        add_common_options(task)
+        add_own_options(task)
+    return parser
 
 
 def main(argv: list[str]) -> int:
@@ -31,7 +30,10 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    flags = parser(TASKS).parse_args(argv)
+    flags = command_line().parse_args(argv)
+    from pipelines.evaluation.table import make_table
+    from pipelines.evaluation.tasks import TASKS
+
     task = TASKS[flags.task]
     with contextlib.redirect_stdout(sys.stderr):  # stdout is only for the figures
         figures = task.run(flags)

@@ -4,7 +4,7 @@ A book's paragraphs are what training takes for paragraphs, but for its least le
 headings and scraps do not.
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +16,6 @@ from tqdm import tqdm
 from configs.schema import ConfigError
 from pipelines.corpora.text_places import expand_texts
 from pipelines.corpora.texts import book_paragraphs, split_sentences
-from pipelines.evaluation.task import at_least_one
 
 MOST_WORDS = 60  # of a passage, and of a sentence
 
@@ -56,16 +55,6 @@ def runs(paragraph: Sequence[Sentence], most: int = MOST_WORDS) -> Iterator[Sent
         current = current + sentence if len(sentence) <= most else []
     if current:
         yield current
-
-
-def add_book_options(parser: ArgumentParser, limit: int, of: str) -> None:
-    """Adds the options that name the books, and how much of them is looked at."""
-    parser.add_argument(
-        "--texts", required=True, action="append", metavar="GLOB", help="unseen books, UTF-8 text; repeatable"
-    )
-    parser.add_argument(
-        "--limit", type=at_least_one, default=limit, metavar="N", help=f"{of}, drawn from all books (default: {limit})"
-    )
 
 
 def read_books(flags: Namespace) -> list[Book]:

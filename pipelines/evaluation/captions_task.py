@@ -9,9 +9,10 @@ from apache_beam.ml.inference.base import ModelHandler
 from model_handlers.caption_writer import WriterHandler
 from model_handlers.captions import CaptionHandler
 from model_handlers.features import FeatureHandler
-from pipelines.evaluation.photos import add_photo_options, extract, open_photos
+from pipelines.evaluation.photos import extract, open_photos
 from pipelines.evaluation.scores import bleu, cider
 from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
+from pipelines.evaluation.task_options import TASK_OPTIONS
 from pipelines.telling.settings import pack_choices
 from transforms.load_images import LoadImages
 
@@ -60,4 +61,4 @@ def first_captions(features: list[np.ndarray], handler: ModelHandler[Any, Any, A
     return captions
 
 
-TASK = EvaluationTask("CIDEr and BLEU of a photo's first caption against people's captions", add_photo_options, run)
+TASK = EvaluationTask(*TASK_OPTIONS["captions"], run)

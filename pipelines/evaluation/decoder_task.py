@@ -1,6 +1,6 @@
 """How well a decoder predicts unseen books' passages from their own vectors, and how much a wrong vector costs it."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,17 +13,12 @@ from model_handlers.nets.story_decoder import UNKNOWN, StoryDecoder
 from model_handlers.stories import StoryHandler
 from model_handlers.words import PackVocabulary
 from pipelines.corpora.texts import padded
-from pipelines.evaluation.book_texts import Book, add_book_options, read_books
-from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
+from pipelines.evaluation.book_texts import Book, read_books
+from pipelines.evaluation.own_vectors import Decoding, open_decoding
 from pipelines.evaluation.task import EvaluationTask, Figures, gather
+from pipelines.evaluation.task_options import TASK_OPTIONS
 
 _CELLS = 1024  # words of a piece, padding included: their logits over 28,000 words take 115 MB
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Adds the task's options."""
-    add_book_options(parser, 200_000, "tokens")
-    add_decoder_option(parser)
 
 
 def run(flags: Namespace) -> Figures:
@@ -119,4 +114,4 @@ def pieces_by_length(lengths: Sequence[int], cells: int = _CELLS) -> Iterator[np
         first += wide
 
 
-TASK = EvaluationTask("perplexity of unseen books' passages from their own vectors", add_options, run)
+TASK = EvaluationTask(*TASK_OPTIONS["decoder"], run)

@@ -1,6 +1,6 @@
 """A pack's sentence encoder and one of its decoders side by side: texts, and what comes back from their vectors."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +14,6 @@ from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.sentences import SentenceHandler
 from pipelines.evaluation.task import open_for
-
-
-def add_decoder_option(parser: ArgumentParser) -> None:
-    """Adds the option that names the decoder."""
-    parser.add_argument("--decoder", metavar="NAME", help="which of the pack's decoders (default: the pack's own)")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import csv
 import io
 import posixpath
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,25 +31,6 @@ class CaptionedPhoto:
     image: str
     split: str | None
     captions: tuple[str, ...]
-
-
-def add_photo_options(parser: ArgumentParser) -> None:
-    """Adds the options that name photos and their captions."""
-    parser.add_argument("--photos", required=True, metavar="DIR", help="folder of the photos")
-    add_caption_options(parser, required=True)
-
-
-def add_caption_options(parser: ArgumentParser, required: bool) -> None:
-    """Adds the options that name people's captions of photos."""
-    parser.add_argument(
-        "--captions",
-        required=required,
-        metavar="TSV",
-        help="table with columns image and caption, and split where wanted",
-    )
-    parser.add_argument(
-        "--split", default="dev", help="photos measured, where the table has a split column (default: dev)"
-    )
 
 
 def read_table(location: str) -> list[CaptionedPhoto]:

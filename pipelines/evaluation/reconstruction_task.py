@@ -1,6 +1,6 @@
 """Whether a decoder says again what a sentence says, from the sentence's own vector without a shift."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,24 +8,15 @@ from tqdm import tqdm
 
 from configs.schema import ConfigError, check_config
 from model_handlers.stories import Passage, StoryHandler
-from pipelines.evaluation.book_texts import Book, add_book_options, read_books, some
+from pipelines.evaluation.book_texts import Book, read_books, some
 from pipelines.evaluation.content_words import shared_content
-from pipelines.evaluation.own_vectors import Decoding, add_decoder_option, open_decoding
-from pipelines.evaluation.photos import add_caption_options, read_table, select
-from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, check_extra, gather
+from pipelines.evaluation.own_vectors import Decoding, open_decoding
+from pipelines.evaluation.photos import read_table, select
+from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather
+from pipelines.evaluation.task_options import TASK_OPTIONS
 from pipelines.telling.settings import choose
 
 LEAST, MOST = 5, 15  # words of a book's sentence
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Adds the task's options."""
-    add_book_options(parser, 1000, "sentences of the books, and captions")
-    add_caption_options(parser, required=False)
-    add_decoder_option(parser)
-    parser.add_argument(
-        "--beam-width", type=at_least_one, metavar="N", help="hypotheses of a sentence (default: the pack's, or 50)"
-    )
 
 
 def run(flags: Namespace) -> Figures:
@@ -100,4 +91,4 @@ def bleu(wanted: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> flo
     return float(corpus_bleu(texts, [references], smooth_method="none", tokenize="none", force=True).score)
 
 
-TASK = EvaluationTask("whether sentences and captions come back from their own vectors", add_options, run)
+TASK = EvaluationTask(*TASK_OPTIONS["reconstruction"], run)

@@ -8,8 +8,9 @@ import torch
 
 from model_handlers.captions import EmbeddingHandler
 from model_handlers.features import FeatureHandler
-from pipelines.evaluation.photos import add_photo_options, extract, open_photos
+from pipelines.evaluation.photos import extract, open_photos
 from pipelines.evaluation.task import EvaluationTask, Figures, gather, open_for
+from pipelines.evaluation.task_options import TASK_OPTIONS
 from transforms.load_images import LoadImages
 
 TIE = 1e-6  # similarities as close as this are equal: float32 embeddings distinguish no more
@@ -88,8 +89,7 @@ def _published(image_to_text: tuple[float, ...], text_to_image: tuple[float, ...
 
 
 TASK = EvaluationTask(
-    "how often a photo finds one of its captions among all, and a caption its photo, in percent",
-    add_photo_options,
+    *TASK_OPTIONS["retrieval"],
     run,
     {
         "Kiros 2014, paper, Flickr8k test": _published((18.0, 40.9, 55.0), (12.5, 37.0, 51.5)),

@@ -4,7 +4,7 @@ The first three are linear readings, fitted on one half of the books and judged 
 beside the same one for the mean of the encoder's own word vectors.
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,20 +15,15 @@ from model_handlers.families.protocols import SentenceEncoder
 from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEncoder, SkipThoughtsEntry
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
-from pipelines.evaluation.book_texts import add_book_options, read_books
+from pipelines.evaluation.book_texts import read_books
 from pipelines.evaluation.linear import Labelled, probe
-from pipelines.evaluation.photos import CaptionedPhoto, add_caption_options, read_table, select
+from pipelines.evaluation.photos import CaptionedPhoto, read_table, select
 from pipelines.evaluation.readings import draw_pairs, draw_questions, halves, length_labels, next_sentence, same_photo
 from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
+from pipelines.evaluation.task_options import TASK_OPTIONS
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 """Returns vectors `[N, S]` of texts."""
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Adds the task's options."""
-    add_book_options(parser, 20_000, "sentences of a reading")
-    add_caption_options(parser, required=False)
 
 
 def run(flags: Namespace) -> Figures:
@@ -86,4 +81,4 @@ class WordMeans:
         return np.concatenate([np.stack(part) for part in means], axis=1)  # [N, W or 2W]
 
 
-TASK = EvaluationTask("what sentence vectors hold, beside the mean of the encoder's word vectors", add_options, run)
+TASK = EvaluationTask(*TASK_OPTIONS["sentences"], run)

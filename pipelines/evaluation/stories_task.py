@@ -1,7 +1,7 @@
 """What a pack's stories are like: novel or caption, about the photo or not, alike, repetitive, copied."""
 
 import logging
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,13 @@ from tqdm import tqdm
 from configs.schema import ConfigError
 from pipelines.cli.options import parse_assignments
 from pipelines.corpora.text_places import expand_texts, read_captions
-from pipelines.evaluation.photos import add_photo_options, extract, find_files, read_table, select
+from pipelines.evaluation.photos import extract, find_files, read_table, select
 from pipelines.evaluation.probe_texts import Probe, learn
 from pipelines.evaluation.quotations import find_copies
 from pipelines.evaluation.scores import plain
 from pipelines.evaluation.story_measures import Subjects, distinct_pairs, percent, repeats, told_twice
-from pipelines.evaluation.task import EvaluationTask, Figures, at_least_one, check_extra, gather, open_for
+from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gather, open_for
+from pipelines.evaluation.task_options import TASK_OPTIONS
 from pipelines.evaluation.wordnet import find_wordnet, open_wordnet
 from pipelines.telling.chain import split_errors
 from pipelines.telling.one_photo import Models, load_all, tell_batch
@@ -27,26 +28,6 @@ from transforms.rows import Row
 
 OWN_FLAGS = ("pack", "style", "device", "batch_size")
 SUBJECT_CAPTIONS = 5  # the photo's first captions, which say what it is about
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Adds the task's options."""
-    add_photo_options(parser)
-    parser.add_argument(
-        "--limit", type=at_least_one, default=200, metavar="N", help="first photos by file name (default: 200)"
-    )
-    parser.add_argument("--style", metavar="NAME", help="as of the main job (default: each style of the pack)")
-    parser.add_argument(
-        "--texts", action="append", default=[], metavar="GLOB", help="books for novel and verbatim; repeatable"
-    )
-    parser.add_argument(
-        "--probe-captions",
-        metavar="FILE",
-        help="captions that the probe learns from, one a line (default: those of the table's other photos)",
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the main job; repeatable"
-    )
 
 
 def run(flags: Namespace) -> Figures:
@@ -164,4 +145,4 @@ def _find_books(patterns: Sequence[str]) -> list[str]:
     return books
 
 
-TASK = EvaluationTask("whether stories are novel, about the photo, alike, repetitive or copied", add_options, run)
+TASK = EvaluationTask(*TASK_OPTIONS["stories"], run)

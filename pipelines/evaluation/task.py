@@ -1,6 +1,5 @@
 """What the tasks of `pipelines.evaluate` share: their form, their options, and a pack opened for them."""
 
-import argparse
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from configs.schema import ConfigError
-from model_handlers.handler import DEVICES, Placement, resolve_device
+from model_handlers.handler import Placement, resolve_device
 from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from model_handlers.run_errors import DeviceError
-from pipelines.cli.packs_at_hand import POCKET
+from pipelines.evaluation.task_options import add_common_options
 
 Figures = dict[str, Any]
 _PACKAGE_NAMES = {"sklearn": "scikit-learn"}  # of what is imported by another name
@@ -69,27 +68,6 @@ class _Defaults(ArgumentParser):
         if needed:
             self.needed.append(option.dest)
         return option
-
-
-def add_common_options(parser: ArgumentParser) -> None:
-    """Adds the options that every task has."""
-    parser.add_argument("--pack", default=POCKET, help="model pack, a folder or URI (default: the pocket pack)")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
-    parser.add_argument(
-        "--batch-size", type=at_least_one, default=32, metavar="N", help="what a network sees at once (default: 32)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
-
-
-def at_least_one(text: str) -> int:
-    """Returns an option's number.
-
-    Raises:
-        ArgumentTypeError: it is none, or less than 1.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
 
 
 def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placement]:

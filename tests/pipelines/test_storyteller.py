@@ -74,7 +74,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
     assert all(name in ran.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("module", sorted({*MODULES.values()} - {"evaluate"}))
+@pytest.mark.parametrize("module", MODULES.values())
 def test_the_parser_of_a_command_loads_nothing_heavy(module: str) -> None:
     program = (
         f"import sys; from pipelines.{module} import command_line; command_line().format_help()\n"
@@ -134,6 +134,10 @@ def test_styles_and_decoders_of_the_pack_may_be_meant(capsys: pytest.CaptureFixt
         ("storyteller packs ver", ["verify"]),
         ("storyteller packs show poc", ["pocket"]),
         ("storyteller fit_style --te", ["--texts"]),
+        ("storyteller evaluate sto", ["stories"]),
+        ("storyteller evaluate stories --probe", ["--probe-captions"]),
+        ("storyteller evaluate stories --set beam_w", ["beam_width="]),
+        ("storyteller train jo", ["joint_embedding"]),
         ("storyteller completion ", ["bash", "zsh", "fish"]),
     ],
 )

@@ -11,8 +11,10 @@ import pytest
 from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from pipelines import evaluate
+from pipelines.evaluation import tasks
 from pipelines.evaluation.table import make_table
-from pipelines.evaluation.task import EvaluationTask, at_least_one, check_extra, gather, open_for
+from pipelines.evaluation.task import EvaluationTask, check_extra, gather, open_for
+from pipelines.evaluation.task_options import TASK_OPTIONS, at_least_one
 from pipelines.evaluation.tasks import TASKS
 
 
@@ -33,7 +35,8 @@ def add_word(parser: ArgumentParser) -> None:
 def measure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Returns a function that runs the command with one made-up task; it returns the exit code, stdout and stderr."""
     task = EvaluationTask("counts letters", add_word, count_letters, {"Somebody 2014": {"letters.share": 0.5}})
-    monkeypatch.setattr(evaluate, "TASKS", {"letters": task})
+    monkeypatch.setattr(tasks, "TASKS", {"letters": task})
+    monkeypatch.setattr(evaluate, "TASK_OPTIONS", {"letters": (task.help, task.add_options)})
 
     def run(*argv: str) -> tuple[int, str, str]:
         code = evaluate.main(list(argv))
@@ -90,7 +93,7 @@ def test_each_task_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"retrieval", "captions", "stories"} <= set(TASKS)
     for name in TASKS:
         with pytest.raises(SystemExit, match="0"):
-            evaluate.parser(TASKS).parse_args([name, "--help"])
+            evaluate.command_line().parse_args([name, "--help"])
         printed = capsys.readouterr().out
         assert all(flag in printed for flag in ("--pack", "--device", "--batch-size", "--json"))
 
@@ -148,3 +151,8 @@ def test_every_task_says_what_it_needs() -> None:
     for task in TASKS.values():
         with pytest.raises(ConfigError, match="is needed by the evaluation"):
             task.measure()
+
+
+def test_tasks_and_options_go_together() -> None:
+    assert list(TASKS) == list(TASK_OPTIONS)
+    assert all((TASKS[name].help, TASKS[name].add_options) == options for name, options in TASK_OPTIONS.items())
