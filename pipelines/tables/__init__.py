@@ -1,1 +1,1 @@
-"""The tables that runs leave: commits, manifests, leases and rewrites, and how they are read and maintained."""
+"""The tables that runs write: commits, manifests, leases and rewrites, and how they are read and maintained."""

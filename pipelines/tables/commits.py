@@ -1,4 +1,4 @@
-"""Committing a run: its manifest appears whole or not at all, and what the ledgers of committed runs say."""
+"""Committing a run by one manifest, written whole or not at all; reading the ledgers of committed runs."""
 
 import json
 import posixpath
@@ -27,19 +27,19 @@ SMALLEST_REFUSAL = 50  # dead letters below which no ratio stops a run
 
 @dataclass(frozen=True)
 class Run:
-    """One run, as its manifest will tell it.
+    """One run, as its manifest will describe it.
 
     Attributes:
         output: OUTPUT, a folder or URI.
-        run_id: names the run's folder.
-        started: UTC, ISO 8601.
-        settings: the full configuration.
-        settings_digest: of what can change a text.
+        run_id: id of the run, and name of its folder.
+        started: start of the run, UTC, ISO 8601.
+        settings: full configuration.
+        settings_digest: digest of the settings that can change a text.
         pack: location, name and digest of the pack.
-        max_dead_letter_ratio: dead letters over photos attempted.
-        after: number of the last manifest when the run began; later ones may have told the same photos.
-        networks: digests of those whose feature vectors and captions the run keeps, as Networks has them.
-        deadline: when the run is to be over, UTC, ISO 8601; empty where it may take its time.
+        max_dead_letter_ratio: highest share of dead letters among the photos attempted.
+        after: number of the last manifest when the run started; later ones may hold stories of the same photos.
+        networks: digests of the networks whose feature vectors and captions the run keeps, as in Networks.
+        deadline: when the run must be over, UTC, ISO 8601; empty without a deadline.
     """
 
     output: str
@@ -60,22 +60,22 @@ class Run:
 
     @property
     def scratch(self) -> str:
-        """URI of the files that the run needs only while it goes."""
+        """URI of the files that are needed only during the run."""
         return posixpath.join(self.output, self.folder, "scratch")
 
 
 def now() -> str:
-    """Returns the time, UTC, ISO 8601 with seconds."""
+    """Returns the current time, UTC, ISO 8601 with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def new_id() -> str:
-    """Returns a name that nothing else has, and that sorts by time."""
+    """Returns a unique name that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
 def start(run: Run) -> None:
-    """Leaves `started.json` in the run's folder."""
+    """Writes `started.json` into the run's folder."""
     uri = posixpath.join(run.output, run.folder, "started.json")
     write_whole(uri, json.dumps(asdict(run), indent=1).encode())
 
@@ -83,17 +83,17 @@ def start(run: Run) -> None:
 def commit(
     run: Run, files: Sequence[FileRecord], metrics: dict[str, Any] | None = None, attempts: int = 20
 ) -> dict[str, Any]:
-    """Returns the run's manifest, written under the next free number; a second call finds the first one's.
+    """Returns the run's manifest, written under the next free number; a second call finds that of the first.
 
     Args:
-        run: what it says of itself.
-        files: all that it wrote.
-        metrics: what its counters add up to, where the runner leaves that to the driver.
-        attempts: numbers that are tried.
+        run: the run to commit.
+        files: all files that the run wrote.
+        metrics: sums of the run's counters, if the runner leaves them to the driver.
+        attempts: how many numbers are tried.
 
     Raises:
         TooManyDeadLettersError: the ratio is over the limit.
-        CommitConflictError: a run that was committed meanwhile told some of the same photos.
+        CommitConflictError: a run that was committed in the meantime processed some of the same photos.
     """
     for _ in range(attempts):
         known = read_all_manifests(run.output)
@@ -108,7 +108,7 @@ def commit(
 def _put_next(
     run: Run, files: Sequence[FileRecord], known: Sequence[dict[str, Any]], metrics: dict[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Returns the run's manifest, written under the number after the known ones; None where another took it first."""
+    """Returns the run's manifest, written under the next number; None if another run took it first."""
     manifest = _manifest(run, files, last_number(known) + 1) | ({"metrics": metrics} if metrics is not None else {})
     letters = sum(file.rows for file in files if file.table == "dead_letters")
     earlier = as_they_stand(known)
@@ -135,7 +135,7 @@ def _path(file: FileRecord) -> str:
 
 
 def count_outcomes(files: Sequence[FileRecord]) -> dict[str, int]:
-    """Returns the ledger rows of a run by outcome."""
+    """Returns the number of a run's ledger rows by outcome."""
     counts: Counter[str] = Counter()
     for file in files:
         counts.update(dict(file.counts))
@@ -143,25 +143,25 @@ def count_outcomes(files: Sequence[FileRecord]) -> dict[str, int]:
 
 
 def check_ratio(counts: dict[str, int], letters: int, limit: float) -> None:
-    """Raises TooManyDeadLettersError where dead letters over photos attempted are above the limit.
+    """Raises TooManyDeadLettersError if the share of dead letters among the photos attempted is above the limit.
 
     Args:
-        counts: outcomes, one a photo and style.
-        letters: dead letters, one a photo where no style could be told.
-        limit: the highest share allowed, from 50 dead letters on.
+        counts: number of outcomes, one for each photo and style.
+        letters: number of dead letters; a photo that fails in every style has one.
+        limit: highest share allowed, from 50 dead letters on.
     """
-    dead, told = counts.get("dead_letter", 0), counts.get("story", 0)
-    if letters >= SMALLEST_REFUSAL and dead > limit * (dead + told):
+    dead, stories = counts.get("dead_letter", 0), counts.get("story", 0)
+    if letters >= SMALLEST_REFUSAL and dead > limit * (dead + stories):
         raise TooManyDeadLettersError(
-            f"{letters} dead letters: {dead} of {dead + told} stories are missing, more than --max-dead-letter-ratio "
-            f"{limit} allows; nothing is published"
+            f"{letters} dead letters: {dead} of {dead + stories} stories are missing, more than "
+            f"--max-dead-letter-ratio {limit} allows; nothing is published"
         )
 
 
 def _failed_before(run: Run, ours: dict[str, Any], others: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Returns how many dead letters of the ledger, and of photos, are of such as failed in an earlier run too.
+    """Returns how many dead letters, of the ledger and of photos, also failed in an earlier run.
 
-    A night that tries what failed before, and little else, is no worse than the one that published the failures.
+    A night that mostly repeats earlier failures is no worse than the one that published them.
     """
     names = ["uri", "version"]
     mine = Counter(
@@ -180,7 +180,7 @@ def _failed_before(run: Run, ours: dict[str, Any], others: Sequence[dict[str, An
 
 
 def _refuse_overlap(run: Run, ours: dict[str, Any], others: Sequence[dict[str, Any]]) -> None:
-    """Raises CommitConflictError where a run that was committed since this one began settled the same as this one."""
+    """Raises CommitConflictError if a run committed since this one started settled some of the same stories."""
     others = [manifest for manifest in others if manifest["number"] > run.after and comparable(run, manifest)]
     mine = set(done_in(run.output, ours)) if others else set()
     for manifest in others:
@@ -189,14 +189,14 @@ def _refuse_overlap(run: Run, ours: dict[str, Any], others: Sequence[dict[str, A
             uri, _, style = min(shared)
             raise CommitConflictError(
                 f"run {manifest['run_id']} committed {len(shared)} of the same stories meanwhile, such as {uri} "
-                f"({style}); nothing is published. Run again: what is done will be left alone"
+                f"({style}); nothing is published. Run again: finished stories will be left as they are"
             )
 
 
 def done_in(output: str, manifest: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yields (uri, version, style) of what a committed run has settled.
 
-    That is stories, and dead letters that no other night would change.
+    These are stories, and dead letters that another try would not change.
     """
     for attempt in attempts_in(output, manifest):
         if attempt.result != MAY_PASS:
@@ -204,7 +204,7 @@ def done_in(output: str, manifest: dict[str, Any]) -> Iterator[tuple[str, str, s
 
 
 def attempts_in(output: str, manifest: dict[str, Any]) -> Iterator[Attempt]:
-    """Yields what a committed run tried, and what became of it."""
+    """Yields the attempts of a committed run, with their results."""
     retryable = {
         (row["uri"], row["version"])
         for row in read_rows(output, manifest, "dead_letters", ["uri", "version", "retryable"])
@@ -219,6 +219,6 @@ def attempts_in(output: str, manifest: dict[str, Any]) -> Iterator[Attempt]:
 
 
 def comparable(run: Run, manifest: dict[str, Any]) -> bool:
-    """Tells whether a committed run used the same pack and the settings that decide a text."""
+    """Returns whether a committed run used the same pack and the same settings that can change a text."""
     same_pack = manifest["pack"]["digest"] == run.pack["digest"]
     return bool(same_pack and manifest["settings_digest"] == run.settings_digest)

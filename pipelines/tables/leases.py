@@ -1,11 +1,11 @@
-"""Leases: no two jobs spend a night on the same photos.
+"""Leases: they keep two jobs from spending a night on the same photos.
 
-A lease is a numbered file in `OUTPUT/leases/PHOTOS`, where PHOTOS stands for what is listed. Who wants one puts the
-next number if absent, so that of two takers one wins, and then looks whether another lease is there that has not
-expired: whoever sees one gives way. The owner alone writes a lease again, to renew it, and removes it at the end.
+A lease is a numbered file in `OUTPUT/leases/PHOTOS`, where PHOTOS is a hash of what is listed. A run takes one by
+writing the next number if absent, so that one of two takers wins. It then looks for another lease that has not expired,
+and gives way if there is one. Only the owner writes a lease again, to renew it, and removes it at the end.
 
 A run on this machine has a short lease and renews it, and others on this machine see when its process was killed. A
-submitted job goes on without the process that submitted it: its lease lasts as long as `--lease` says, and the job's
+submitted job continues without the process that submitted it: its lease lasts as long as `--lease` says, and the job's
 last step removes it.
 """
 
@@ -28,27 +28,27 @@ from pipelines.tables.refusals import CommitConflictError
 from transforms.write_whole import write_whole
 
 RENEWED = timedelta(minutes=15)
-"""How long a lease of a run on this machine lasts; it is renewed three times meanwhile."""
+"""How long a lease of a run on this machine lasts; it is renewed three times in that time."""
 
-ENDED = ("Z", "X")  # states of a process that waits for somebody to note its end
-STARTED = 18  # place of a process's start, in ticks since the boot, among the numbers after its state
+ENDED = ("Z", "X")  # states of a process that has ended but was not reaped
+STARTED = 18  # index of a process's start, in ticks since the boot, among the numbers after its state
 
 
 class LeaseHeldError(CommitConflictError):
-    """Another run is telling the same photos."""
+    """Another run is processing the same photos."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A run's right to tell some photos.
+    """A run's right to process some photos.
 
     Attributes:
         output: OUTPUT.
-        path: of its file, below OUTPUT.
-        run_id: the run.
-        sources: what the run lists.
-        expires: UTC, ISO 8601.
-        process: that the run ends with, see `process_name`; empty where it goes on without one.
+        path: path of the lease's file, below OUTPUT.
+        run_id: id of the run.
+        sources: places whose photos the run lists.
+        expires: end of the lease, UTC, ISO 8601.
+        process: process with which the run ends, see `process_name`; empty if the run does not depend on one.
     """
 
     output: str
@@ -65,20 +65,20 @@ class Lease:
 
     @property
     def content(self) -> bytes:
-        """What the file holds."""
+        """Content of the lease's file."""
         fields = asdict(self)
         return json.dumps({name: fields[name] for name in ("run_id", "sources", "expires", "process")}).encode()
 
     @property
     def is_live(self) -> bool:
-        """Whether it holds still: its time has not come, and its process has not ended."""
+        """Whether the lease is still valid: it has not expired, and its process has not ended."""
         return datetime.fromisoformat(self.expires) > datetime.now(UTC) and not has_ended(self.process)
 
 
 def process_name(pid: int) -> str:
-    """Returns a name of one of this machine's processes that no other process has, on any machine and at any time.
+    """Returns a name for one of this machine's processes that no other process has, on any machine and at any time.
 
-    It differs between containers too. It is empty where there is no such process, or where the system does not say.
+    It differs between containers too. It is empty if there is no such process, or if the system does not provide it.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -90,17 +90,17 @@ def process_name(pid: int) -> str:
 
 
 def has_ended(process: str) -> bool:
-    """Tells whether a process was one of this machine's and is no more."""
+    """Returns whether a process was one of this machine's and has ended."""
     here = process_name(os.getpid()).split()[:2]
     *place, _, pid = process.split() or [""] * 4
     return bool(here) and place == here and process_name(int(pid)) != process
 
 
 def take(output: str, run_id: str, sources: Sequence[str], length: timedelta, process: str = "") -> Lease:
-    """Returns the run's lease on what it lists.
+    """Returns the run's lease on the photos that it lists.
 
     Raises:
-        LeaseHeldError: another run has one.
+        LeaseHeldError: another run has a lease.
     """
     names = tuple(sorted(sources))
     folder = f"leases/{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]}"
@@ -130,22 +130,22 @@ def _after(length: timedelta) -> str:
 
 
 def _refuse(leases: Sequence[Lease]) -> None:
-    """Raises LeaseHeldError where one of the leases has not expired."""
+    """Raises LeaseHeldError if one of the leases has not expired."""
     for lease in leases:
         if lease.is_live:
             raise LeaseHeldError(
-                f"run {lease.run_id} is telling {', '.join(lease.sources)} into {lease.output}, and holds {lease.path} "
-                f"until {lease.expires}. Wait for its end, then try again"
+                f"run {lease.run_id} is processing {', '.join(lease.sources)} into {lease.output}, and holds "
+                f"{lease.path} until {lease.expires}. Wait for its end, then try again"
             )
 
 
 def refuse_live(output: str) -> None:
-    """Raises LeaseHeldError where a run is telling any photos."""
+    """Raises LeaseHeldError if a run is processing any photos."""
     _refuse(read_leases(output))
 
 
 def read_leases(output: str) -> list[Lease]:
-    """Returns all leases under OUTPUT, expired ones too."""
+    """Returns all leases under OUTPUT, including expired ones."""
     filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, "leases"))
     try:
         folders = filesystem.ls(path, detail=False, refresh=True)
@@ -166,7 +166,7 @@ def _read_folder(output: str, folder: str) -> list[Lease]:
 
 
 def _read_lease(output: str, path: str, content: bytes) -> Lease:
-    """Returns a lease; one that was cut short, where the store was full, is nobody's."""
+    """Returns a lease; one that is truncated, because the store was full, belongs to no run."""
     try:
         fields = json.loads(content)
     except ValueError:
@@ -178,7 +178,7 @@ def renew(lease: Lease, length: timedelta) -> Lease:
     """Returns the lease with a later end.
 
     Raises:
-        LeaseHeldError: it had expired, and another run has taken it over.
+        LeaseHeldError: the lease had expired, and another run has taken it over.
     """
     later = replace(lease, expires=_after(length))
     write_whole(later.uri, later.content)
@@ -206,10 +206,10 @@ def release_run(output: str, run_id: str) -> None:
 
 @contextlib.contextmanager
 def hold(output: str, run_id: str, sources: Sequence[str], length: timedelta = RENEWED) -> Iterator[None]:
-    """Holds a lease, renews it while the run goes, and removes it at its end, whatever that is.
+    """Holds a lease, renews it during the run, and removes it at the end, even after an error.
 
     Raises:
-        LeaseHeldError: another run has one.
+        LeaseHeldError: another run has a lease.
     """
     lease = take(output, run_id, sources, length, process_name(os.getpid()))
     ended = threading.Event()
@@ -224,12 +224,12 @@ def hold(output: str, run_id: str, sources: Sequence[str], length: timedelta = R
 
 
 def _keep(lease: Lease, length: timedelta, ended: threading.Event) -> None:
-    """Renews a lease until the run has ended; one that was lost is told, and the commit decides."""
+    """Renews a lease until the run has ended; a lost lease is logged, and the commit decides."""
     while not ended.wait(length.total_seconds() / 4):
         try:
             lease = renew(lease, length)
         except LeaseHeldError as error:
-            logging.warning("The lease was lost while this run stood still: %s", error)
+            logging.warning("The lease was lost while this run was suspended: %s", error)
             return
         except Exception:  # each store's client raises errors of its own; the next try comes before the end
             logging.warning("The lease %s could not be renewed", lease.uri, exc_info=True)

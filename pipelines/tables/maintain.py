@@ -1,4 +1,4 @@
-"""What no reader of an OUTPUT can see: leftovers of crashed runs and files that were replaced, found and removed."""
+"""Finding and removing files that no reader of an OUTPUT can see: leftovers of crashed runs and replaced files."""
 
 import os
 import posixpath
@@ -14,8 +14,8 @@ from pipelines.tables.manifests import as_they_stand, is_rewrite, list_files, re
 def find_leftovers(output: str, older_than: timedelta) -> list[str]:
     """Returns the paths below OUTPUT of files that no manifest names, and that nobody has needed for that long.
 
-    What a run left that was never committed goes at once, when the youngest of its files is old enough. While a run
-    holds a lease, nothing of it goes.
+    All files of a run that was never committed are returned together, when the youngest of them is old enough. While a
+    run holds a lease, none of its files are.
     """
     oldest = datetime.now(UTC) - older_than
     found = _files(output)  # before the manifests are read: a run that is committed in between keeps its files
@@ -34,7 +34,7 @@ def find_leftovers(output: str, older_than: timedelta) -> list[str]:
 
 
 def _files(output: str) -> set[str]:
-    """Returns the paths below OUTPUT of files of runs and rewrites, of expired leases, and of half written files."""
+    """Returns the paths below OUTPUT of files of runs and rewrites, of expired leases, and of partly written files."""
     filesystem, root = fsspec.core.url_to_fs(output)
     root = root.rstrip("/")
     found = [path for folder in ("runs", "rewrites") for path in filesystem.find(f"{root}/{folder}", refresh=True)]
@@ -54,7 +54,7 @@ def _unneeded_since(output: str, paths: list[str], replaced: dict[str, str]) -> 
 
 
 def remove(output: str, paths: Iterable[str]) -> None:
-    """Removes files below OUTPUT, and the folders that are empty then."""
+    """Removes files below OUTPUT, and the folders that become empty."""
     filesystem, root = fsspec.core.url_to_fs(output)
     folders = set()
     for path in paths:

@@ -1,9 +1,9 @@
-"""What OUTPUT holds, by its numbered manifests alone: the committed runs and the files that hold their rows now.
+"""The numbered manifests of an OUTPUT: its committed runs and the files that now hold their rows.
 
-Two kinds of manifest share one row of numbers. A run's manifest names the files that the run wrote. A rewrite's
+Two kinds of manifest share one sequence of numbers. A run's manifest names the files that the run wrote. A rewrite's
 manifest (`kind` is `forget` or `compact`) says which files it `replaces`, and names `files` that hold the rows of
-several runs, each run's in row groups of its own: `groups` tells [number of the run, rows] of each row group. Whoever
-reads through `read_manifests` sees runs alone, with the files that hold their rows now.
+several runs, each run's in row groups of its own: `groups` has [number of the run, rows] of each row group.
+`read_manifests` returns only runs, with the files that now hold their rows.
 """
 
 import functools
@@ -30,10 +30,10 @@ BATCH = 1024  # rows
 
 
 def put_if_absent(uri: str, data: bytes) -> None:
-    """Writes a file whole, unless there is one.
+    """Writes a whole file, unless it exists.
 
     Raises:
-        FileExistsError: there is one.
+        FileExistsError: the file exists.
         StorageFullError: there is no room for it.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
@@ -51,7 +51,7 @@ def put_if_absent(uri: str, data: bytes) -> None:
 
 
 def list_files(output: str, folder: str, ending: str = "") -> list[str]:
-    """Returns the names of the files right in a folder of OUTPUT, sorted; none where there is no such folder."""
+    """Returns the sorted names of the files directly in a folder of OUTPUT; none if there is no such folder."""
     filesystem, path = fsspec.core.url_to_fs(posixpath.join(output, folder))
     try:
         files = filesystem.ls(path, detail=False, refresh=True)
@@ -61,12 +61,12 @@ def list_files(output: str, folder: str, ending: str = "") -> list[str]:
 
 
 def manifest_uri(output: str, number: int) -> str:
-    """Returns where the manifest of a number lies."""
+    """Returns the URI of the manifest with a number."""
     return posixpath.join(output, "manifests", f"{number:08d}.json")
 
 
 def put_manifest(output: str, manifest: Manifest) -> bool:
-    """Commits: writes a manifest under its number; False where another one has it."""
+    """Writes a manifest under its number, which commits it; returns False if another one has the number."""
     try:
         put_if_absent(manifest_uri(output, manifest["number"]), json.dumps(manifest, indent=1).encode())
     except FileExistsError:
@@ -75,10 +75,10 @@ def put_manifest(output: str, manifest: Manifest) -> bool:
 
 
 def read_all_manifests(output: str) -> list[Manifest]:
-    """Returns the manifests under OUTPUT, of runs and of rewrites, as they were written, by their numbers.
+    """Returns the manifests under OUTPUT, of runs and of rewrites, as they were written, in the order of their numbers.
 
-    One that was cut short, as a store without whole puts leaves it where it is full, commits nothing: it stands as a
-    rewrite of no file.
+    A truncated manifest commits nothing and is returned as a rewrite of no file. Stores without atomic puts leave such
+    manifests when they are full.
     """
     return [_read_manifest(output, name) for name in list_files(output, "manifests", ".json")]
 
@@ -88,21 +88,21 @@ def _read_manifest(output: str, name: str) -> Manifest:
     try:
         manifest: Manifest = json.loads(filesystem.cat_file(path))
     except ValueError:
-        logging.warning("%s: no whole manifest; nothing that it may name is committed", path)
+        logging.warning("%s: the manifest is truncated; the files that it may name are not committed", path)
         number = int(posixpath.splitext(name)[0])
         return {"number": number, "kind": "cut", "run_id": name, "committed": "", "replaces": [], "files": []}
     return manifest
 
 
 def read_manifests(output: str) -> list[Manifest]:
-    """Returns the manifests of committed runs by their numbers, each with the files that hold its rows now."""
+    """Returns the manifests of committed runs by their numbers, each with the files that now hold its rows."""
     return as_they_stand(read_all_manifests(output))
 
 
 def as_they_stand(manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Returns the manifests of the runs among all manifests, each with the files that hold its rows now.
+    """Returns the manifests of the runs among all manifests, each with the files that now hold its rows.
 
-    A file that holds the rows of several runs is named by each of them, with the places of its row groups as `groups`.
+    Several runs may name the same file; `groups` then has the indices of each run's row groups in it.
     """
     runs: dict[int, Manifest] = {}
     for manifest in manifests:
@@ -119,25 +119,25 @@ def as_they_stand(manifests: Iterable[Manifest]) -> list[Manifest]:
 
 
 def _share(file: StoredFile, number: int) -> StoredFile:
-    """Returns a rewritten file's entry as a run's own: its row groups there, and their rows."""
+    """Returns one run's share of a rewritten file: the file's entry with the run's row groups and their rows."""
     groups = [(place, rows) for place, (run, rows) in enumerate(file["groups"]) if run == number]
     return file | {"groups": [place for place, _ in groups], "rows": sum(rows for _, rows in groups)}
 
 
 def is_rewrite(manifest: Manifest) -> bool:
-    """Tells whether a manifest is of a rewrite, not of a run."""
+    """Returns whether a manifest is that of a rewrite, not of a run."""
     return "replaces" in manifest
 
 
 def last_number(manifests: Sequence[Manifest]) -> int:
-    """Returns the highest number of the manifests, 0 where there are none."""
+    """Returns the highest number of the manifests, or 0 if there are none."""
     return max((manifest["number"] for manifest in manifests), default=0)
 
 
 def read_rows(
     output: str, manifest: Manifest, table: str, columns: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yields the rows of one of a committed run's tables."""
+    """Yields the rows of one table of a committed run."""
     for file in manifest["files"]:
         if file["table"] == table:
             for batch in read_batches(output, file, columns):
@@ -145,21 +145,21 @@ def read_rows(
 
 
 def read_batches(output: str, file: StoredFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields the rows that a manifest's file entry stands for, a few at a time and in this thread alone.
+    """Yields the rows that a manifest's file entry stands for, a few at a time and only in this thread.
 
-    Arrow's own threads would go on reading a Python file while the interpreter ends, and abort the process.
+    Arrow's own threads would continue to read a Python file while the interpreter ends, and abort the process.
     """
     parquet = open_parquet(output, file)
     yield from parquet.iter_batches(BATCH, row_groups=file.get("groups"), columns=columns, use_threads=False)
 
 
 def open_parquet(output: str, file: StoredFile) -> pq.ParquetFile:
-    """Returns a manifest's file, open; the last ones stay open, since runs that lie one after the other share files."""
+    """Returns a manifest's file, open; the last ones stay open, since consecutive runs share files."""
     return _opened.open(posixpath.join(output, file["path"]), file["bytes"], file["sha256"])
 
 
 class _Opened(threading.local):
-    """Files that this thread has open; no two threads read one of them."""
+    """Files that this thread has open; threads never share an open file."""
 
     def __init__(self) -> None:
         self.open = functools.lru_cache(maxsize=2)(_open_parquet)
@@ -175,9 +175,9 @@ _opened = _Opened()
 
 
 def refresh_current(output: str) -> None:
-    """Brings `current.files` up to date: the URIs of the story files of committed runs, oldest run first, one a line.
+    """Updates `current.files`: the URIs of the story files of committed runs, oldest run first, one a line.
 
-    Two commits at once may write it in the wrong order, so whoever wrote looks again.
+    Two commits at once may write it in the wrong order, so it is checked again after writing.
     """
     uri = posixpath.join(output, "current.files")
     while True:
@@ -189,7 +189,7 @@ def refresh_current(output: str) -> None:
 
 
 def read_if_there(uri: str) -> bytes | None:
-    """Returns a file's bytes, None where there is none."""
+    """Returns a file's bytes, or None if there is no such file."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
         content: bytes = filesystem.cat_file(path)
@@ -199,13 +199,13 @@ def read_if_there(uri: str) -> bytes | None:
 
 
 def story_paths(manifests: Iterable[Manifest]) -> list[str]:
-    """Returns the paths of story files below OUTPUT, each once, in the order of the runs."""
+    """Returns the distinct paths of story files below OUTPUT, in the order of the runs."""
     files = (file for manifest in manifests for file in manifest["files"] if file["table"] == "stories")
     return list(dict.fromkeys(file["path"] for file in files))
 
 
 def refresh_after_commit(output: str) -> None:
-    """Brings `current.files` up to date where a failure must not look like one of the commit, which stands."""
+    """Updates `current.files` after a commit; a failure is only logged, since the commit itself has succeeded."""
     try:
         refresh_current(output)
     except Exception:  # each store's client raises errors of its own; the next commit writes the file

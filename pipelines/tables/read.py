@@ -1,4 +1,4 @@
-"""Published stories as a table, read in pieces: the newest of each photo and style, or all that were ever told."""
+"""Published stories as a table, read in pieces: the newest of each photo and style, or all that were ever written."""
 
 import hashlib
 import io
@@ -27,10 +27,10 @@ class Stories:
     """Stories of committed runs, newest run first; nothing is read before it is asked for.
 
     Attributes:
-        output: OUTPUT.
-        runs: manifests, newest first.
+        output: OUTPUT, a folder or URI.
+        runs: manifests of the runs, newest first.
         style: the one style wanted, None for all.
-        history: all stories of a photo and style, not the newest alone; each says its run and when it was committed.
+        history: all stories of a photo and style, not only the newest; each has its run and the time of its commit.
     """
 
     output: str
@@ -40,7 +40,7 @@ class Stories:
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns of the stories; with history also when and by which run each was written."""
+        """Columns of the stories; with history also the run that wrote each story, and the time of its commit."""
         return pa.schema([*STORIES, *WHEN]) if self.history else STORIES
 
     def to_table(self) -> pa.Table:
@@ -48,11 +48,11 @@ class Stories:
         return pa.Table.from_batches(self.to_batches(), self.schema)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yields the stories, at most some thousand at a time.
+        """Yields the stories, at most a few thousand at a time.
 
-        What stays in memory is one row group, and sixteen bytes of each story that an older run may have told too.
+        Memory holds one row group, and 16 bytes for each story that an older run may have too.
         """
-        told: set[bytes] = set()
+        known: set[bytes] = set()
         for run in self.runs:
             for file in run["files"]:
                 if file["table"] != "stories":
@@ -60,7 +60,7 @@ class Stories:
                 for found in read_batches(self.output, file):
                     batch = found if self.style is None else found.filter(pc.equal(found["style"], self.style))
                     if not self.history:
-                        batch = _leave_out_told(batch, told, remember=run is not self.runs[-1])
+                        batch = _without_known(batch, known, remember=run is not self.runs[-1])
                     if batch.num_rows:
                         yield self._conform(batch, run)
 
@@ -76,13 +76,13 @@ class Stories:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
-def _leave_out_told(batch: pa.RecordBatch, told: set[bytes], remember: bool) -> pa.RecordBatch:
-    """Returns the rows of photos and styles that are not among the told ones, and adds them there."""
+def _without_known(batch: pa.RecordBatch, known: set[bytes], remember: bool) -> pa.RecordBatch:
+    """Returns the rows whose photo and style are not among the known keys; `remember` adds their keys to these."""
     names = zip(batch["uri"].to_pylist(), batch["style"].to_pylist(), strict=True)
     keys = [hashlib.blake2b(f"{style}\0{uri}".encode(), digest_size=16).digest() for uri, style in names]
-    fresh = batch.filter(pa.array([key not in told for key in keys], pa.bool_()))
+    fresh = batch.filter(pa.array([key not in known for key in keys], pa.bool_()))
     if remember:
-        told.update(keys)
+        known.update(keys)
     return fresh
 
 
@@ -95,14 +95,14 @@ def open_stories(
     until: date | str | None = None,
     history: bool = False,
 ) -> Stories:
-    """Returns the newest story of each photo and style, among those that the filters let in.
+    """Returns the newest story of each photo and style, among those that pass the filters.
 
     Args:
         root: OUTPUT of the main job, a folder or URI.
-        run: id of the one run wanted.
-        style: the one style wanted.
-        since: first day, UTC, on which a run was committed; a date or `2026-01-31`.
-        until: last day, likewise. Stories are then those that readers saw at the end of that day.
+        run: id of the only run wanted.
+        style: the only style wanted.
+        since: first day (UTC) of the runs' commits; a date or `2026-01-31`.
+        until: last day of the runs' commits. The stories are those that readers saw at the end of that day.
         history: all stories, with the columns run_id and committed.
     """
     first, last = _day(since) or date.min, _day(until) or date.max
@@ -119,7 +119,7 @@ def _day(value: date | str | None) -> date | None:
 
 
 def export(stories: Stories, folder: str) -> int:
-    """Returns how many Parquet files were written to a new folder; one, without rows, where there are no stories.
+    """Returns how many Parquet files were written to a new folder; without stories one file without rows is written.
 
     Raises:
         ConfigError: the folder is not empty.
@@ -148,7 +148,7 @@ def _export_files(stories: Stories) -> Iterator[bytes]:
 
 
 def newest_rows(output: str) -> list[dict[str, Any]]:
-    """Returns the newest story row of each photo and style, by uri."""
+    """Returns the row of the newest story of each photo and style, sorted by uri."""
     stories = open_stories(output).to_table().sort_by([("uri", "ascending"), ("style", "ascending")])
     rows: list[dict[str, Any]] = stories.to_pylist()
     return rows

@@ -1,4 +1,4 @@
-"""Why a run or a command publishes nothing."""
+"""Errors after which a run or a command publishes nothing."""
 
 
 class TooManyDeadLettersError(Exception):
@@ -6,4 +6,4 @@ class TooManyDeadLettersError(Exception):
 
 
 class CommitConflictError(Exception):
-    """Another run committed the same photos meanwhile; nothing is published."""
+    """Another run committed the same photos in the meantime; nothing is published."""

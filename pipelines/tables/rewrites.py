@@ -1,7 +1,7 @@
-"""Rows put into other files: forgetting photos, and merging many nights. Each is one committed manifest, or nothing.
+"""Rewrites, which move rows to other files: to forget photos, or to merge the files of many nights.
 
 A rewrite writes new files in `rewrites/ID`, and then one manifest that says which files they replace. Readers see all
-of it or nothing; the old files stay for those who still read them, until `pipelines.vacuum` takes them.
+of it or nothing. The old files stay for readers that still use them, until `pipelines.vacuum` removes them.
 """
 
 import hashlib
@@ -39,24 +39,24 @@ GROUP_ROWS = 4096  # most rows of a row group
 FULL = 128 * 2**20  # bytes up to which files are merged into one
 
 Share = tuple[int, StoredFile]
-"""A run's number, and what a file holds of it."""
+"""A run's number, and the entry of its rows in a file."""
 
 Batches = Iterator[tuple[int, pa.RecordBatch]]
-"""Rows, each batch behind its run's number."""
+"""Batches of rows, each preceded by its run's number."""
 
 Plan = Callable[[list[Manifest], str], tuple[list[str], list[StoredFile]]]
-"""From the runs as they stand and a folder for new files: the paths that are replaced, and the new files."""
+"""Function from the current runs and a folder for new files to the replaced paths and the new files."""
 
 
 def forget(output: str, uris: Iterable[str]) -> Manifest | None:
-    """Returns the manifest after which no published row tells of the photos; None where none did.
+    """Returns the manifest after which no published row is about the photos; None if no row was.
 
     Every table that names photos by `uri` is searched.
 
     Raises:
-        LeaseHeldError: a run goes.
+        LeaseHeldError: a run is active.
     """
-    refuse_live(output)  # a run that goes may have read the photos already, and would bring them back
+    refuse_live(output)  # an active run may have read the photos already, and would bring them back
     names = {spelling for uri in uris for spelling in (plain_text(uri), plain_text(absolute(uri)))}
     wanted = pa.array(sorted(names), pa.string())
 
@@ -74,7 +74,7 @@ def forget(output: str, uris: Iterable[str]) -> Manifest | None:
 
 
 def _names_any(output: str, file: StoredFile, uris: pa.Array) -> bool:
-    """Tells whether a file has a row of one of the photos, of whichever run."""
+    """Returns whether a file has a row about one of the photos, from any run."""
     if "uri" not in open_parquet(output, file).schema_arrow.names:
         return False
     whole = {name: value for name, value in file.items() if name != "groups"}
@@ -86,7 +86,7 @@ def _is_one_of(batch: pa.RecordBatch, uris: pa.Array) -> pa.Array:
 
 
 def compact(output: str) -> Manifest | None:
-    """Returns the manifest after which few files hold what many did; None where they are few already."""
+    """Returns the manifest after which the rows of many files are in few; None if the files are few already."""
 
     def plan(runs: list[Manifest], folder: str) -> tuple[list[str], list[StoredFile]]:
         replaced: list[str] = []
@@ -127,12 +127,12 @@ def _groups_to_merge(output: str, files: dict[str, list[Share]]) -> Iterator[lis
 
 
 def rewrite(output: str, kind: str, plan: Plan) -> Manifest | None:
-    """Returns the manifest of a rewrite, committed; None where the plan changes nothing.
+    """Returns the committed manifest of a rewrite; None if the plan changes nothing.
 
-    Whoever takes the number first may have changed what was read, so all of it is done again then.
+    If another commit takes the number first, it may have changed what was read, so everything is done again.
 
     Raises:
-        CommitConflictError: others were first again and again.
+        CommitConflictError: other commits were faster every time.
     """
     for _ in range(ATTEMPTS):
         known = read_all_manifests(output)
@@ -150,7 +150,7 @@ def rewrite(output: str, kind: str, plan: Plan) -> Manifest | None:
 
 
 def shares_by_path(runs: Sequence[Manifest]) -> dict[str, list[Share]]:
-    """Returns what each file holds of each run, by the file's path."""
+    """Returns the shares of runs in each file, by the file's path."""
     shares: dict[str, list[Share]] = {}
     for run in runs:
         for file in run["files"]:
@@ -165,7 +165,7 @@ def _read(output: str, shares: Iterable[Share]) -> Batches:
 
 
 def write_rows(output: str, stem: str, table: str, batches: Batches) -> list[StoredFile]:
-    """Returns the entry of a new file whose row groups hold rows of one run each; none where there are no rows."""
+    """Returns the entry of a new file whose row groups hold rows of one run each; nothing if there are no rows."""
     buffer = io.BytesIO()
     writer: pq.ParquetWriter | None = None
     groups: list[list[int]] = []
@@ -184,7 +184,7 @@ def write_rows(output: str, stem: str, table: str, batches: Batches) -> list[Sto
 
 
 def row_groups(batches: Batches) -> Iterator[tuple[int, pa.Table]]:
-    """Yields each run's rows in tables of no more than GROUP_ROWS, none empty."""
+    """Yields each run's rows in tables of at most GROUP_ROWS rows, none of them empty."""
     for number, found in groupby(batches, key=itemgetter(0)):
         group: list[pa.RecordBatch] = []
         for _, batch in found:

@@ -1,4 +1,4 @@
-"""The state of an OUTPUT: how old its newest commit is, and what became of each run."""
+"""The state of an OUTPUT: the age of its newest commit, and the outcome of each run."""
 
 import json
 import posixpath
@@ -52,13 +52,13 @@ def _committed_run(manifest: dict[str, Any]) -> Report:
 
 
 def _open_run(output: str, name: str, leased: bool, oldest: datetime) -> Report | None:
-    """Returns a run without a manifest; it has failed where its lease or process is gone, or where it is too old."""
+    """Returns a run without a manifest; it has failed if its lease or process is gone, or if it is too old."""
     content = read_if_there(posixpath.join(output, "runs", name, "started.json"))
     if content is None:
         return None
     try:
         started = json.loads(content)["started"]
-    except ValueError:  # cut short where the disk was full
+    except ValueError:  # truncated because the disk was full
         moment = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         return {"state": "failed", "run_id": name, "started": moment.isoformat()}
     going = leased and datetime.fromisoformat(started) >= oldest

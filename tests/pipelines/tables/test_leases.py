@@ -38,7 +38,7 @@ def test_a_second_taker_is_told_who_and_until_when(place: str) -> None:
     lease = take(place, "first", PHOTOS, HOUR)
     with pytest.raises(LeaseHeldError) as refused:
         take(place, "second", PHOTOS, HOUR)
-    for part in ("run first is telling gs://photos/**", place, lease.path, lease.expires):
+    for part in ("run first is processing gs://photos/**", place, lease.path, lease.expires):
         assert part in str(refused.value)
     assert read_leases(place) == [lease]
     release(lease)
@@ -207,7 +207,7 @@ def tell(run_job: Any, write_features: Any, output: Any, story_pack: Any) -> Any
 def test_a_second_job_on_the_same_photos_ends_with_4(tell: Any, output: Any, tmp_path: Path) -> None:
     lease = take(output.location, "tonight", [str(tmp_path / "features.parquet")], HOUR)
     code, _, errors = tell()
-    assert code == 4 and "run tonight is telling" in errors and lease.expires in errors
+    assert code == 4 and "run tonight is processing" in errors and lease.expires in errors
     assert output.manifests == [] and not (Path(output.location) / "runs").exists()
     release(lease)
     assert tell()[0] == 0

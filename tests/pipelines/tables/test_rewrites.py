@@ -140,7 +140,7 @@ def test_a_local_photo_is_forgotten_by_its_relative_path(
 
 def test_nothing_is_forgotten_while_a_run_goes(nights: str) -> None:
     lease = take(nights, "going", ["photos"], timedelta(hours=1))
-    with pytest.raises(LeaseHeldError, match="run going is telling photos"):
+    with pytest.raises(LeaseHeldError, match="run going is processing photos"):
         forget(nights, ["a"])
     assert compact(nights) is not None
     release(lease)
