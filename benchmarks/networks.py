@@ -21,11 +21,12 @@ from benchmarks.limits import encoder_flops, retrieval_seconds, search_flops
 from benchmarks.random_packs import DECODER, ready_pack
 from benchmarks.results import Result
 from benchmarks.timing import Reckoned, Side, Timed, play
-from model_handlers import stories
 from model_handlers.captions import CaptionHandler, ReadyVectors
+from model_handlers.families import gru_decoder
 from model_handlers.nets.search import Hypothesis, beam_search, best_hypothesis
 from model_handlers.pack import Pack
 from model_handlers.sentences import SentenceHandler
+from model_handlers.stories import StoryHandler
 from pipelines.cli.options import beam_options
 from transforms.encode_sentences import EncodeSentences
 from transforms.records import CaptionMatch, Matched, Photo
@@ -38,11 +39,11 @@ def searches(bench: Bench) -> Iterator[Result]:
     scale, pack = bench.scale, bench.random
     entry = pack.decoder(DECODER)
     contexts = bench.draw(scale.searched, entry.dim_context)  # [N, S]
-    teller = stories.StoryHandler(bench.place(pack), DECODER, scale.width).load_model().get()
+    teller = StoryHandler(bench.place(pack), DECODER, scale.width).load_model().get()
     decoder = original.Decoder(pack, DECODER)
 
     def search(photos: int) -> list[list[Hypothesis]]:
-        with mock.patch.object(stories, "beam_search", partial(beam_search, max_words=scale.steps)):
+        with mock.patch.object(gru_decoder, "beam_search", partial(beam_search, max_words=scale.steps)):
             return teller.search(contexts[:photos], scale.width)
 
     def search_each(photos: int) -> list[original.Sequences]:
