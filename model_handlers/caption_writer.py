@@ -136,17 +136,21 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         self.retrieve = retrieve
 
     def variant(self) -> tuple[Any, ...]:
+        """Returns what tells this handler's model from others of its class and pack."""
         return (self.retrieve,)
 
     def memory_key(self) -> tuple[Any, ...]:
+        """Returns what decides beside the model how much memory an item takes."""
         return (self.count, self.written)
 
     def build(self, pack: Pack, device: torch.device) -> Captioner:
+        """Returns the writer, and the caption index where nearest captions are wanted too."""
         embedder = pack.joint_embedding.open(pack, device)
         writer = pack.caption_writer.open(pack, device, self.placement.precision)
         return Captioner(RankedWriter(writer, embedder), open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
+        """Returns each photo's captions, best first, or an error where none was written."""
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
         costs: Costs = [{} for _ in batch]

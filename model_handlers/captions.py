@@ -161,8 +161,11 @@ def open_index(pack: Pack, embedder: JointEmbedder) -> CaptionIndex:
 
 
 def screen_of(embeddings: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Returns embeddings `[K, J]` on the device: in half precision on a GPU; on a CPU in bfloat16, where they are many
-    and it multiplies such numbers, else in float32 without a copy of such."""
+    """Returns embeddings `[K, J]` on the device, in a type that it multiplies fast.
+
+    That is half precision on a GPU. On a CPU it is bfloat16 where there are many embeddings and the CPU multiplies such
+    numbers, else float32; embeddings in float32 are not copied.
+    """
     if device.type != "cpu":
         return embeddings.to(device, torch.float16)  # [K, J]
     low = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -207,12 +210,15 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         self.count = count
 
     def memory_key(self) -> tuple[Any, ...]:
+        """Returns what decides beside the model how much memory an item takes."""
         return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
+        """Returns the pack's caption index."""
         return open_index(pack, pack.joint_embedding.open(pack, device))
 
     def infer(self, batch: Sequence[np.ndarray], model: CaptionIndex) -> list[Matches]:
+        """Returns each photo's nearest captions, best first."""
         return model.search(check_features(batch, model.embedder), self.count)
 
 
@@ -223,9 +229,11 @@ class EmbeddingHandler(PackHandler[list[str], np.ndarray, JointEmbedder]):
         super().__init__(placement, batch_size)
 
     def build(self, pack: Pack, device: torch.device) -> JointEmbedder:
+        """Returns the pack's joint embedding."""
         return pack.joint_embedding.open(pack, device)
 
     def infer(self, batch: Sequence[list[str]], model: JointEmbedder) -> list[np.ndarray]:
+        """Returns the joint embeddings `[n, J]` of each list."""
         return [model.embed(captions) for captions in batch]
 
 

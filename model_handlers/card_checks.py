@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from model_handlers.families.tables import entry_classes
-from model_handlers.pack_card import CARD, FORMAT
+from model_handlers.pack_card import CARD, FORMAT, Json
 
 ENTRIES = ("features", "joint_embedding", "captions", "caption_writer", "sentence_encoder")
 STYLE_FILES = ("styles", "spreads", "passages")
 
 
-def card_problems(card: Any, location: str) -> list[str]:
+def card_problems(card: Json, location: str) -> list[str]:
     """Returns everything that is wrong with the card of the pack at a location, as far as its files say nothing."""
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         found = card.get("format") if isinstance(card, dict) else None
@@ -65,7 +65,7 @@ def _declared_files(components: Mapping[str, Any]) -> list[Any]:
     return [file for file in [*files, components.get("source_style")] if file is not None]
 
 
-def named_files(value: Any, there: Container[str]) -> Iterator[str]:
+def named_files(value: Json, there: Container[str]) -> Iterator[str]:
     """Yields the files that a part of a card names, of any family.
 
     Args:

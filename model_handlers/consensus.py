@@ -31,8 +31,10 @@ class Consensus:
         return agreement
 
     def _weights(self, caption: str) -> dict[str, float]:
-        """Returns the words of a caption with their TF-IDF weights, of length 1; one said n times has but the nth part
-        of its weight."""
+        """Returns the words of a caption with their TF-IDF weights, of length 1.
+
+        A word that is said n times has only the nth part of its weight.
+        """
         counts = Counter(caption.split())
         rarity = {word: math.log((self.size + 1) / (self.counts[word] + 1)) for word in counts}
         length = math.hypot(*(n * rarity[word] for word, n in counts.items()))

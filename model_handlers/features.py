@@ -12,13 +12,17 @@ from model_handlers.tensors import on_device
 
 
 class FeatureHandler(PackHandler[np.ndarray, np.ndarray, FeatureNetwork]):
-    """Feature vectors `[F]` float32 from pixels that went through the pack's preprocessing: grey levels
-    `[side, side, 3]` uint8, or the network's input `[3, side, side]` float32."""
+    """Feature vectors `[F]` float32 from pixels that went through the pack's preprocessing.
+
+    These are grey levels `[side, side, 3]` uint8, or the network's input `[3, side, side]` float32.
+    """
 
     def build(self, pack: Pack, device: torch.device) -> FeatureNetwork:
+        """Returns the pack's feature network."""
         return pack.features.open(pack, device)
 
     def infer(self, batch: Sequence[np.ndarray], model: FeatureNetwork) -> list[np.ndarray]:
+        """Returns each photo's feature vector `[F]`."""
         if len({pixels.dtype for pixels in batch}) > 1:  # decoding `original`, some files hold more than grey levels
             batch = [model.scaled(on_device(pixels[None], model.device))[0].cpu().numpy() for pixels in batch]
         features = model.see(on_device(np.stack(batch), model.device)).cpu().numpy()  # [N, F]

@@ -5,7 +5,9 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO
+
+from model_handlers.pack_card import Json
 
 
 def cache_folder() -> Path:
@@ -13,20 +15,20 @@ def cache_folder() -> Path:
     return Path("~/.cache/beam-storyteller").expanduser()
 
 
-def read_stamp(file: Path) -> Any:
-    """Returns what `write_stamp` left, None where it left nothing that can be read."""
+def read_stamp(file: Path) -> Json:
+    """Returns the content that `write_stamp` wrote, None where there is no file that can be read."""
     try:
         return json.loads(file.read_text())
     except (OSError, ValueError):
         return None
 
 
-def write_stamp(file: Path, stamp: Any) -> None:
+def write_stamp(file: Path, stamp: Json) -> None:
     """Leaves the stamp for the next start; a cache that cannot be written only costs hashing again."""
     put_into_cache(file, lambda stream: stream.write(json.dumps(stamp).encode()))
 
 
-def put_into_cache(file: Path, write: Callable[[Any], object]) -> None:
+def put_into_cache(file: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Puts a file into the cache whole, or not at all where the cache cannot be written."""
     temporary = None
     try:

@@ -21,7 +21,7 @@ from torch import Tensor, float32
 
 from model_handlers.card_checks import card_problems
 from model_handlers.machine_cache import cache_folder, read_stamp, write_stamp
-from model_handlers.pack_card import CARD, PackError, card_digest, file_facts
+from model_handlers.pack_card import CARD, Json, PackError, card_digest, file_facts
 from model_handlers.pack_components import PackComponents
 from model_handlers.precision import cast_floats
 from model_handlers.process_cache import PROCESS_CACHE
@@ -55,6 +55,7 @@ class Pack(PackComponents):
 
     @property
     def name(self) -> str:
+        """The name in the card."""
         return str(self.card["name"])
 
     def path(self, file: str) -> Path:
@@ -92,7 +93,7 @@ class Pack(PackComponents):
             raise PackError([f"{self.location}/{file}: not a plain .npy array ({error})"]) from error
         return array
 
-    def json(self, file: str) -> Any:
+    def json(self, file: str) -> Json:
         """Returns the content of a JSON file."""
         return json.loads(self.path(file).read_text("utf-8"))
 
@@ -177,7 +178,7 @@ def read_card(location: str) -> dict[str, Any]:
     return _checked(card, location)
 
 
-def _checked(card: Any, location: str) -> dict[str, Any]:
+def _checked(card: Json, location: str) -> dict[str, Any]:
     problems = card_problems(card, location)
     if problems:
         raise PackError(problems)
@@ -250,11 +251,10 @@ def open_once(location: str, digest: str) -> Pack:
 
 
 def check_unchanged(location: str, digest: str) -> None:
-    """Does nothing where the pack at `location` is still the one that a run began with, and its files on this machine
-    too; what is not here is not fetched.
+    """Checks that the pack at `location` is still the one that a run began with; no file is fetched for it.
 
     Raises:
-        PackError: it was replaced or damaged meanwhile, or is not there any more.
+        PackError: the pack or its files on this machine were replaced, damaged or removed meanwhile.
     """
     card = read_card(location)
     _refuse_other(location, card_digest(card), digest)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+Json = Any
+"""What a JSON file holds."""
+
 FORMAT = 1
 CARD = "pack.json"
 

@@ -20,7 +20,7 @@ from model_handlers.families.tables import (
     SENTENCE_ENCODER_COMPONENT,
     typed,
 )
-from model_handlers.pack_card import PackError
+from model_handlers.pack_card import Json, PackError
 
 
 class PackComponents:
@@ -41,7 +41,7 @@ class PackComponents:
         found: dict[str, Any] = self.card["components"]
         return found
 
-    def component(self, name: str) -> Any:
+    def component(self, name: str) -> Json:
         """Returns a component as the card holds it.
 
         Raises:

@@ -16,7 +16,7 @@ from model_handlers.card_checks import named_files
 from model_handlers.families.entry import CardEntry
 from model_handlers.families.protocols import DecoderEntry
 from model_handlers.pack import Pack
-from model_handlers.pack_card import CARD, FORMAT, PackError, file_facts
+from model_handlers.pack_card import CARD, FORMAT, Json, PackError, file_facts
 from model_handlers.pack_components import PackComponents
 from model_handlers.precision import cast_floats
 
@@ -87,7 +87,7 @@ class PackWriter(PackComponents):
         """Returns a memory-mapped `.npy` array of the pack to be filled."""
         return np.lib.format.open_memmap(self._replace(file), mode="w+", dtype=np.dtype(dtype), shape=shape)
 
-    def add_json(self, file: str, content: Any) -> str:
+    def add_json(self, file: str, content: Json) -> str:
         """Writes JSON in ASCII (bytes that were not UTF-8 stay as escaped surrogates); returns the file's name."""
         self._replace(file).write_text(json.dumps(content, ensure_ascii=True), "ascii")
         return file

@@ -28,8 +28,11 @@ def _switches(tf32: bool) -> list[tuple[Any, str, Any]]:
 
 
 class _Products:
-    """The products on CUDA. Torch has one setting for all threads, so that they wait here for those that need another
-    one; the last to leave puts back what was."""
+    """The products on CUDA.
+
+    Torch has one setting for all threads. A thread that needs another setting waits here until the others have left;
+    the last to leave restores the setting from before.
+    """
 
     def __init__(self) -> None:
         self._change = threading.Condition()

@@ -17,7 +17,9 @@ class SentenceHandler(PackHandler[list[str], np.ndarray, SentenceEncoder]):
         super().__init__(placement, batch_size)
 
     def build(self, pack: Pack, device: torch.device) -> SentenceEncoder:
+        """Returns the pack's sentence encoder."""
         return pack.sentence_encoder.open(pack, device)
 
     def infer(self, batch: Sequence[list[str]], model: SentenceEncoder) -> list[np.ndarray]:
+        """Returns the sentence vectors `[n, S]` of each list."""
         return [model.encode(texts) for texts in batch]

@@ -73,20 +73,25 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
         self.rules = rules
 
     def variant(self) -> tuple[Any, ...]:
+        """Returns what tells this handler's model from others of its class and pack."""
         return (self.decoder,)
 
     def memory_key(self) -> tuple[Any, ...]:
+        """Returns what decides beside the model how much memory an item takes."""
         return (self.beam_width, self.rules.contrast > 0)
 
     def build(self, pack: Pack, device: torch.device) -> Decoder:
+        """Returns the decoder."""
         return pack.decoder(self.decoder).open(pack, device, self.placement.precision)
 
     def infer(self, batch: Sequence[np.ndarray], model: Decoder) -> list[Passage | Exception]:
+        """Returns each photo's passage, or an error where the search left none."""
         return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
 
     def ranked(self, vector: np.ndarray) -> list[tuple[Passage, float]]:
-        """Returns all passages that the whole search finds for one element, best first, and what each was ranked by:
-        its cost, or with contrast its score.
+        """Returns all passages that the whole search finds for one element, best first, each with its cost.
+
+        With contrast, which ranks passages by their scores, each comes with its score instead.
 
         Raises:
             ValueError: the element is wrong.

@@ -35,8 +35,9 @@ class Backbone:
 
     @classmethod
     def ready(cls, net: nn.Module, recipe: dict[str, Any], width: int, device: torch.device) -> "Backbone":
-        """Returns the network as its device takes it best: on a CPU without batch norms and with a pixel's channels
-        beside each other.
+        """Returns the network in the form that its device runs fastest.
+
+        On a CPU it has no batch norms, and a pixel's channels lie beside each other.
 
         Args:
             net: in evaluation mode, on the device; changed in place.
@@ -55,8 +56,11 @@ class Backbone:
 
     @torch.inference_mode()
     def see(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Returns feature vectors `[N, F]` float32 of pixels `[N, 3, side, side]` float32, or of grey levels
-        `[N, side, side, 3]` uint8."""
+        """Returns feature vectors `[N, F]` float32.
+
+        Args:
+            pixels: the network's input `[N, 3, side, side]` float32, or grey levels `[N, side, side, 3]` uint8.
+        """
         if self.device.type != "cpu":
             features: torch.Tensor = self.net(self.scaled(pixels).contiguous()).float()  # [N, F]
             return features

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from model_handlers.pack_card import PackError
+from model_handlers.pack_card import Json, PackError
 
 Net = TypeVar("Net", bound=nn.Module)
 Kind = TypeVar("Kind", bound="CardEntry")
@@ -36,7 +36,7 @@ class PackFiles(Protocol):
     def array(self, file: str) -> np.ndarray:
         """Returns a `.npy` file's array."""
 
-    def json(self, file: str) -> Any:
+    def json(self, file: str) -> Json:
         """Returns the content of a JSON file."""
 
     def lines(self, file: str) -> list[str]:

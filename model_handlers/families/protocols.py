@@ -25,8 +25,11 @@ class FeatureNetwork(Protocol):
     device: torch.device
 
     def see(self, pixels: Tensor) -> Tensor:
-        """Returns feature vectors `[N, F]` float32 of pixels `[N, 3, side, side]` float32, or of grey levels
-        `[N, side, side, 3]` uint8."""
+        """Returns feature vectors `[N, F]` float32.
+
+        Args:
+            pixels: the network's input `[N, 3, side, side]` float32, or grey levels `[N, side, side, 3]` uint8.
+        """
 
     def scaled(self, pixels: Tensor) -> Tensor:
         """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
