@@ -49,7 +49,7 @@ from transforms.records import Listing, Networks
 from transforms.write import FileRecord
 
 SHARDS = 32
-REFUSALS = {"TooManyDeadLettersError": TooManyDeadLettersError, "CommitConflictError": CommitConflictError}
+REFUSALS = {kind.code: kind for kind in (TooManyDeadLettersError, CommitConflictError)}
 
 
 def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOptions) -> None:
@@ -177,7 +177,7 @@ def commit_or_refuse(files: list[FileRecord], run: Run) -> None:
         commit(run, files)
     except (TooManyDeadLettersError, CommitConflictError) as error:
         filesystem, path = fsspec.core.url_to_fs(_refusal(run))
-        filesystem.pipe_file(path, f"{type(error).__name__}\n{error}".encode())
+        filesystem.pipe_file(path, f"{error.code}\n{error}".encode())
         raise
     finally:
         remove_scratch(run)
@@ -192,5 +192,5 @@ def _raise_refusal(run: Run, cause: Exception | None) -> None:
     """Raises the error whose reason the commit step wrote, if there is one."""
     filesystem, path = fsspec.core.url_to_fs(_refusal(run))
     if filesystem.exists(path):
-        kind, _, message = filesystem.cat_file(path).decode().partition("\n")
-        raise REFUSALS[kind](message) from cause
+        code, _, message = filesystem.cat_file(path).decode().partition("\n")
+        raise REFUSALS[code](message) from cause

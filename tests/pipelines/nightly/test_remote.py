@@ -18,7 +18,7 @@ from pipelines.nightly import remote
 from pipelines.nightly.main_job import new_run
 from pipelines.nightly.remote import commit_or_refuse, fresh_features, run_single
 from pipelines.tables.commits import commit
-from pipelines.tables.leases import read_leases
+from pipelines.tables.leases import LeaseHeldError, read_leases
 from pipelines.tables.manifests import read_manifests
 from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from pipelines.tables.rewrites import compact
@@ -143,6 +143,15 @@ def test_a_conflict_is_told_apart(submit: Any, write_features: Any, output: Any,
     with pytest.raises(CommitConflictError, match="other committed 2 of the same"):
         submit(features=write_features(vectors(2)))
     assert [manifest["run_id"] for manifest in output.manifests] == ["other"]
+
+
+def test_a_kind_of_conflict_is_a_conflict(submit: Any, write_features: Any, monkeypatch: Any) -> None:
+    def held(run: Any, files: Any) -> Any:
+        raise LeaseHeldError("another run holds the photos")
+
+    monkeypatch.setattr(remote, "commit", held)
+    with pytest.raises(CommitConflictError, match="another run holds the photos"):
+        submit(features=write_features(vectors(1)))
 
 
 def test_a_bug_publishes_nothing(submit: Any, write_features: Any, output: Any, monkeypatch: Any) -> None:
