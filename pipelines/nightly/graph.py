@@ -23,6 +23,7 @@ from transforms.records import DEFERRED, Listing, Outcome, Photo
 from transforms.retrieve_captions import RetrieveCaptions, match_captions
 from transforms.rows import dead_letter_row, ledger_row, story_row
 from transforms.shift_style import ShiftStyle
+from transforms.step_labels import TaggedOutputs
 from transforms.write import FileRecord, WriteTable
 
 
@@ -103,15 +104,16 @@ class SideOutputs:
     """What leaves the main path: dead letters, and the outcomes of late photos."""
 
     steps: Steps
-    letters: list[PCollection] = field(default_factory=list)
-    late: list[PCollection] = field(default_factory=list)
+    letters: list[PCollection[Any]] = field(default_factory=list)
+    late: list[PCollection[Any]] = field(default_factory=list)
 
-    def keep(self, outputs: Any) -> PCollection:
+    def keep(self, outputs: TaggedOutputs) -> PCollection[Any]:
         """Returns a step's results and collects its dead letters."""
         self.letters.append(outputs[DEAD_LETTERS])
-        return outputs[RESULTS]
+        results: PCollection[Any] = outputs[RESULTS]
+        return results
 
-    def in_time(self, elements: PCollection, step: str) -> PCollection:
+    def in_time(self, elements: PCollection[Any], step: str) -> PCollection[Any]:
         """Returns the elements that arrive before the deadline and collects the outcomes of the others.
 
         The check has the resource hints of the step that follows, so that both are fused: it happens right before
@@ -122,24 +124,26 @@ class SideOutputs:
         look = SplitLate(self.steps.deadline).with_resource_hints(**self.steps.hints)
         parted = elements | f"Part late before {step}" >> look
         self.late.append(parted[DEFERRED])
-        return parted[IN_TIME]
+        in_time: PCollection[Any] = parted[IN_TIME]
+        return in_time
 
-    def add_late(self, outcomes: PCollection) -> PCollection:
+    def add_late(self, outcomes: PCollection[Any]) -> PCollection[Any]:
         """Returns the outcomes (uri, Outcome), those of late photos included."""
         if not self.late:
             return outcomes
         late = self.late | "Gather late" >> beam.Flatten() | "Note late" >> beam.Map(key_by_uri)
-        return (outcomes, late) | "Add late outcomes" >> beam.Flatten()
+        together: PCollection[Any] = (outcomes, late) | "Add late outcomes" >> beam.Flatten()
+        return together
 
 
-def _extract(listings: PCollection[Listing], side: SideOutputs, steps: PhotoSteps) -> PCollection:
+def _extract(listings: PCollection[Listing], side: SideOutputs, steps: PhotoSteps) -> PCollection[Any]:
     """Returns (Photo, feature vector) of photos that are read."""
     early = side.in_time(listings, "features")
     pixels = side.keep(early | "Load images" >> steps.load.with_resource_hints(**steps.hints))
     return side.keep(pixels | "Extract features" >> ExtractFeatures(steps.features, steps.hints))
 
 
-def _find_captions(features: PCollection, side: SideOutputs, steps: Steps) -> PCollection:
+def _find_captions(features: PCollection[Any], side: SideOutputs, steps: Steps) -> PCollection[Any]:
     """Returns (Photo or PhotoWithFeature, captions with similarities)."""
     if steps.networks:
         features = features | "Carry features" >> beam.Map(carry_feature).with_resource_hints(**steps.hints)
@@ -148,7 +152,7 @@ def _find_captions(features: PCollection, side: SideOutputs, steps: Steps) -> PC
 
 def _tell(
     due: PCollection[Listing],
-    pairs: PCollection,
+    pairs: PCollection[Any],
     settled: PCollection[Outcome],
     side: SideOutputs,
     steps: Steps,
@@ -174,14 +178,15 @@ def _tell(
     if steps.networks:
         make = beam.FlatMap(feature_rows, steps.networks).with_resource_hints(**steps.hints)
         tables["features"] = pairs | "Make feature rows" >> make
-    files = [
+    written = [
         rows | f"Write {table}" >> WriteTable(place.output, place.prefix, table, place.shards)
         for table, rows in tables.items()
     ]
-    return files | "Gather files" >> beam.Flatten()
+    files: PCollection[FileRecord] = written | "Gather files" >> beam.Flatten()
+    return files
 
 
-def _shift(pairs: PCollection, steps: Steps, place: OutputPlace) -> PCollection[tuple[Any, Any]]:
+def _shift(pairs: PCollection[Any], steps: Steps, place: OutputPlace) -> PCollection[tuple[Any, Any]]:
     """Returns (StoryRequest, shifted vector) from (Photo or PhotoWithFeature, captions)."""
     sentences = EncodeSentences(
         steps.sentences,
@@ -195,10 +200,13 @@ def _shift(pairs: PCollection, steps: Steps, place: OutputPlace) -> PCollection[
     )
     matched = pairs | "Match captions" >> beam.Map(match_captions).with_resource_hints(**steps.hints)
     vectors = matched | "Encode sentences" >> sentences
-    return vectors | "Shift style" >> ShiftStyle(steps.styles, steps.strength, steps.with_style, steps.hints)
+    shift = ShiftStyle(steps.styles, steps.strength, steps.with_style, steps.hints)
+    shifted: PCollection[tuple[Any, Any]] = vectors | "Shift style" >> shift
+    return shifted
 
 
-def _outcomes(stories: PCollection, dead: PCollection) -> PCollection[tuple[bytes, Outcome]]:
+def _outcomes(stories: PCollection[Any], dead: PCollection[Any]) -> PCollection[tuple[bytes, Outcome]]:
     told = stories | "Note stories" >> beam.Map(story_outcome)
     failed = dead | "Note dead letters" >> beam.Map(letter_outcome)
-    return (told, failed) | "Gather outcomes" >> beam.Flatten()
+    outcomes: PCollection[tuple[bytes, Outcome]] = (told, failed) | "Gather outcomes" >> beam.Flatten()
+    return outcomes

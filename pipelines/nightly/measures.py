@@ -1,10 +1,10 @@
 """Sums of a local run's counters and distributions over its waves."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from apache_beam.metrics import MetricsFilter
-from apache_beam.metrics.metric import MetricResults
+from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
 from transforms.metrics import NAMESPACE
 
@@ -27,15 +27,16 @@ class Sums:
             self.count(entry.key.metric.name, entry.result)
         for entry in found["distributions"]:
             if entry.result.count:
-                self._add_distribution(entry.key.metric.name, entry.result)
+                found_here = {part: getattr(entry.result, part) for part in ("count", "sum", "min", "max")}
+                self._add_distribution(entry.key.metric.name, found_here)
 
-    def _add_distribution(self, name: str, result: Any) -> None:
-        known = self._distributions.get(name, {"count": 0, "sum": 0, "min": result.min, "max": result.max})
+    def _add_distribution(self, name: str, more: Mapping[str, int]) -> None:
+        known = self._distributions.get(name, {"count": 0, "sum": 0, "min": more["min"], "max": more["max"]})
         self._distributions[name] = {
-            "count": known["count"] + result.count,
-            "sum": known["sum"] + result.sum,
-            "min": min(known["min"], result.min),
-            "max": max(known["max"], result.max),
+            "count": known["count"] + more["count"],
+            "sum": known["sum"] + more["sum"],
+            "min": min(known["min"], more["min"]),
+            "max": max(known["max"], more["max"]),
         }
 
     def totals(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import fsspec
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 from apache_beam.runners.runner import PipelineState
+from apache_beam.transforms.combiners import ToListCombineFn
 
 from model_handlers.pack import check_unchanged
 from pipelines.cli.commands import duration
@@ -92,7 +93,7 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
     tell_end(run.output, manifests[0])
 
 
-def dataflow_job(result: Any) -> str | None:
+def dataflow_job(result: Any) -> str | None:  # noqa: ANN401, each runner has a class of its own
     """Returns the id of a Dataflow job; None on other runners, or if the job was only written to a file."""
     return result.job_id() if getattr(result, "has_job", False) else None
 
@@ -121,19 +122,20 @@ def build_single(root: beam.Pipeline, run: Run, settings: Settings, steps: Steps
         fresh = tasks | "Take listings" >> beam.Map(listing_of) | "Take out done" >> take_out
         photos = fresh[LISTED] | "Identify" >> beam.Map(identify_vector) | "Join copies" >> JoinCopies()
         records = build_from_vectors(fresh[LISTED], _join_features(tasks, photos), fresh[SETTLED], steps, place)
-    gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+    gathered = records | "Gather report" >> beam.CombineGlobally(ToListCombineFn())
     _ = gathered | "Commit" >> beam.Map(commit_or_refuse, run)
 
 
 def _kept(root: beam.Pipeline, run: Run, networks: Networks) -> PCollection[KeptPhoto]:
     """Returns what earlier runs with the same networks kept of photos."""
     files = list(kept_files(run, networks, read_manifests(run.output)))
-    return (
+    photos: PCollection[KeptPhoto] = (
         root
         | "Name kept files" >> beam.Create(files)
         | "Spread kept files" >> beam.Reshuffle()
         | "Read kept names" >> beam.FlatMap(read_kept, run.output, networks)
     )
+    return photos
 
 
 def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> PCollection[Any]:
@@ -142,7 +144,8 @@ def _join_features(tasks: PCollection[Task], listings: PCollection[Listing]) -> 
         "tasks": tasks | "Key vectors" >> beam.Map(key_task),
         "listings": listings | "Key fresh" >> beam.Map(key_by_uri),
     } | "Join vectors" >> beam.CoGroupByKey()
-    return joined | "Give vectors" >> beam.FlatMap(fresh_features)
+    features: PCollection[Any] = joined | "Give vectors" >> beam.FlatMap(fresh_features)
+    return features
 
 
 def read_attempts(numbers: list[int], output: str) -> Iterator[Attempt]:

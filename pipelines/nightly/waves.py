@@ -14,6 +14,7 @@ import apache_beam as beam
 import fsspec
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
+from apache_beam.transforms.combiners import ToListCombineFn
 
 from pipelines.cli.progress import Report
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
@@ -106,7 +107,7 @@ def _process_wave(
             vectors = root | "Give feature vectors" >> beam.Create(wave, reshuffle=spread)
             features = vectors | "Name vectors" >> beam.Map(feature_photo)
             records = build_from_vectors(due, features, outcomes, steps, place)
-        gathered = records | "Gather report" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+        gathered = records | "Gather report" >> beam.CombineGlobally(ToListCombineFn())
         _ = gathered | "Write report" >> beam.Map(write_report, report)
     sums.add(root.result.metrics())
 

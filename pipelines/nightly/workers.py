@@ -22,9 +22,14 @@ from typing import Any
 import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability import python_urns
-from apache_beam.portability.api import beam_fn_api_pb2_grpc, beam_provision_api_pb2, endpoints_pb2
-from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
-from apache_beam.runners.portability.fn_api_runner.worker_handlers import GrpcWorkerHandler, WorkerHandler
+from apache_beam.portability.api import beam_fn_api_pb2_grpc, beam_provision_api_pb2, beam_runner_api_pb2, endpoints_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner, RunnerResult
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
+    GrpcServer,
+    GrpcWorkerHandler,
+    StateServicer,
+    WorkerHandler,
+)
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.runners.worker.log_handler import LOGENTRY_TO_LOG_LEVEL_MAP
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
@@ -81,7 +86,7 @@ class Crew:
 
 def in_processes(options: PipelineOptions) -> bool:
     """Tells whether the runner is to start worker processes on this machine."""
-    return options.view_as(DirectOptions).direct_running_mode == "multi_processing"
+    return bool(options.view_as(DirectOptions).direct_running_mode == "multi_processing")
 
 
 def worker_threads(options: PipelineOptions) -> int | None:
@@ -161,7 +166,7 @@ def _serve_logs() -> Iterator[str]:
 class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
     """Logs what worker processes log."""
 
-    def Logging(self, bundles: Iterable[Any], context: Any = None) -> Iterator[Any]:  # noqa: N802 (Beam's name)
+    def Logging(self, bundles: Iterable[Any], context: object = None) -> Iterator[Any]:  # noqa: N802 (Beam's name)
         """Returns no answers, once the worker has no more to log."""
         for bundle in bundles:
             for entry in bundle.log_entries:
@@ -184,7 +189,7 @@ class CrewInfo(ExtendedProvisionInfo):
         self.crew = crew
         self.logs = logs
 
-    def for_environment(self, env: Any) -> "CrewInfo":
+    def for_environment(self, env: beam_runner_api_pb2.Environment) -> "CrewInfo":
         """Returns the same for the steps of one environment."""
         return CrewInfo(self.crew, self.logs, super().for_environment(env).provision_info)
 
@@ -201,7 +206,9 @@ class WatchedRunner(FnApiRunner):
         info = beam_provision_api_pb2.ProvisionInfo(retrieval_token="none")
         super().__init__(provision_info=CrewInfo(crew, logs, info))
 
-    def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> RunnerResult:
         """Runs a pipeline, its subprocess environments replaced by watched ones."""
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
@@ -220,7 +227,7 @@ class WatchedWorker(GrpcWorkerHandler):
         server: what Beam gives every handler.
     """
 
-    def __init__(self, _command: bytes, state: Any, info: CrewInfo, server: Any) -> None:
+    def __init__(self, _command: bytes, state: StateServicer, info: CrewInfo, server: GrpcServer) -> None:
         super().__init__(state, info, server)
         self._crew = info.crew
         self._asked_to_end = False
@@ -261,8 +268,10 @@ class WatchedWorker(GrpcWorkerHandler):
 
 
 def killed_for_memory() -> int:
-    """Returns how many processes the system has killed since its start because memory ran out; 0 where it does not
-    tell."""
+    """Returns how many processes the system has killed since its start because memory ran out.
+
+    It is 0 where the system does not say.
+    """
     try:
         found = re.search(r"^oom_kill (\d+)$", SYSTEM_COUNTS.read_text(), re.MULTILINE)
     except OSError:
