@@ -1,7 +1,7 @@
-"""The one way that commands begin and end: their parsers, their errors and their exit codes.
+"""What all commands share: parsers, errors and exit codes.
 
-A command's module loads Beam, torch and what does its work only when it begins: help, mistakes and completion come at
-once.
+A command's module imports Beam, torch and the code of its work only when the work starts, so that help, error messages
+and completion are fast.
 """
 
 import argparse
@@ -25,14 +25,14 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says; a command's help has its own words for those that it gives.
+    """Meaning of a command's exit code; the help of each command describes the codes that it returns.
 
     Attributes:
         DONE: the work is done.
-        FAILED: the command failed or was stopped, or what it compares or checks is not as it should be.
+        FAILED: the command failed or was stopped, or a check or comparison found a difference.
         WRONG: options, configuration, inputs or a pack are wrong.
-        TOO_MANY_DEAD_LETTERS: more photos failed than the main job may publish with.
-        LAST_RUN_FAILED: `pipelines.status` says so.
+        TOO_MANY_DEAD_LETTERS: too many photos failed for the main job to publish anything.
+        LAST_RUN_FAILED: `pipelines.status` found that the last run failed.
         CONFLICT: another run or command is in the way.
     """
 
@@ -50,17 +50,17 @@ CODES: dict[type[Exception], ExitCode] = {
     TooManyDeadLettersError: ExitCode.TOO_MANY_DEAD_LETTERS,
     CommitConflictError: ExitCode.CONFLICT,
 }
-"""The errors that say what is wrong by themselves, and their exit codes; any other is FAILED."""
+"""Errors whose messages say what is wrong, and their exit codes; the code of all other errors is FAILED."""
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What a command says where it does not end well.
+    """Texts that a command prints when it does not succeed.
 
     Attributes:
-        refused: before the list of what is wrong with options, inputs or pack.
-        stopped: at Ctrl-C.
-        failed: before the reason, or with the traceback, of any other error.
+        refused: heading of the list of problems with options, inputs or pack.
+        stopped: message after Ctrl-C.
+        failed: text before the reason or the traceback of any other error.
     """
 
     refused: str = "Nothing was done:"
@@ -69,7 +69,7 @@ class Texts:
 
 
 def nothing_made(thing: str) -> Texts:
-    """Returns what a command says that makes a thing whole or not at all."""
+    """Returns the texts of a command that makes something completely or not at all."""
     ends = (f"No {thing} was made:", f"Stopped; no {thing} was made", f"The command failed; no {thing} was made")
     return Texts(*ends)
 
@@ -77,12 +77,12 @@ def nothing_made(thing: str) -> Texts:
 def run_command(
     job: Callable[[list[str]], int], argv: list[str], texts: Texts = Texts(), log_format: str = "text"
 ) -> int:
-    """Returns a command's exit code: what the job returns, or that of the error which ended it.
+    """Returns a command's exit code: that of the job, or that of the error which ended it.
 
     Args:
-        job: does the work.
-        argv: its command line.
-        texts: what it says of its errors.
+        job: function that does the work and returns an exit code.
+        argv: command line of the job.
+        texts: texts for its errors.
         log_format: `text` or `json`.
     """
     with logging_as(log_format):
@@ -93,13 +93,15 @@ def run_command(
             return next(code for kind, code in CODES.items() if isinstance(error, kind))
         except KeyboardInterrupt:
             say(texts.stopped, logging.ERROR)
-        except Exception as error:  # a bug, or what no retry helps; each store's client raises errors of its own
+        except (
+            Exception
+        ) as error:  # a bug, or a failure that no retry helps; each store's client raises errors of its own
             _say_failure(error, texts.failed)
         return ExitCode.FAILED
 
 
 def _say_error(error: Exception, refused: str) -> None:
-    """Says what is wrong: the list of all problems where the error has one."""
+    """Prints what is wrong: the list of all problems if the error has one."""
     if isinstance(error, ConfigError | PackError):
         say_problems(refused, error.problems)
     else:
@@ -107,7 +109,7 @@ def _say_error(error: Exception, refused: str) -> None:
 
 
 def _say_failure(error: Exception, failed: str) -> None:
-    """Says why a command failed: with a traceback where nobody foresaw it."""
+    """Prints why a command failed, with a traceback if the error was not expected."""
     known = reason(error)
     if known is None:
         logging.exception(failed)
@@ -116,7 +118,7 @@ def _say_failure(error: Exception, failed: str) -> None:
 
 
 def command_parser(command: str, description: str, epilog: str = "") -> StrictParser:
-    """Returns the parser of a command's flags, without any yet."""
+    """Returns a command's parser, which has no flags yet."""
     return StrictParser(prog=program(command), description=description, epilog=epilog, allow_abbrev=False)
 
 
@@ -128,12 +130,12 @@ def output_parser(command: str, description: str, epilog: str) -> StrictParser:
 
 
 def pack_parser(command: str, description: str, runs_networks: bool = True) -> StrictParser:
-    """Returns a parser of the flags of all commands that make a new pack from an old one.
+    """Returns a parser with the flags that all commands share which make a new pack from an old one.
 
     Args:
-        command: name.
-        description: what it does.
-        runs_networks: there is a flag `--device`.
+        command: name of the command.
+        description: description of the command.
+        runs_networks: whether the command has a flag `--device`.
     """
     parser = command_parser(command, description)
     parser.add_argument(
@@ -141,7 +143,7 @@ def pack_parser(command: str, description: str, runs_networks: bool = True) -> S
         required=True,
         type=a_pack,
         metavar="PACK",
-        help="model pack to start from, a folder, a URI or a name; it stays as it is",
+        help="model pack to start from: a folder, a URI or a name; it is not changed",
     )
     parser.add_argument("--output", required=True, type=at_home, metavar="DIR", help="new folder for the new pack")
     if runs_networks:
@@ -150,21 +152,21 @@ def pack_parser(command: str, description: str, runs_networks: bool = True) -> S
 
 
 def check_output(output: str) -> None:
-    """Raises ConfigError where no run has been."""
+    """Raises ConfigError if no run has written to this place."""
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(output)
     if not any(filesystem.exists(f"{path.rstrip('/')}/{folder}") for folder in ("runs", "manifests")):
-        raise ConfigError([f"{output}: no run has been there; name the --output of the main job"])
+        raise ConfigError([f"{output}: no run has written there; name the --output of the main job"])
 
 
 def duration(text: str) -> timedelta:
-    """Returns the time that `7d`, `26h`, `90m` or `30s` stands for.
+    """Returns the duration that a text such as `7d`, `26h`, `90m` or `30s` stands for.
 
     Raises:
-        ArgumentTypeError: it stands for none.
+        ArgumentTypeError: the text has another form.
     """
     match = AGE.fullmatch(text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 7d, 26h, 90m or 30s")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 7d, 26h, 90m or 30s")
     return timedelta(**{UNITS[match[2]]: int(match[1])})

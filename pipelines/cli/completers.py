@@ -1,4 +1,4 @@
-"""What the shell completes: commands, their options, and the values of some options."""
+"""Completion in the shell: commands, their options, and the values of some options."""
 
 import argparse
 import glob
@@ -22,10 +22,10 @@ Completer = Callable[..., Iterable[str]]
 
 
 def complete(commands: Mapping[str, str]) -> NoReturn:
-    """Writes what may stand at the cursor of the shell's line, and ends the process.
+    """Writes the words that can complete the shell's line at the cursor, and ends the process.
 
     Args:
-        commands: what each does; only that of the line is imported.
+        commands: description of each command; only the command in the line is imported.
     """
     *_, words, _ = split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
     chosen = words[1] if len(words) > 1 else ""
@@ -48,7 +48,7 @@ def _has_arguments(parser: argparse.ArgumentParser) -> bool:
 
 
 def add_completers(parser: argparse.ArgumentParser) -> None:
-    """Gives a parser's options, and those of its subcommands, what completes their values."""
+    """Gives a parser's options, and those of its subcommands, functions that complete their values."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
@@ -58,13 +58,13 @@ def add_completers(parser: argparse.ArgumentParser) -> None:
 
 
 def _choices(action: argparse.Action) -> Completer | None:
-    """Returns what completes the values that a metavar such as `{auto,cpu}` lists."""
+    """Returns a function that completes the values in a metavar such as `{auto,cpu}`."""
     listed = str(action.metavar)
     return (lambda **_: listed.strip("{}").split(",")) if listed.startswith("{") else None
 
 
 def packs(prefix: str, **_: object) -> Iterator[str]:
-    """Yields the names of packs, and the folders that what is typed so far may lead to."""
+    """Yields the names of packs, and the folders whose paths start with what is typed so far."""
     yield from (pack.name for pack in packs_at_hand())
     start = os.path.expanduser(prefix)
     for folder in sorted(glob.glob(f"{glob.escape(start)}*/")):
@@ -72,7 +72,7 @@ def packs(prefix: str, **_: object) -> Iterator[str]:
 
 
 def members(group: str) -> Completer:
-    """Returns what completes the names of a group of the pack's components, behind commas and + too."""
+    """Returns a function that completes names in a group of the pack's components, also after commas and +."""
 
     def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
         before = prefix[: len(prefix) - len(re.split("[,+]", prefix)[-1])]
@@ -88,7 +88,7 @@ def _card(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def keys(**_: object) -> list[str]:
-    """Returns what completes the key of `--set`."""
+    """Returns the keys of `--set`, each with its equals sign."""
     return [f"{name}=" for name in RunConfig.model_fields]
 
 

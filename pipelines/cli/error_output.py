@@ -1,4 +1,4 @@
-"""The error output of a process, taken over: what libraries in C, decoders and workers print there is logged."""
+"""Logging of a process's error output, to which C libraries, decoders and workers print."""
 
 import contextlib
 import logging
@@ -8,15 +8,15 @@ import sys
 import threading
 from types import TracebackType
 
-PAUSE = 0.2  # seconds without a further byte that end what was printed at once, such as a traceback
-MOST = 1 << 16  # bytes of one record
+PAUSE = 0.2  # seconds without output that end one record, such as a traceback
+MOST = 1 << 16  # maximum bytes of one record
 LOGGER = logging.getLogger("stderr")
 
 
 class ErrorOutput(contextlib.AbstractContextManager["ErrorOutput"]):
-    """Logs what is written to file descriptor 2, each burst as one record, while the context lasts.
+    """Context that logs what is written to file descriptor 2, each burst as one record.
 
-    The log itself has to go elsewhere, such as to a duplicate of the descriptor.
+    The log itself must go elsewhere, such as to a duplicate of the descriptor.
     """
 
     def __enter__(self) -> "ErrorOutput":
@@ -42,7 +42,7 @@ class ErrorOutput(contextlib.AbstractContextManager["ErrorOutput"]):
         os.close(self._before)
 
     def _read(self) -> None:
-        """Logs each burst, until nobody can print any more, or after the end there is a pause."""
+        """Logs each burst, until all writers are closed or, after the context's end, there is a pause."""
         printed = b""
         while True:
             ended = self._ended.is_set()
@@ -57,7 +57,7 @@ class ErrorOutput(contextlib.AbstractContextManager["ErrorOutput"]):
 
 
 def log_printed(printed: bytes) -> None:
-    """Logs what was printed at once: as an error where it is a traceback, else as a warning."""
+    """Logs one burst of output: as an error if it has a traceback, otherwise as a warning."""
     text = printed.decode("utf-8", "replace").strip()
     if text:
         LOGGER.log(logging.ERROR if "Traceback (most recent call last)" in text else logging.WARNING, "%s", text)

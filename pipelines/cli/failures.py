@@ -1,4 +1,4 @@
-"""Why a run failed, in words for those who can help it."""
+"""Reasons of failed runs, in words for people who can solve the problem."""
 
 import re
 from collections.abc import Iterator
@@ -9,24 +9,24 @@ from transforms.write_whole import StorageFullError
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended in the midst of its work; its message says how, and what to do."""
+    """A worker process ended in the middle of its work; the message says how, and what to do."""
 
     code = "worker_died"
 
 
 FORESEEN = (DeviceError, OutOfMemory, PackError, StorageFullError, WorkerDiedError)
-"""Errors that are no bugs; their messages say what is wrong, where, and what to do."""
+"""Errors that are not bugs; their messages say what is wrong, where, and what to do."""
 
 STEP = re.compile(r" \[while running '[^']*'\]$")
 """What Beam adds to the message of an error that a step raises."""
 
 
 def reason(error: BaseException) -> str | None:
-    """Returns what ended a run, None where nobody foresaw it.
+    """Returns the reason why a run ended, or None if the error was not foreseen.
 
     It is the message of the outermost foreseen error among the error and its causes. From another process a runner gets
-    an error as text only, a traceback, which it puts in the message of an error of its own; there the line is looked
-    for with which Python ends the traceback of a foreseen error.
+    only the text of a traceback, which it puts in the message of an error of its own. In such a message the last line
+    of the traceback is searched for.
     """
     quoted = _quotes()
     for one in _with_causes(error):
@@ -38,7 +38,7 @@ def reason(error: BaseException) -> str | None:
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yields an error, what it was raised from, what that was raised from and so on, as tracebacks show them."""
+    """Yields an error and its chain of causes, as tracebacks show them."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -51,7 +51,7 @@ def _quotes() -> re.Pattern[str]:
 
 
 def _names(kind: type[BaseException]) -> Iterator[str]:
-    """Yields what tracebacks call a class of errors and those below it, with its module and without."""
+    """Yields the names of an error class and its subclasses in tracebacks, with and without their modules."""
     yield from (f"{kind.__module__}.{kind.__qualname__}", kind.__qualname__)
     for below in kind.__subclasses__():
         yield from _names(below)

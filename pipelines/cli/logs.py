@@ -1,4 +1,4 @@
-"""What a command logs, on the error output: text for people, or for machines JSON by lines. Secrets are hidden."""
+"""Logs of a command on the error output: text for people, or lines of JSON for machines. Secrets are hidden."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from pipelines.cli.error_output import ErrorOutput
 from transforms.redaction import without_secrets
 
 LOG = logging.getLogger("storyteller")
-"""Tells how a run goes; text logs, which have a progress line, leave that out."""
+"""Logger of a run's progress; text logs omit it because they have a progress line."""
 
 
 class BareFormatter(logging.Formatter):
@@ -25,7 +25,7 @@ class BareFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON, under names that Cloud Logging knows, and hides secrets in it."""
+    """Formats a record as one line of JSON, with keys that Cloud Logging knows, and hides secrets in it."""
 
     run_id = ""
 
@@ -50,15 +50,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def step_of_thread() -> str | None:
-    """Returns the label of the pipeline's step that this thread is in; None where it is in none."""
-    statesampler = sys.modules.get("apache_beam.runners.worker.statesampler")  # not loaded: there is no pipeline
+    """Returns the label of the pipeline step that runs in this thread, or None without one."""
+    statesampler = sys.modules.get("apache_beam.runners.worker.statesampler")  # if not imported, there is no pipeline
     tracker = statesampler.get_current_tracker() if statesampler else None
     state = tracker.current_state() if tracker else None
     return state.name_context.step_name if state and state.name_context else None
 
 
 def log_without_secrets() -> None:
-    """Lets warnings and errors go to the error output as text, unless logging is set up already."""
+    """Sends warnings and errors to the error output as text, unless logging is set up already."""
     handler = logging.StreamHandler()
     handler.setFormatter(BareFormatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -69,7 +69,7 @@ def log_without_secrets() -> None:
 def logging_as(form: str) -> Iterator[None]:
     """Logs in a format, `text` or `json`, until the context ends.
 
-    As JSON it logs all that this process and those that it starts write to the error output.
+    As JSON it logs everything that this process and its child processes write to the error output.
     """
     if form != "json":
         log_without_secrets()
@@ -85,7 +85,7 @@ def logging_as(form: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled_by(stream: TextIO) -> Iterator[None]:
-    """Lets one handler write all records to a stream, as JSON."""
+    """Writes all records to a stream as JSON, by a single handler, until the context ends."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -102,13 +102,13 @@ def _handled_by(stream: TextIO) -> Iterator[None]:
 
 
 def name_run(run_id: str) -> None:
-    """Lets each further line of a JSON log bear the run's id."""
+    """Adds the run's id to all further lines of a JSON log."""
     for formatter in _json_formatters():
         formatter.run_id = run_id
 
 
 def say(message: object, level: int = logging.INFO) -> None:
-    """Tells a person something on the error output, as it is; in a JSON log it is a line like others."""
+    """Prints a message for people on the error output; in a JSON log it is a normal line."""
     if any(_json_formatters()):
         LOG.log(level, "%s", message)
     else:
@@ -116,7 +116,7 @@ def say(message: object, level: int = logging.INFO) -> None:
 
 
 def say_problems(heading: str, problems: Iterable[str]) -> None:
-    """Tells a person all that is wrong."""
+    """Prints a list of problems below a heading."""
     say("\n".join([heading, *(f"  - {problem}" for problem in problems)]), logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""The model packs of this machine, and the one that a name stands for; only their cards are read."""
+"""Model packs on this machine, and finding one by its name; only their cards are read."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from model_handlers.pack_card import CARD, PackError, card_digest
 
 
 def shipped(folder: str) -> Path:
-    """Returns where a folder that ships is: a package of data in an installation, else the repository's folder."""
+    """Returns the path of an included folder: a data package in an installation, else the repository's folder."""
     root = Path(__file__).parents[2]
     installed = root / f"storyteller_{folder}"
     return installed if installed.is_dir() else root / folder
@@ -22,24 +22,24 @@ def shipped(folder: str) -> Path:
 
 SHIPPED = shipped("packs")
 POCKET = str(SHIPPED / "pocket")
-"""The pack that is used where none is named."""
+"""The default pack."""
 
 
 @dataclass(frozen=True)
 class PackAtHand:
-    """A pack in one of the places where packs are looked for by name."""
+    """A pack in one of the places where packs are found by name."""
 
     location: str
     card: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Returns the name in its card."""
+        """Returns the name in the pack's card."""
         return str(self.card.get("name", ""))
 
 
 def pack_places() -> list[Path]:
-    """Returns the folders whose packs have names here: those that ship, the cache's, and packs/ of this folder."""
+    """Returns the folders where packs are found by name: included packs, the cache, and packs/ in this folder."""
     distinct: dict[Path, Path] = {}
     for place in (SHIPPED, cache_folder() / "packs", Path("packs")):
         if place.is_dir():
@@ -48,7 +48,7 @@ def pack_places() -> list[Path]:
 
 
 def packs_at_hand() -> Iterator[PackAtHand]:
-    """Yields the packs in these folders; one whose card cannot be read has no name."""
+    """Yields the packs in these folders, except those whose cards cannot be read."""
     for card in (card for place in pack_places() for card in sorted(place.glob(f"[!.]*/{CARD}"))):
         try:
             content = json.loads(card.read_text("utf-8"))
@@ -59,10 +59,10 @@ def packs_at_hand() -> Iterator[PackAtHand]:
 
 
 def find_pack(name: str) -> str:
-    """Returns the location of a pack: a folder or URI as it is, and for a pack's name the folder where that pack is.
+    """Returns the location of a pack: a folder or URI unchanged, or the folder of the pack with this name.
 
     Raises:
-        PackError: no pack has the name, or several different ones have.
+        PackError: no pack has the name, or several different packs have it.
     """
     location = at_home(name)
     if os.sep in location or (Path(location) / CARD).is_file():
@@ -79,5 +79,5 @@ def find_pack(name: str) -> str:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    there = f"the packs here are {', '.join(names)}" if names else "no pack is here"
-    return f"{name}: no folder, and no pack of this name; {there}{did_you_mean(name, names)}"
+    there = f"the packs here are {', '.join(names)}" if names else "there are no packs here"
+    return f"{name}: neither a folder nor the name of a pack; {there}{did_you_mean(name, names)}"

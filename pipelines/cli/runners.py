@@ -1,4 +1,4 @@
-"""Which of Beam's runners may be used, and what each needs."""
+"""Beam's runners that may be used, and what each of them needs."""
 
 import os
 import re
@@ -30,12 +30,12 @@ def runner_name(options: PipelineOptions) -> str:
 
 
 def is_local(options: PipelineOptions) -> bool:
-    """Tells whether the driver runs wave after wave itself."""
+    """Returns whether the runner is local, so that the driver runs the waves one after another."""
     return runner_name(options) in LOCAL
 
 
 def sees_local_files(options: PipelineOptions) -> bool:
-    """Tells whether the workers share this machine's disk."""
+    """Returns whether the workers share this machine's disk."""
     if is_local(options):
         return True
     portable = options.view_as(PortableOptions)
@@ -47,12 +47,12 @@ def sees_local_files(options: PipelineOptions) -> bool:
 
 
 def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> list[str]:
-    """Returns what speaks against this runner, and each local path among (flag, path) that its workers cannot see."""
+    """Returns why this runner is refused, or the local paths among (flag, path) that its workers cannot see."""
     name = runner_name(options)
     if name in REFUSED:
         return [f"--runner={name} is refused: {REFUSED[name]}. Use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
     if name not in LOCAL + SINGLE:
-        return [f"--runner={name} is not one that is known to lose nothing; use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
+        return [f"--runner={name} is not known to be safe from data loss; use {', '.join(LOCAL[:2] + SINGLE[:2])}"]
     if sees_local_files(options):
         return []
     return [
@@ -63,7 +63,7 @@ def place_problems(options: PipelineOptions, named: list[tuple[str, str]]) -> li
 
 
 def container_problems(options: PipelineOptions) -> list[str]:
-    """Returns what a Dataflow job lacks to find this project's code on its workers."""
+    """Returns what is missing for a Dataflow job's workers to have this project's code."""
     if runner_name(options) != "DataflowRunner":
         return []
     if options.view_as(WorkerOptions).sdk_container_image:
@@ -76,7 +76,7 @@ def container_problems(options: PipelineOptions) -> list[str]:
 
 @contextmanager
 def staging_code_only() -> Iterator[None]:
-    """Has setup.py leave packs and photos out of the sdist that Beam makes for `--setup_file` in this context."""
+    """Makes setup.py omit packs and photos from the sdist that Beam builds for `--setup_file` in this context."""
     os.environ[CODE_ONLY] = "1"
     try:
         yield

@@ -13,7 +13,7 @@ from pipelines.cli.flags import DESCRIPTION, program
 from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
 from pipelines.cli.packs_at_hand import POCKET
-from pipelines.cli.progress import log_dead_letters, show_progress, tell_end
+from pipelines.cli.progress import log_dead_letters, report_end, show_progress
 from pipelines.cli.runners import container_problems, is_local, place_problems, sees_local_files
 from pipelines.nightly.deadlines import deadline_of, end_of_processing, waves_in_time, write_deferred
 from pipelines.nightly.measures import Sums
@@ -114,7 +114,7 @@ def process_photos(settings: Settings, options: PipelineOptions) -> None:
         finally:
             progress.close()
             remove_scratch(run)
-    tell_end(config.output, manifest)
+    report_end(config.output, manifest)
 
 
 def new_run(settings: Settings) -> Run:

@@ -15,7 +15,7 @@ from apache_beam.transforms.combiners import ToListCombineFn
 from model_handlers.pack import check_unchanged
 from pipelines.cli.commands import duration
 from pipelines.cli.logs import say
-from pipelines.cli.progress import log_dead_letters, tell_end
+from pipelines.cli.progress import log_dead_letters, report_end
 from pipelines.cli.runners import staging_code_only
 from pipelines.nightly.graph import OutputPlace, build_from_photos, build_from_vectors
 from pipelines.nightly.kept_runs import kept_files
@@ -90,7 +90,7 @@ def run_single(run: Run, settings: Settings, steps: Steps, options: PipelineOpti
         say(f"The runner says that the job is done, but {run.output} has no manifest of it yet.", logging.WARNING)
         return
     log_dead_letters(run.output, manifests[0]["files"])
-    tell_end(run.output, manifests[0])
+    report_end(run.output, manifests[0])
 
 
 def dataflow_job(result: Any) -> str | None:  # noqa: ANN401, each runner has a class of its own

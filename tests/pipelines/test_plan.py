@@ -209,7 +209,7 @@ def test_too_many_failures_are_predicted(plan: Plan, places: tuple[str, ...], ph
     ("more", "parts"),
     [
         (("--photos=0",), ["'0' is no whole number from 1 on"]),
-        (("--within=soon",), ["'soon' is no time"]),
+        (("--within=soon",), ["'soon' is not a time"]),
         (("--prices=nowhere.yaml",), ["--prices nowhere.yaml: cannot be read"]),
         (("--beam-with=3",), ["--beam-with=3: neither this job nor Apache Beam knows this option"]),
         (("--input=nowhere/*",), ["nowhere/*: nothing matches"]),

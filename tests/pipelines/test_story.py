@@ -39,7 +39,10 @@ def test_a_photo_without_a_story_leaves_the_others_theirs(photo_pack: Pack, tmp_
         (["{tmp}/gone.jpg", "{tmp}"], ["gone.jpg: no such file", "is a folder; `storyteller run`"]),
         ([], ["required: PHOTO"]),
         (["{cat}", "--style=romanse"], ["--style 'romanse'", "Did you mean romance?"]),
-        (["{cat}", "--pack=pokcet"], ["--pack pokcet: no folder, and no pack of this name", "Did you mean pocket?"]),
+        (
+            ["{cat}", "--pack=pokcet"],
+            ["--pack pokcet: neither a folder nor the name of a pack", "Did you mean pocket?"],
+        ),
         (["{cat}", "--beam-with=3"], ["--beam-with=3: no such option. Did you mean --beam-width?"]),
         (["{cat}", "--beam-width=x", "--device=gpu"], ["beam_width = 'x'", "device = 'gpu'"]),
     ],

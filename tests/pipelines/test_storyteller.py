@@ -97,7 +97,7 @@ def test_the_process_ends_with_the_commands_code(tmp_path: Path) -> None:
         (["--pack"], ["storyteller --pack: no such command"]),
         (["status", "x", "--maxage", "3h"], ["--maxage: no such option. Did you mean --max-age?"]),
         (["packs", "lst"], ["invalid choice: 'lst'", "Did you mean list?"]),
-        (["packs", "show", "pokcet"], ["pokcet: no folder, and no pack of this name", "Did you mean pocket?"]),
+        (["packs", "show", "pokcet"], ["pokcet: neither a folder nor the name of a pack", "Did you mean pocket?"]),
         (["explain", "x", "--uri=y", "--device=gpu"], ["invalid choice: 'gpu'"]),
         (["fit-style", "--pak=pocket"], ["are required: --pack", "--pak=pocket: no such option. Did you mean --pack?"]),
         (["completion", "zhs"], ["Did you mean zsh?"]),

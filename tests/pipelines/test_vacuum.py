@@ -140,7 +140,7 @@ def test_a_run_committed_during_the_look_keeps_its_files(
 
 @pytest.mark.parametrize(
     ("options", "part"),
-    [(["--older-than=soon"], "'soon' is no time"), (["--older-than=-1d"], "no time"), (["--force"], "--force")],
+    [(["--older-than=soon"], "'soon' is not a time"), (["--older-than=-1d"], "not a time"), (["--force"], "--force")],
 )
 def test_wrong_options(night: str, options: list[str], part: str, capsys: Any) -> None:
     assert main([night, *options]) == 2
@@ -149,4 +149,4 @@ def test_wrong_options(night: str, options: list[str], part: str, capsys: Any) -
 
 def test_a_place_without_runs(tmp_path: Path, capsys: Any) -> None:
     assert main([str(tmp_path / "storys")]) == 2
-    assert "storys: no run has been there" in capsys.readouterr().err
+    assert "storys: no run has written there" in capsys.readouterr().err

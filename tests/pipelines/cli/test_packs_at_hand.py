@@ -51,7 +51,7 @@ def test_two_packs_of_one_name_are_told_apart_by_their_folders(here: Path) -> No
 
 
 def test_an_unknown_name_says_what_there_is(here: Path) -> None:
-    with pytest.raises(PackError, match="^novel: no folder, and no pack of this name; no pack is here$"):
+    with pytest.raises(PackError, match="^novel: neither a folder nor the name of a pack; there are no packs here$"):
         find_pack("novel")
     put_pack(here / "shipped" / "a", "novelist")
     put_pack(here / "shipped" / "b", "pocket")
@@ -60,7 +60,7 @@ def test_an_unknown_name_says_what_there_is(here: Path) -> None:
     with pytest.raises(PackError) as raised:
         find_pack("novel")
     assert raised.value.problems == [
-        "novel: no folder, and no pack of this name; the packs here are novelist, pocket. Did you mean novelist?"
+        "novel: neither a folder nor the name of a pack; the packs here are novelist, pocket. Did you mean novelist?"
     ]
 
 

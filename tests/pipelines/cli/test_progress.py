@@ -55,7 +55,7 @@ def manifest_of(output: str, *shards: list[Row]) -> dict[str, Any]:
     return {"run_id": "night", "number": 7, "counts": {"story": 5}, "files": [asdict(file) for file in files]}
 
 
-def test_the_summary_tastes_three_photos(tmp_path: Path) -> None:
+def test_the_summary_shows_stories_of_three_photos(tmp_path: Path) -> None:
     names = [f"gs://b/photo {place}.jpg" for place in range(5)]
     first = [story(names[0], "romance"), story(names[0], "swift"), story(names[1], "romance")]
     rest = [story(name, "romance") for name in names[2:]]

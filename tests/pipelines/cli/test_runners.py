@@ -41,7 +41,7 @@ def test_runners_that_lose_photos_are_refused_by_name(name: str) -> None:
 
 def test_unknown_runners_are_refused() -> None:
     (problem,) = runner_problems(options("--runner=MyRunner"), config())
-    assert "--runner=MyRunner is not one that is known" in problem
+    assert "--runner=MyRunner is not known to be safe" in problem
 
 
 def test_the_name_is_the_class() -> None:

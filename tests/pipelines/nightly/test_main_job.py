@@ -111,7 +111,7 @@ def test_only_the_runs_files_are_left(tell: Run, output: Any) -> None:
     assert not (Path(output.location) / run / "scratch").exists()
 
 
-def test_the_summary_shows_counts_places_and_a_taste(tell: Run, output: Any) -> None:
+def test_the_summary_shows_counts_places_and_stories(tell: Run, output: Any) -> None:
     _, printed, progress = tell([*vectors(5), ("bad", [1.0])])
     assert "1 dead letter, 5 stories." in printed
     assert f"{output.location}/manifests/00000001.json" in printed
