@@ -1,6 +1,8 @@
 """Families in their tables: entries typed, networks with the pack's weights, and what is said of wrong cards."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -344,3 +346,23 @@ def test_a_family_may_share_a_class(tiny_pack: Callable[..., Pack], monkeypatch:
     monkeypatch.setitem(tables.DECODERS, "own", GruDecoderEntry)
     own = tiny_pack("own", lambda writer: writer.components["decoders"]["sea"].update(family="own"))
     assert load(own, "decoders").hidden is not None
+
+
+def test_the_reference_names_every_family_and_key() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/pack-format.md").read_text()
+    rows = [line for line in page.partition("## Entries")[2].splitlines() if line.startswith("|")]
+    components = {
+        "features": tables.FEATURES,
+        "joint_embedding": tables.JOINT_EMBEDDINGS,
+        "sentence_encoder": tables.SENTENCE_ENCODERS,
+        "caption_writer": tables.CAPTION_WRITERS,
+        "decoder": tables.DECODERS,
+    }
+    for component, families in components.items():
+        for family, kind in families.items():
+            (row,) = (row for row in rows if re.search(rf"\b{component}\b", row) and f"`{family}" in row.split("|")[1])
+            _, _, needed, optional, _ = row.split("|")
+            fields = {name: field.is_required() for name, field in kind.model_fields.items()}
+            fields.pop("encoder" if component == "joint_embedding" else "family")
+            assert set(re.findall(r"`(\w+)`", needed)) == {name for name, must in fields.items() if must}
+            assert set(re.findall(r"`(\w+)`", optional)) == {name for name, must in fields.items() if not must}
