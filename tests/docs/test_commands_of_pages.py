@@ -63,6 +63,12 @@ def test_commands_of_a_page_can_be_typed(page: Path) -> None:
     assert [(shlex.join(words), wrong) for words in found for wrong in problems(words)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_that_a_page_speaks_of_exist(page: Path) -> None:
+    named = re.findall(r"`storyteller\s+([a-z-]+)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in COMMANDS and not name.startswith("-")] == []
+
+
 def test_readme_shows_the_commands_that_people_need() -> None:
     shown = {words[0] for words in commands((ROOT / "README.md").read_text(encoding="utf-8"))}
     assert {"run", "story", "show", "gallery", "fit-style", "status"} <= shown
