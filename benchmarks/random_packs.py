@@ -16,7 +16,7 @@ from model_handlers.families.skip_thoughts_encoder import SkipThoughtsEntry
 from model_handlers.families.vgg19 import Vgg19Entry
 from model_handlers.families.word_joint_embedding import WordJointEmbeddingEntry
 from model_handlers.nets.joint_embedding import JointEmbedding
-from model_handlers.nets.skip_thoughts import SkipThoughts
+from model_handlers.nets.skip_thoughts import SkipThoughts, sentence_width
 from model_handlers.nets.story_decoder import END, StoryDecoder
 from model_handlers.nets.vgg import VGG19, WIDTHS
 from model_handlers.pack import Pack
@@ -65,7 +65,7 @@ class Sizes:
     @property
     def sentence(self) -> int:
         """S, the width of a sentence vector."""
-        return self.uni + 2 * self.bi
+        return sentence_width(self.uni, self.bi)
 
     @property
     def name(self) -> str:

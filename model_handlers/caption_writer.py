@@ -61,8 +61,8 @@ class RankedWriter:
         """Returns each photo's `count` best matches, each caption once, the first of equals first.
 
         Best is a high similarity, less a little for what the writer finds unlikely of this photo, and more for what
-        other captions say too: similarity alone chooses odd sentences that happen to lie near, likelihood alone those
-        that fit any photo.
+        other captions say too. Similarity by itself chooses odd sentences that happen to lie near, and likelihood by
+        itself those that fit any photo.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length, in float64.
@@ -119,7 +119,7 @@ class Captioner:
 
 
 class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
-    """Written captions, alone or merged with the nearest ones, from feature vectors `[F]`; best first.
+    """Written captions, by themselves or merged with the nearest ones, from feature vectors `[F]`; best first.
 
     Args:
         placement: which pack, and where it runs.
@@ -136,7 +136,7 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         self.retrieve = retrieve
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what tells this handler's model from others of its class and pack."""
+        """Returns what distinguishes this handler's model from others of its class and pack."""
         return (self.retrieve,)
 
     def memory_key(self) -> tuple[Any, ...]:

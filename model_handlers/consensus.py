@@ -20,7 +20,7 @@ class Consensus:
         self.counts = Counter(word for caption in captions for word in set(caption.split()))
 
     def among(self, others: Sequence[str]) -> Callable[[str], float]:
-        """Returns what tells of a caption the mean cosine of its words with those of others, from 0 to 1."""
+        """Returns a function: the mean cosine of a caption's words with those of others, from 0 to 1."""
         common: Counter[str] = Counter()
         for other in others:
             common.update(self._weights(other))

@@ -157,7 +157,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         """
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what tells this handler's model from others of its class and pack."""
+        """Returns what distinguishes this handler's model from others of its class and pack."""
         return ()
 
     def memory_key(self) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from model_handlers.run_errors import OutOfMemory
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOLD = re.compile(
+MESSAGES = re.compile(
     r"out of memory|(can't|cannot|could not) allocate|not enough memory|bad_alloc|_STATUS_ALLOC_FAILED", re.IGNORECASE
 )
 
@@ -33,7 +33,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and TOLD.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and MESSAGES.search(str(error)) is not None
 
 
 def no_memory(what: str, error: BaseException) -> OutOfMemory:

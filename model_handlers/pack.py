@@ -98,7 +98,7 @@ class Pack(PackComponents):
         return json.loads(self.path(file).read_text("utf-8"))
 
     def lines(self, file: str) -> list[str]:
-        """Returns a text file's lines, ended by line feeds alone; bytes that are not UTF-8 come as surrogates."""
+        """Returns a text file's lines, ended by line feeds only; bytes that are not UTF-8 come as surrogates."""
         text = self.path(file).read_bytes().decode("utf-8", "surrogateescape")
         return text.removesuffix("\n").split("\n") if text else []
 
@@ -134,7 +134,7 @@ class Pack(PackComponents):
 
 
 def _size_and_time(file: Path) -> list[int]:
-    """Returns what tells a file from another in its place; nothing where there is none."""
+    """Returns size, time and number of a file, by which it differs from another in its place; empty for no file."""
     try:
         status = file.stat()
     except OSError:

@@ -74,7 +74,7 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
     """Within it networks compute on the device with one of PRECISIONS, and afterwards as before.
 
     float32 is so on CUDA too, where torch by itself lets convolutions and recurrences take TF32. bfloat16 is torch's
-    autocast: convolutions, linear layers and recurrences alone; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. What
+    autocast: convolutions, linear layers and recurrences only; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. What
     is to stay exact converts their results, or switches it off (`exactly`).
     """
     low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)

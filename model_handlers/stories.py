@@ -73,7 +73,7 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
         self.rules = rules
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what tells this handler's model from others of its class and pack."""
+        """Returns what distinguishes this handler's model from others of its class and pack."""
         return (self.decoder,)
 
     def memory_key(self) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import torch
 from model_handlers.families.entry import File, OptionalFile, PackFiles, load_network
 from model_handlers.families.protocols import SentenceEncoderEntry
 from model_handlers.memory import Limit
-from model_handlers.nets.skip_thoughts import SkipThoughts
+from model_handlers.nets.skip_thoughts import SkipThoughts, sentence_width
 from model_handlers.nets.tokeniser import tokenise
 from model_handlers.pack_card import CARD, PackError
 from model_handlers.tensors import on_device
@@ -47,7 +47,7 @@ class SkipThoughtsEntry(SentenceEncoderEntry):
     @property
     def width(self) -> int:
         """S, the width of a sentence vector."""
-        return self.uni + 2 * self.bi
+        return sentence_width(self.uni, self.bi)
 
     def tables(self) -> list[str]:
         """Returns the files of the word tables that are used, each once."""

@@ -6,6 +6,11 @@ from torch import Tensor, nn
 from model_handlers.nets.gru import last_state, reverse_sequences
 
 
+def sentence_width(uni: int, bi: int) -> int:
+    """Returns S, the width of a sentence vector, from the state widths of the two parts; 0 leaves a part out."""
+    return uni + 2 * bi
+
+
 class SkipThoughts(nn.Module):
     """Turns the word vectors of sentences into skip-thought vectors (SPEC section 7).
 
@@ -22,7 +27,7 @@ class SkipThoughts(nn.Module):
         super().__init__()
         if not uni and not bi:
             raise ValueError("a skip-thought encoder needs a uni part, a bi part or both")
-        self.dim = uni + 2 * bi
+        self.dim = sentence_width(uni, bi)
         self.uni = nn.GRU(dim_word, uni, batch_first=True) if uni else None
         self.bi_forward = nn.GRU(dim_word, bi, batch_first=True) if bi else None
         self.bi_reverse = nn.GRU(dim_word, bi, batch_first=True) if bi else None

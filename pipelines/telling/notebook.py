@@ -136,7 +136,7 @@ def with_styles(models: Models, styles: Sequence[str]) -> Models:
     Raises:
         ValueError: the pack lacks a style.
     """
-    known = models.settings.pack.components["styles"]
+    known = models.settings.pack.styles
     wanted = [name.strip() for style in styles for name in style.split(",")]
     for name in (part for style in wanted for part in style.split("+")):
         if name not in known:
