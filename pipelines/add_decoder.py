@@ -8,7 +8,7 @@ from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_comm
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
-DESCRIPTION = "Adds a story decoder that pipelines.train left to a model pack, and makes it the default."
+DESCRIPTION = "Adds a story decoder that `train` has made to a model pack, as its default."
 
 
 def main(argv: list[str]) -> int:

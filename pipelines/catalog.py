@@ -51,7 +51,7 @@ def command_line() -> StrictParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "export": "writes the newest story of each photo and style to a new folder of Parquet files",
-        "forget": "removes all rows of photos; delete the photos themselves first, or the next run tells them again",
+        "forget": "removes all rows of photos; delete the photos themselves first, or the next run adds them again",
         "compact": "merges the files of many runs into few; nothing else changes",
     }
     for name, text in texts.items():

@@ -1,5 +1,6 @@
 """Completion for the shell: `storyteller completion bash`."""
 
+import argparse
 import sys
 
 from pipelines.cli.commands import ExitCode, command_parser, run_command
@@ -7,14 +8,15 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import WORD, StrictParser
 
 DESCRIPTION = (
-    "Prints the script with which a shell completes the commands of storyteller, their options, and values such as "
-    "styles and packs."
+    "Prints the script with which a shell completes the commands of storyteller, their options,\n"
+    "and values such as styles and packs."
 )
-EPILOG = (
-    'bash: put  eval "$(storyteller completion bash)"  into ~/.bashrc. '
-    'zsh: put  eval "$(storyteller completion zsh)"  into ~/.zshrc, behind compinit. '
-    "fish: storyteller completion fish > ~/.config/fish/completions/storyteller.fish"
-)
+EPILOG = """Put one line where your shell begins:
+  bash, in ~/.bashrc                eval "$(storyteller completion bash)"
+  zsh, in ~/.zshrc after compinit   eval "$(storyteller completion zsh)"
+  fish, once                        storyteller completion fish > ~/.config/fish/completions/storyteller.fish
+
+Exit codes: 0 printed; 2 there is no such shell."""
 
 
 def main(argv: list[str]) -> int:
@@ -33,6 +35,7 @@ def _run(argv: list[str]) -> int:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = command_parser("completion", DESCRIPTION, EPILOG)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="your shell")
     return parser
 

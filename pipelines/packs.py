@@ -41,7 +41,7 @@ def command_line() -> StrictParser:
         "show": "shows a pack's card: components, terms, origin and measured quality",
         "verify": "checks every file of a pack and loads every component; 0 whole, 1 damaged",
         "diff": "compares two packs; 0 equal, 1 different",
-        "push": "copies a pack to a bucket or folder, its card last; a second call goes on with a broken off copy",
+        "push": "copies a pack to a bucket or folder, its card last; a second call continues an interrupted copy",
     }
     parts = {
         name: commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)

@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from configs.values import at_home
-from pipelines.cli.commands import ExitCode, command_parser, nothing_made, run_command
+from pipelines.cli.commands import BEAM, MADE, ExitCode, command_parser, nothing_made, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
@@ -33,7 +33,7 @@ def _run(argv: list[str]) -> int:
 
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
-    parser = command_parser("prepare_texts", DESCRIPTION)
+    parser = command_parser("prepare_texts", DESCRIPTION, BEAM + MADE)
     flag = parser.add_argument
     flag("--books", action="append", default=[], metavar="[NAME=]PLACE", help=".txt or .txt.gz in UTF-8; repeatable")
     flag(

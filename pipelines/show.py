@@ -3,7 +3,7 @@
 import sys
 
 from configs.schema import ConfigError
-from pipelines.cli.commands import ExitCode, Texts, output_parser, run_command
+from pipelines.cli.commands import ExitCode, Texts, check_output, output_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
@@ -23,6 +23,7 @@ def _run(argv: list[str]) -> int:
 
     rows = newest_rows(output)
     if not rows:
+        check_output(output)
         raise ConfigError([f"{output}: no story is published there"])
     for row in rows:
         print(f"{row['uri']} ({row['style']})")

@@ -98,6 +98,7 @@ def check(photos: list[str]) -> None:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = command_parser("story", DESCRIPTION, EPILOG)
+    parser.usage = "%(prog)s PHOTO [PHOTO ...] [options]"
     parser.add_argument("photos", nargs="+", type=at_home, metavar="PHOTO", help="file or URI")
     parser.add_argument("--no-picture", dest="picture", action="store_false", help="no picture of the photo")
     add_options(parser, OPTIONS)

@@ -14,7 +14,7 @@ from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = (
     "Trains one network of the chain, or packs what was trained. A second call with the same output goes on from the "
-    "last checkpoint. With --corpus, sentence encoder and story decoder learn a corpus of pipelines.prepare_texts."
+    "last checkpoint. With --corpus, sentence encoder and story decoder learn a corpus that `prepare-texts` has made."
 )
 EPILOG = "Exit codes: 0 trained; 1 the training failed; 2 options or configuration are wrong, or a file is missing."
 TEXTS = Texts(
@@ -60,7 +60,7 @@ def command_line() -> StrictParser:
         "--corpus",
         type=path,
         metavar="DIR",
-        help="corpus of pipelines.prepare_texts to learn; skip_thoughts needs no --data then",
+        help="corpus of `prepare-texts` to learn from; skip_thoughts needs no --data then",
     )
     flag("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the file")
     return parser

@@ -6,7 +6,9 @@ and completion are fast.
 
 import argparse
 import logging
+import os
 import re
+import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +23,8 @@ from pipelines.cli.logs import logging_as, say, say_problems
 from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 
 AGE = re.compile(r"(\d{1,6})([smhd])")
+BEAM = "Apache Beam's options can follow, such as --direct_num_workers=4. "
+MADE = "Exit codes: 0 it is made; 1 the command failed, and nothing was made; 2 options, inputs or a pack are wrong."
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -93,11 +97,22 @@ def run_command(
             return next(code for kind, code in CODES.items() if isinstance(error, kind))
         except KeyboardInterrupt:
             say(texts.stopped, logging.ERROR)
-        except (
-            Exception
-        ) as error:  # a bug, or a failure that no retry helps; each store's client raises errors of its own
+        except BrokenPipeError as error:
+            if not _nobody_reads():
+                _say_failure(error, texts.failed)
+        except Exception as error:  # a bug, or what no retry helps; each store's client raises errors of its own
             _say_failure(error, texts.failed)
         return ExitCode.FAILED
+
+
+def _nobody_reads() -> bool:
+    """Says whether the reader of our output has gone, such as `head`; what is left of the output is dropped then."""
+    output = select.poll()
+    output.register(1)
+    if not any(events & select.POLLERR for _, events in output.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return True
 
 
 def _say_error(error: Exception, refused: str) -> None:
@@ -135,9 +150,9 @@ def pack_parser(command: str, description: str, runs_networks: bool = True) -> S
     Args:
         command: name of the command.
         description: description of the command.
-        runs_networks: whether the command has a flag `--device`.
+        runs_networks: whether the command is a Beam job, with a flag `--device`.
     """
-    parser = command_parser(command, description)
+    parser = command_parser(command, description, (BEAM if runs_networks else "") + MADE)
     parser.add_argument(
         "--pack",
         required=True,
@@ -157,7 +172,8 @@ def check_output(output: str) -> None:
 
     filesystem, path = fsspec.core.url_to_fs(output)
     if not any(filesystem.exists(f"{path.rstrip('/')}/{folder}") for folder in ("runs", "manifests")):
-        raise ConfigError([f"{output}: no run has written there; name the --output of the main job"])
+        why = "no run has written there" if filesystem.exists(path) else "no such folder"
+        raise ConfigError([f"{output}: {why}; name the --output of the main job"])
 
 
 def duration(text: str) -> timedelta:

@@ -48,7 +48,7 @@ DESCRIPTION = "Writes a short story about each photo of a folder, a bucket or a 
 EPILOG = (
     "All of Apache Beam's options can follow, such as --runner=DirectRunner or --temp_location=gs://bucket/tmp. "
     "Exit codes: 0 stories are published; 1 the run failed; 2 options, config or pack are wrong; 3 too many dead "
-    "letters; 4 another run told the same photos meanwhile."
+    "letters; 4 another run processed the same photos meanwhile."
 )
 
 
@@ -182,7 +182,7 @@ def _help(name: str, description: str | None, default: object) -> str:
     text = (description or "").replace("%", "%%")
     if name in Choices.model_fields:
         return f"{text} (default: the pack's choice, else {Choices.model_fields[name].default})"
-    shown = "" if default in (None, [], False) else f" (default: {default})"
+    shown = "" if default in (None, [], False) else f" (default: {'on' if default is True else default})"
     return text + shown
 
 

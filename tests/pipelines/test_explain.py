@@ -209,7 +209,7 @@ def test_what_is_not_there_is_named(tell: Any, output: Any, photos: Path, explai
     code, _, err = explain(output.location, f"--uri={photos}/bad.jpg")
     assert code == 2 and "it is a dead letter of run" in err and "stage decode" in err
     code, _, err = explain(f"{output.location}-other", "--uri=a.jpg")
-    assert code == 2 and "no run has written there" in err
+    assert code == 2 and "-other: no such folder; name the --output of the main job" in err
 
 
 def test_another_pack_will_not_do(

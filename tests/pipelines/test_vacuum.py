@@ -149,4 +149,9 @@ def test_wrong_options(night: str, options: list[str], part: str, capsys: Any) -
 
 def test_a_place_without_runs(tmp_path: Path, capsys: Any) -> None:
     assert main([str(tmp_path / "storys")]) == 2
-    assert "storys: no run has written there" in capsys.readouterr().err
+    assert "storys: no such folder" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_there_but_had_no_run(tmp_path: Path, capsys: Any) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert f"{tmp_path}: no run has written there" in capsys.readouterr().err

@@ -1,6 +1,9 @@
 """How commands end: one exit code and one text for each kind of error."""
 
 import logging
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from pipelines.tables.leases import LeaseHeldError
 from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from transforms.write_whole import StorageFullError
 
+ROOT = Path(__file__).parents[3]
 TEXTS = Texts("Refused:", "Halted", "Broken")
 ENDINGS: dict[str, tuple[BaseException, int, str]] = {
     "wrong options": (ConfigError(["--a: wrong", "--b: wrong"]), 2, "Refused:\n  - --a: wrong\n  - --b: wrong\n"),
@@ -73,3 +77,24 @@ def test_what_makes_a_thing_says_that_there_is_none() -> None:
         "Stopped; no pack was made",
         "The command failed; no pack was made",
     )
+
+
+def test_a_reader_that_has_gone_is_no_failure() -> None:
+    program = (
+        "import sys; from pipelines.cli.commands import run_command; from pipelines.cli.ending import end_process\n"
+        "end_process(run_command(lambda argv: [print('line ' * 20) for _ in range(5000)] and 0, []))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(60) == 1
+
+
+def test_a_broken_pipe_elsewhere_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(argv: list[str]) -> int:
+        raise BrokenPipeError("a store hung up")
+
+    assert run_command(fail, [], TEXTS) == 1 and "a store hung up" in caplog.text
