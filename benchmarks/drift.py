@@ -48,8 +48,9 @@ class Made:
 
 
 def make(models: Models, photos: Loaded, captions: Sequence[str] | None = None) -> Made:
-    """Returns what the models make of photos `[3, 224, 224]`; sentence vectors are those of `captions`, by default the
-    photos' own.
+    """Returns what the models make of photos `[3, 224, 224]`.
+
+    Sentence vectors are those of `captions`, by default the photos' own.
 
     Raises:
         StoryError: a network failed on a photo.

@@ -72,6 +72,7 @@ class Network:
         self.backbone = FeatureHandler(Placement(pack.location, pack.digest)).build(pack, torch.device("cpu"))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns feature vectors `[N, F]` of pixels."""
         return self.backbone.see(torch.from_numpy(pixels)).numpy()  # [N, F]
 
 
@@ -99,6 +100,7 @@ class RayNetwork(Network):
     """The network as Ray Data calls it."""
 
     def __call__(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # type: ignore[override]
+        """Returns the rows with a feature vector in place of the pixels."""
         return {"place": rows["place"], "feature": super().__call__(np.ascontiguousarray(rows["pixels"]))}
 
 
@@ -146,8 +148,10 @@ def ray_cluster(threads: int) -> Iterator[float]:
 
 
 def by_daft(task: Task, paths: Sequence[str]) -> np.ndarray:
-    """Returns feature vectors `[N, F]` by Daft: a function that decodes, and one instance of a class that holds the
-    network."""
+    """Returns feature vectors `[N, F]` by Daft.
+
+    A function decodes, and one instance of a class holds the network.
+    """
     import daft
     from daft import DataType
 

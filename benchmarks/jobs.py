@@ -131,8 +131,9 @@ def end_to_end(bench: Bench) -> Iterator[Result]:
 
 
 def two_processes(bench: Bench) -> Iterator[Result]:
-    """Yields the figures of the main job in two processes that share the threads, beside one that has half of them,
-    and one that has all.
+    """Yields the figures of the main job in two processes that share the threads.
+
+    Beside them it is measured in one process with half of the threads, and in one with all.
 
     Raises:
         LeftOut: there are too few photos or threads.

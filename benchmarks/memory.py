@@ -79,8 +79,10 @@ class _Looks:
 
 
 def tree_memory(pid: int, processes: Path = PROCESSES) -> tuple[int, int, int]:
-    """Returns the kB that a process and all below it hold, those that are not of mapped files, and the most that one of
-    them has ever held."""
+    """Returns three figures, in kB, of the memory of a process and all processes below it.
+
+    They are what all hold, what of it is not of mapped files, and the most that one process has ever held.
+    """
     memory = own = largest = 0
     for one in tree(parents(processes), pid):
         try:

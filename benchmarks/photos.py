@@ -103,8 +103,9 @@ def _see(network: Network, batches: Sequence[np.ndarray]) -> None:
 
 
 def decode(bench: Bench) -> Iterator[Result]:
-    """Yields the figures of decoding large photos, by the process that decodes; progressive ones, all of whose scans
-    must be read before there is a pixel, by themselves.
+    """Yields the figures of decoding large photos, by the process that decodes.
+
+    Progressive ones, all of whose scans must be read before there is a pixel, have figures of their own.
 
     Raises:
         LeftOut: there is no photo of so many pixels.

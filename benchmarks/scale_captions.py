@@ -25,8 +25,10 @@ BLOCK = 10_000  # vectors drawn at once
 
 
 def write_index(folder: Path, captions: int) -> Pack:
-    """Returns a pack of so many captions, whose embeddings are random unit vectors; it holds no more than searching
-    needs."""
+    """Returns a pack of so many captions, whose embeddings are random unit vectors.
+
+    It holds only what searching needs.
+    """
     writer = PackWriter(str(folder))
     net = JointEmbedding(FEATURE, JOINT, JOINT, 2, "bow")
     entry = WordJointEmbeddingEntry(

@@ -46,6 +46,7 @@ class Point:
 
     @property
     def name(self) -> str:
+        """Returns the point's name in the report."""
         return f"{self.count} {self.against}, {self.way}"
 
 

@@ -54,6 +54,7 @@ class CountedBeams(Beams):
         self.counts: Counter[str] = Counter()
 
     def move(self, front: Front, rows: Tensor, words: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns logits and states as the search does, after counting the rows that each rounding leaves."""
         logits, states = super().move(front, rows, words)  # [R, V], {[R, H]}
         seen = self.net.seen(states["states"])  # [R, H or W]
         costs = front.slots["scores"].flatten()[rows]  # [R]
@@ -93,6 +94,7 @@ class CountedBeams(Beams):
         return rows
 
     def choose(self, front: Front, rows: Tensor, chances: Tensor) -> Choice:
+        """Returns what the search chooses, after counting the rows that go on."""
         choice = super().choose(front, rows, chances)
         self.counts["going on"] += len(choice.rows[choice.scores.isfinite()].unique())
         return choice

@@ -21,6 +21,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
+        """Returns the median of some values, with the lowest and the highest."""
         return cls(median(values), min(values), max(values))
 
 
@@ -54,11 +55,13 @@ class Timed(Side):
     output: Any = None
 
     def measure(self) -> float:
+        """Returns the seconds that a unit of the work takes."""
         begun = self.clock()
         self.output = self.work()
         return (self.clock() - begun) / self.units
 
     def warm_up(self) -> None:
+        """Does the work once, so that nothing is loaded while it is measured."""
         (self.first or self.work)()
 
 
@@ -82,6 +85,7 @@ class Marginal(Side):
     output: Any = None
 
     def measure(self) -> float:
+        """Returns the seconds that a unit of the work takes."""
         begun = self.clock()
         self.work(self.few)
         between = self.clock()
@@ -92,6 +96,7 @@ class Marginal(Side):
         return seconds
 
     def warm_up(self) -> None:
+        """Does the work once, so that nothing is loaded while it is measured."""
         self.work(self.few)
 
 
@@ -102,6 +107,7 @@ class Reckoned(Side):
     seconds: Callable[[], float]
 
     def measure(self) -> float:
+        """Returns the seconds that a unit of the work takes."""
         return self.seconds()
 
 

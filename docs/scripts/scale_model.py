@@ -143,6 +143,7 @@ class Model:
 
     @property
     def listing_seconds(self) -> float:
+        """Returns the seconds that listing takes."""
         return self["photos"] / 1000 * self["list_seconds"]
 
     @property
@@ -226,6 +227,7 @@ class Model:
 
 
 def exactly(value: float) -> Spread:
+    """Returns a figure without a spread."""
     return Spread(value, value, value)
 
 
