@@ -32,12 +32,14 @@ def read_start(location: str) -> tuple[dict[str, Tensor], Vocabulary]:
     layers that predict bags of words) is missing.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: they do not, or the pack chooses no decoder.
     """
     if not (Path(location) / CARD).exists():
         words = load_words(Path(location))
         return best_weights(Path(location)), words
     pack = Pack.open(location)
+    if not pack.default_decoder:
+        raise ConfigError(f"{location}: the pack chooses no decoder that a training could begin with")
     weights, known = pack_encoder(pack)
     decoder = of_family(pack.decoder(pack.default_decoder), GruDecoderEntry, location, "the training")
     pairs = sorted(pack.json(decoder.vocabulary), key=lambda pair: pair[1])
