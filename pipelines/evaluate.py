@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 
-from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.evaluation.task_options import TASK_OPTIONS, add_common_options
@@ -26,7 +26,7 @@ def command_line() -> StrictParser:
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 measured, 2 where options, data or pack are wrong, 1 where anything else failed."""
-    return run_command(_run, argv, Texts("Nothing was measured:", failed="The evaluation failed"))
+    return run_command(_run, argv, EndingTexts("Nothing was measured:", failed="The evaluation failed"))
 
 
 def _run(argv: list[str]) -> int:

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from pipelines.cli.commands import ExitCode, Texts, check_output, output_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, check_output, output_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import DEVICES, StrictParser, a_pack
 
@@ -19,7 +19,7 @@ EPILOG = (
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 equal, 1 not equal or failed, 2 wrong options, photo or pack."""
-    return run_command(explain, argv, Texts("Nothing can be explained:"))
+    return run_command(explain, argv, EndingTexts("Nothing can be explained:"))
 
 
 def explain(argv: list[str]) -> int:

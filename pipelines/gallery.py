@@ -3,13 +3,13 @@
 import sys
 
 from configs.values import at_home
-from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = "Makes a page of the published photos, captions and stories, as static files that a browser opens."
 EPILOG = "Exit codes: 0 done; 1 the page could not be made; 2 options are wrong, or nothing is published."
-TEXTS = Texts("No page was made:", "Stopped; an earlier page is still whole", "The page could not be made")
+TEXTS = EndingTexts("No page was made:", "Stopped; an earlier page is still whole", "The page could not be made")
 
 
 def main(argv: list[str]) -> int:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from configs.values import at_home
 from model_handlers.pack_card import PackError
-from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser, a_pack
 from pipelines.cli.logs import say, say_problems
@@ -16,7 +16,7 @@ DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
 )
 EPILOG = "Exit codes: 0 done; 1 damage or a difference was found, or a copy failed; 2 options or a pack are wrong."
-TEXTS = Texts(stopped="Stopped; a copy that was broken off goes on at the next push")
+TEXTS = EndingTexts(stopped="Stopped; a copy that was broken off goes on at the next push")
 
 
 def main(argv: list[str]) -> int:

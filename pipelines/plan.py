@@ -5,7 +5,7 @@ import json
 import sys
 
 from configs.values import at_home
-from pipelines.cli.commands import ExitCode, Texts, duration, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, duration, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser, asks_for_help, flag_parser, program
 from pipelines.cli.options import parse
@@ -23,7 +23,7 @@ EPILOG = (
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 planned, 1 failed, 2 wrong configuration."""
-    return run_command(plan, argv, Texts("Nothing was planned:"))
+    return run_command(plan, argv, EndingTexts("Nothing was planned:"))
 
 
 def command_line() -> StrictParser:

@@ -3,7 +3,7 @@
 import sys
 
 from configs.schema import ConfigError
-from pipelines.cli.commands import ExitCode, Texts, check_output, output_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, check_output, output_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
@@ -14,7 +14,7 @@ SHOWN = 3  # captions of a photo
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 shown, 1 failed, 2 where nothing is published or options are wrong."""
-    return run_command(_run, argv, Texts("Nothing can be shown:"))
+    return run_command(_run, argv, EndingTexts("Nothing can be shown:"))
 
 
 def _run(argv: list[str]) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from configs.choices import Choices
 from configs.schema import ConfigError
 from configs.values import at_home
-from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser, add_options
 from pipelines.cli.logs import say
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> object:
 
 def main(argv: list[str]) -> int:
     """Returns the exit code: 0 shown, 1 a photo has no story, 2 wrong options, pack or photos."""
-    return run_command(_run, argv, Texts("No story was made:"))
+    return run_command(_run, argv, EndingTexts("No story was made:"))
 
 
 def _run(argv: list[str]) -> int:

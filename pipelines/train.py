@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs.schema import ConfigError
 from configs.values import at_home
-from pipelines.cli.commands import ExitCode, Texts, command_parser, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_command
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
@@ -17,7 +17,7 @@ DESCRIPTION = (
     "last checkpoint. With --corpus, sentence encoder and story decoder learn a corpus that `prepare-texts` has made."
 )
 EPILOG = "Exit codes: 0 trained; 1 the training failed; 2 options or configuration are wrong, or a file is missing."
-TEXTS = Texts(
+TEXTS = EndingTexts(
     "Nothing was trained:", "Stopped; the same command goes on from the last checkpoint", "The training failed"
 )
 NETWORKS = ("joint_embedding", "skip_thoughts", "caption_writer", "decoder")

@@ -58,8 +58,8 @@ CODES: dict[type[Exception], ExitCode] = {
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Texts that a command prints when it does not succeed.
+class EndingTexts:
+    """EndingTexts that a command prints when it does not succeed.
 
     Attributes:
         refused: heading of the list of problems with options, inputs or pack.
@@ -72,14 +72,14 @@ class Texts:
     failed: str = "The command failed"
 
 
-def nothing_made(thing: str) -> Texts:
+def nothing_made(thing: str) -> EndingTexts:
     """Returns the texts of a command that makes something completely or not at all."""
     ends = (f"No {thing} was made:", f"Stopped; no {thing} was made", f"The command failed; no {thing} was made")
-    return Texts(*ends)
+    return EndingTexts(*ends)
 
 
 def run_command(
-    job: Callable[[list[str]], int], argv: list[str], texts: Texts = Texts(), log_format: str = "text"
+    job: Callable[[list[str]], int], argv: list[str], texts: EndingTexts = EndingTexts(), log_format: str = "text"
 ) -> int:
     """Returns a command's exit code: that of the job, or that of the error which ended it.
 

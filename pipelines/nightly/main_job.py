@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from configs.schema import ConfigError, RunConfig
 from model_handlers.pack import check_unchanged
 from model_handlers.pack_card import PackError
-from pipelines.cli.commands import ExitCode, Texts, run_command
+from pipelines.cli.commands import EndingTexts, ExitCode, run_command
 from pipelines.cli.flags import DESCRIPTION, program
 from pipelines.cli.logs import name_run
 from pipelines.cli.options import log_format_of, parse
@@ -28,7 +28,9 @@ from pipelines.telling.settings import Settings, photo_patterns, resolve
 from pipelines.telling.steps import make_steps
 from transforms.redaction import settings_without_secrets
 
-TEXTS = Texts("The job was not started:", "Stopped; nothing was published", "The run failed; nothing was published")
+TEXTS = EndingTexts(
+    "The job was not started:", "Stopped; nothing was published", "The run failed; nothing was published"
+)
 
 
 def main(argv: list[str]) -> int:

@@ -10,13 +10,13 @@ import pytest
 
 from configs.schema import ConfigError
 from model_handlers.pack_card import PackError
-from pipelines.cli.commands import CODES, ExitCode, Texts, nothing_made, run_command
+from pipelines.cli.commands import CODES, EndingTexts, ExitCode, nothing_made, run_command
 from pipelines.tables.leases import LeaseHeldError
 from pipelines.tables.refusals import CommitConflictError, TooManyDeadLettersError
 from transforms.write_whole import StorageFullError
 
 ROOT = Path(__file__).parents[3]
-TEXTS = Texts("Refused:", "Halted", "Broken")
+TEXTS = EndingTexts("Refused:", "Halted", "Broken")
 ENDINGS: dict[str, tuple[BaseException, int, str]] = {
     "wrong options": (ConfigError(["--a: wrong", "--b: wrong"]), 2, "Refused:\n  - --a: wrong\n  - --b: wrong\n"),
     "wrong pack": (PackError(["p: no pack"]), 2, "Refused:\n  - p: no pack\n"),
