@@ -124,7 +124,7 @@ class Pack(PackComponents):
         for file, facts in self.card["files"].items():
             found[file] = _size_and_time(self.root / file)
             if not found[file]:
-                problems.append(f"{self.location}/{file}: missing. Copy the pack again, whole")
+                problems.append(f"{self.location}/{file}: missing. Copy the whole pack again")
             elif found[file][0] != facts["bytes"]:
                 size, wanted = found[file][0], facts["bytes"]
                 problems.append(f"{self.location}/{file}: {size} bytes, the card says {wanted}. Copy it again")

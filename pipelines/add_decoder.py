@@ -1,4 +1,4 @@
-"""A story decoder of your own: `python -m pipelines.add_decoder --pack OLD --output NEW --name X --trained DIR`."""
+"""Adds your own story decoder: `python -m pipelines.add_decoder --pack OLD --output NEW --name X --trained DIR`."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from pipelines.cli.commands import ExitCode, nothing_made, pack_parser, run_comm
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
-DESCRIPTION = "Adds a story decoder that `train` has made to a model pack, as its default."
+DESCRIPTION = "Adds a story decoder made by `train` to a model pack, and makes it the default."
 
 
 def main(argv: list[str]) -> int:
@@ -28,8 +28,10 @@ def _run(argv: list[str]) -> int:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("add_decoder", DESCRIPTION, runs_networks=False)
-    parser.add_argument("--name", required=True, help="the decoder's name; one of the pack's own is replaced")
-    parser.add_argument("--trained", required=True, type=at_home, metavar="DIR", help="output folder of the training")
+    parser.add_argument(
+        "--name", required=True, help="name of the decoder; replaces a decoder of the pack with this name"
+    )
+    parser.add_argument("--trained", required=True, type=at_home, metavar="DIR", help="the training's output folder")
     return parser
 
 

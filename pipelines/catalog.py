@@ -1,4 +1,4 @@
-"""Published stories as a table: `open_stories(root)` in Python, `python -m pipelines.catalog COMMAND ROOT` elsewhere.
+"""Published stories as a table: `open_stories(root)` in Python, `python -m pipelines.catalog COMMAND ROOT` in a shell.
 
 from pipelines.catalog import open_stories
 open_stories("gs://bucket/stories", style="romance").to_table()
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pipelines.tables.read import Stories as Stories
     from pipelines.tables.read import open_stories as open_stories
 
-DESCRIPTION = "Exports, forgets and merges published stories."
-EPILOG = "Exit codes: 0 done; 1 the command failed; 2 options are wrong; 4 something else is in the way, try later."
+DESCRIPTION = "Exports published stories, removes them, or merges their files."
+EPILOG = "Exit codes: 0 done; 1 the command failed; 2 options are wrong; 4 another run is active, try later."
 
 
 def __getattr__(name: str) -> object:
-    """Returns what Python code imports from here, loaded when it is asked for."""
+    """Returns a name of the table reader, which is imported only on demand."""
     if name not in ("Stories", "open_stories"):
         raise AttributeError(name)
     from pipelines.tables import read
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> object:
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 done, 1 failed, 2 wrong options, 4 something else is in the way."""
+    """Returns the exit code: 0 done, 1 failed, 2 wrong options, 4 another run or command is active."""
     return run_command(_run, argv)
 
 
@@ -40,7 +40,7 @@ def _run(argv: list[str]) -> int:
     from pipelines.tables.manifests import refresh_after_commit
 
     check_output(flags.root)
-    refresh_after_commit(flags.root)  # which a crash of the last commit may have left behind
+    refresh_after_commit(flags.root)  # a crash right after the last commit may have left it out of date
     print(COMMANDS[flags.command](flags))
     return ExitCode.DONE
 
@@ -52,7 +52,7 @@ def command_line() -> StrictParser:
     texts = {
         "export": "writes the newest story of each photo and style to a new folder of Parquet files",
         "forget": "removes all rows of photos; delete the photos themselves first, or the next run adds them again",
-        "compact": "merges the files of many runs into few; nothing else changes",
+        "compact": "merges the files of many runs into a few; nothing else changes",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
@@ -60,7 +60,7 @@ def command_line() -> StrictParser:
         if name == "export":
             command.add_argument("--output", required=True, type=at_home, metavar="DIR", help="a new folder or URI")
         if name == "forget":
-            command.add_argument("uris", nargs="+", metavar="URI", help="photos, by the uri of their rows")
+            command.add_argument("uris", nargs="+", metavar="URI", help="photos, by the uri in their rows")
     return parser
 
 
@@ -76,10 +76,10 @@ def _forget(flags: Namespace) -> str:
 
     manifest = forget(flags.root, flags.uris)
     if manifest is None:
-        return f"{flags.root}: no published row tells of these photos"
+        return f"{flags.root}: no published row is about these photos"
     return (
-        f"{flags.root}: rows were removed from {len(manifest['replaces']):,} files. The old files stay for those who "
-        "read them now; pipelines.vacuum removes them, at once with --older-than 0d"
+        f"{flags.root}: rows were removed from {len(manifest['replaces']):,} files. The old files stay for "
+        "active readers; pipelines.vacuum removes them, at once with --older-than 0d"
     )
 
 

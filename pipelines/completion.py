@@ -1,4 +1,4 @@
-"""Completion for the shell: `storyteller completion bash`."""
+"""Prints the shell's completion script: `storyteller completion bash`."""
 
 import argparse
 import sys
@@ -8,19 +8,19 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import WORD, StrictParser
 
 DESCRIPTION = (
-    "Prints the script with which a shell completes the commands of storyteller, their options,\n"
+    "Prints a script that lets a shell complete storyteller's commands, their options,\n"
     "and values such as styles and packs."
 )
-EPILOG = """Put one line where your shell begins:
+EPILOG = """Add one line to your shell's start-up file:
   bash, in ~/.bashrc                eval "$(storyteller completion bash)"
   zsh, in ~/.zshrc after compinit   eval "$(storyteller completion zsh)"
   fish, once                        storyteller completion fish > ~/.config/fish/completions/storyteller.fish
 
-Exit codes: 0 printed; 2 there is no such shell."""
+Exit codes: 0 printed; 2 unknown shell."""
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 printed, 2 where there is no such shell."""
+    """Returns the exit code: 0 printed, 2 unknown shell."""
     return run_command(_run, argv)
 
 

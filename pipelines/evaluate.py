@@ -1,4 +1,4 @@
-"""What a model pack is worth: `python -m pipelines.evaluate TASK --pack PACK ...`."""
+"""Measures a model pack's quality: `python -m pipelines.evaluate TASK --pack PACK ...`."""
 
 import contextlib
 import json
@@ -9,12 +9,12 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.evaluation.task_options import TASK_OPTIONS, add_common_options
 
-DESCRIPTION = "Measures a model pack, and prints the figures beside published ones."
+DESCRIPTION = "Measures the quality of a model pack, and prints the figures beside published ones."
 EPILOG = "Exit codes: 0 measured; 1 the evaluation failed; 2 options, data or pack are wrong."
 
 
 def command_line() -> StrictParser:
-    """Returns the parser of the options, those of each task behind its name."""
+    """Returns the parser of the options; each task has options of its own."""
     parser = command_parser("evaluate", DESCRIPTION, EPILOG)
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK", title="tasks")
     for name, (text, add_own_options) in TASK_OPTIONS.items():
@@ -25,7 +25,7 @@ def command_line() -> StrictParser:
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 measured, 2 where options, data or pack are wrong, 1 where anything else failed."""
+    """Returns the exit code: 0 measured, 2 options, data or pack are wrong, 1 any other failure."""
     return run_command(_run, argv, EndingTexts("Nothing was measured:", failed="The evaluation failed"))
 
 

@@ -1,4 +1,4 @@
-"""More words for a sentence encoder: `python -m pipelines.expand_vocabulary --pack OLD --output NEW --texts GLOB`."""
+"""Adds words to a sentence encoder: `python -m pipelines.expand_vocabulary --pack OLD --output NEW --texts GLOB`."""
 
 import sys
 
@@ -8,7 +8,8 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = (
-    "Adds words of your texts to a pack's sentence encoder, with word vectors by a linear map from wordllama's."
+    "Adds words from your texts to a pack's sentence encoder. A linear map from wordllama's vectors gives their word "
+    "vectors."
 )
 
 
@@ -22,8 +23,8 @@ def _run(argv: list[str]) -> int:
     from pipelines.pack_tools.vocabulary import expand_vocabulary, made_before
 
     made, new, share = expand_vocabulary(flags.pack, flags.output, flags.texts, flags.most)
-    print(f"{made.location}: {len(new):,} new words, {new[0]!r} the most frequent (digest {made.digest[:12]})")
-    print(f"Of how the encoder's own word vectors differ, the map predicts {share:.0%}, on words held out")
+    print(f"{made.location}: {len(new):,} new words, most frequent {new[0]!r} (digest {made.digest[:12]})")
+    print(f"The map predicts {share:.0%} of the variance of the encoder's own word vectors, on words held out")
     for line in made_before(made.components):
         print(line)
     return ExitCode.DONE
@@ -34,7 +35,13 @@ def command_line() -> StrictParser:
     parser = pack_parser("expand_vocabulary", DESCRIPTION, runs_networks=False)
     flag = parser.add_argument
     flag("--texts", required=True, action="append", type=at_home, metavar="GLOB", help="UTF-8 text files; repeatable")
-    flag("--most", type=int, default=20_000, metavar="N", help="words to add, the most frequent ones (default: 20000)")
+    flag(
+        "--most",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="maximum words to add, the most frequent ones (default: 20000)",
+    )
     return parser
 
 

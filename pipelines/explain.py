@@ -1,4 +1,4 @@
-"""Why a story came out as it did: `python -m pipelines.explain OUTPUT --uri URI`."""
+"""Shows how a story came about: `python -m pipelines.explain OUTPUT --uri URI`."""
 
 import json
 import sys
@@ -8,11 +8,11 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import DEVICES, StrictParser, a_pack
 
 DESCRIPTION = (
-    "Repeats a stored story from its photo, with the pack and the settings of its run; says whether it comes out "
-    "equal, and shows the result of each step. Nothing is written."
+    "Repeats a stored story from its photo, with the pack and the settings of its run. Prints the result of each step, "
+    "and whether the story is the same as before. Writes nothing."
 )
 EPILOG = (
-    "Exit codes: 0 the story came out equal (texts the same, floats to 1e-5); 1 it did not, or cannot be repeated; "
+    "Exit codes: 0 the story is the same (texts equal, floats to 1e-5); 1 it differs, or cannot be repeated; "
     "2 options or pack are wrong, or there is no such story."
 )
 
@@ -23,10 +23,10 @@ def main(argv: list[str]) -> int:
 
 
 def explain(argv: list[str]) -> int:
-    """Returns 0 or 1, after printing how a stored story came about.
+    """Returns 0 or 1, after printing how a stored story was made.
 
     Raises:
-        ConfigError: options are wrong, there is no such story, or its pack is not at hand.
+        ConfigError: options are wrong, there is no such story, or its pack is not available.
     """
     flags = command_line().parse_args(argv)
     from pipelines.explanation.explain_report import as_text, make_report
@@ -50,16 +50,16 @@ def explain(argv: list[str]) -> int:
 def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = output_parser("explain", DESCRIPTION, EPILOG)
-    parser.add_argument("--uri", required=True, help="photo, by the uri of its row, or by its path if it is local")
+    parser.add_argument("--uri", required=True, help="photo, by the uri in its row, or by its path if it is local")
     parser.add_argument("--style", help="style of the story; needed if the photo has stories in several")
     parser.add_argument(
         "--pack",
         type=a_pack,
         metavar="PACK",
-        help="location of the pack that wrote the story. Default: where the run found it. No other pack will do",
+        help="pack that the story was made with, if it has moved. Default: the location in the run's manifest",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
-    parser.add_argument("--json", action="store_true", help="prints one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 

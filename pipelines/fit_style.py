@@ -1,4 +1,4 @@
-"""A style of your own: `python -m pipelines.fit_style --pack OLD --output NEW --name X --texts 'books/*.txt'`."""
+"""Adds your own style: `python -m pipelines.fit_style --pack OLD --output NEW --name X --texts 'books/*.txt'`."""
 
 import sys
 
@@ -8,7 +8,7 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
 
-DESCRIPTION = "Adds a style to a model pack: the mean of the sentence vectors of your own texts."
+DESCRIPTION = "Adds a style to a model pack: the mean sentence vector of your own texts."
 
 
 def main(argv: list[str]) -> int:
@@ -29,7 +29,11 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("fit_style", DESCRIPTION)
     flag = parser.add_argument
-    flag("--name", required=True, help="the style's name; 'caption' sets the style that is taken out")
+    flag(
+        "--name",
+        required=True,
+        help="name of the style; 'caption' replaces the source style, which the shift subtracts",
+    )
     flag(
         "--texts",
         required=True,
@@ -42,14 +46,14 @@ def command_line() -> StrictParser:
     flag(
         "--spread",
         action="store_true",
-        help="also measure how the passages differ, for --shift spread; it encodes captions of the pack's bank",
+        help="also measure the spread of the passages, for --shift spread; this encodes captions of the pack's bank",
     )
     flag(
         "--passages",
         type=int,
         metavar="N",
         help="keep up to N short passages of the texts, those nearest to the pack's captions, for --shift nearest "
-        "(default: 2000 where the pack chooses this shift, else none)",
+        "(default: 2000 if the pack chooses this shift, else none)",
     )
     return parser
 

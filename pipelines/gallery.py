@@ -1,4 +1,4 @@
-"""The morning page: `python -m pipelines.gallery OUTPUT --output DIR`."""
+"""Makes the morning page: `python -m pipelines.gallery OUTPUT --output DIR`."""
 
 import sys
 
@@ -7,9 +7,9 @@ from pipelines.cli.commands import EndingTexts, ExitCode, command_parser, run_co
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
-DESCRIPTION = "Makes a page of the published photos, captions and stories, as static files that a browser opens."
+DESCRIPTION = "Makes a page of the published photos, captions and stories, as static files for a browser."
 EPILOG = "Exit codes: 0 done; 1 the page could not be made; 2 options are wrong, or nothing is published."
-TEXTS = EndingTexts("No page was made:", "Stopped; an earlier page is still whole", "The page could not be made")
+TEXTS = EndingTexts("No page was made:", "Stopped; an earlier page is unchanged", "The page could not be made")
 
 
 def main(argv: list[str]) -> int:
@@ -36,12 +36,14 @@ def command_line() -> StrictParser:
         metavar="DIR",
         help="folder or URI of the page: an empty one, or an earlier page (default: OUTPUT-page, beside OUTPUT)",
     )
-    parser.add_argument("--run", metavar="RUN", help="shows the stories of one run, named by its id or commit number")
+    parser.add_argument(
+        "--run", metavar="RUN", help="show only the stories of one run, named by its id or commit number"
+    )
     parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("RUN_A", "RUN_B"),
-        help="shows the differences between two runs (default: between the last two)",
+        help="show the differences between two runs (default: the last two)",
     )
     return parser
 

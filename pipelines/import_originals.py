@@ -1,4 +1,4 @@
-"""A model pack of the files published in 2015: `python -m pipelines.import_originals --source DIR --output PACK`."""
+"""Imports the files published in 2015: `python -m pipelines.import_originals --source DIR --output PACK`."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pipelines.originals.import_report import ImportReport
 
 DESCRIPTION = (
-    "Turns the files published in 2015 into a model pack. The files that exist are used: VGG-19 in any of three "
-    "forms, the joint embedding, captions, skip-thoughts, story decoders and styles."
+    "Converts the files published in 2015 into a model pack. It uses those of these that exist: VGG-19 in any of "
+    "three formats, the joint embedding, captions, skip-thoughts, story decoders and styles."
 )
 EPILOG = (
     "Exit codes: 0 the pack is made; 1 the command failed; 2 options are wrong, a file is damaged, or none can be used."
@@ -46,7 +46,9 @@ def command_line() -> StrictParser:
     parser.add_argument("--source", required=True, type=at_home, metavar="DIR", help="folder of original files")
     parser.add_argument("--output", required=True, type=at_home, metavar="DIR", help="new folder of the model pack")
     parser.add_argument("--name", help="name of the pack (default: the folder's)")
-    parser.add_argument("--published-only", action="store_true", help="refuse files that are not those once published")
+    parser.add_argument(
+        "--published-only", action="store_true", help="refuse files that differ from the published ones"
+    )
     return parser
 
 
@@ -56,7 +58,7 @@ def _summarise(report: "ImportReport") -> None:
         print(f"missing  {line}")
     for name, published in report.published.items():
         if not published:
-            print(f"warning  {name}: not the published file of that name (published: false in the card)")
+            print(f"warning  {name}: differs from the published file of that name (published: false in the card)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Captions embedded ahead of all runs: `python -m pipelines.index_captions --pack OLD --output NEW`."""
+"""Makes the caption index ahead of all runs: `python -m pipelines.index_captions --pack OLD --output NEW`."""
 
 import sys
 
@@ -8,7 +8,7 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
 
-DESCRIPTION = "Embeds a pack's captions, or other ones, ahead of all runs."
+DESCRIPTION = "Makes a pack's caption index ahead of all runs: embeds the pack's own captions, or new ones."
 
 
 def main(argv: list[str]) -> int:
@@ -32,9 +32,9 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = pack_parser("index_captions", DESCRIPTION)
     parser.add_argument(
-        "--captions", type=at_home, metavar="FILE", help="new captions, one a line, in place of the pack's own"
+        "--captions", type=at_home, metavar="FILE", help="new captions, one a line, instead of the pack's own"
     )
-    parser.add_argument("--sentence-vectors", action="store_true", help="store their skip-thought vectors as well")
+    parser.add_argument("--sentence-vectors", action="store_true", help="also store the captions' sentence vectors")
     return parser
 
 

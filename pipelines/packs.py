@@ -1,4 +1,4 @@
-"""Model packs at hand: `python -m pipelines.packs list | show | verify | diff | push`."""
+"""Handles model packs: `python -m pipelines.packs list | show | verify | diff | push`."""
 
 import json
 import sys
@@ -16,13 +16,13 @@ DESCRIPTION = (
     "Lists, shows, checks, compares and copies model packs; a pack is a folder or a URI such as gs://bucket/pack."
 )
 EPILOG = "Exit codes: 0 done; 1 damage or a difference was found, or a copy failed; 2 options or a pack are wrong."
-TEXTS = EndingTexts(stopped="Stopped; a copy that was broken off goes on at the next push")
+TEXTS = EndingTexts(stopped="Stopped; the next push continues an unfinished copy")
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit code.
 
-    It is 1 where a check, a comparison or a copy found something, and 2 where an option or a pack is wrong.
+    It is 1 if a check, a comparison or a copy found a problem, and 2 if an option or a pack is wrong.
     """
     return run_command(_run, argv, TEXTS)
 
@@ -39,7 +39,7 @@ def command_line() -> StrictParser:
     texts = {
         "list": "lists packs with their digests, sizes, styles and decoders",
         "show": "shows a pack's card: components, terms, origin and measured quality",
-        "verify": "checks every file of a pack and loads every component; 0 whole, 1 damaged",
+        "verify": "checks every file of a pack and loads every component; 0 complete, 1 damaged",
         "diff": "compares two packs; 0 equal, 1 different",
         "push": "copies a pack to a bucket or folder, its card last; a second call continues an interrupted copy",
     }
@@ -51,33 +51,33 @@ def command_line() -> StrictParser:
         "places",
         nargs="*",
         metavar="FOLDER",
-        help="packs, or places of packs (default: those that ship, the cache's and those in packs/)",
+        help="packs, or folders of packs (default: the included packs, the cache's, and those in packs/)",
     )
     parts["show"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
     parts["show"].add_argument("--json", action="store_true", help="print the card as one JSON object")
     parts["verify"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
     parts["diff"].add_argument("pack", type=a_pack, metavar="A", help="name, folder or URI of a pack")
-    parts["diff"].add_argument("other", type=a_pack, metavar="B", help="name, folder or URI of another")
+    parts["diff"].add_argument("other", type=a_pack, metavar="B", help="name, folder or URI of another pack")
     parts["push"].add_argument("pack", type=a_pack, metavar="PACK", help="name, folder or URI of a pack")
     parts["push"].add_argument(
-        "target", type=at_home, metavar="URI", help="new place of the pack, such as gs://bucket/packs/mine"
+        "target", type=at_home, metavar="URI", help="new location of the pack, such as gs://bucket/packs/mine"
     )
     return parser
 
 
 def list_packs(flags: Namespace) -> int:
-    """Prints a table of packs; returns 1 where a card among them cannot be read.
+    """Prints a table of packs; returns 1 if one of their cards cannot be read.
 
     Raises:
-        PackError: a place that was asked for holds no pack.
+        PackError: a folder that was named holds no pack.
     """
     from pipelines.pack_tools.pack_show import columns, find_packs, listing
 
     found = [pack for place in flags.places or map(str, pack_places()) for pack in find_packs(place)]
     if flags.places and not found:
-        raise PackError([f"{place}: no pack there, nor in the folders right below it" for place in flags.places])
+        raise PackError([f"{place}: no pack there, nor in the folders directly below it" for place in flags.places])
     rows, problems = listing(found)
-    print("\n".join(columns(rows)) if found else "No packs that ship, in the cache or in packs/")
+    print("\n".join(columns(rows)) if found else "No packs found in the installation, the cache or packs/")
     for problem in problems:
         say(problem)
     return ExitCode.FAILED if problems else ExitCode.DONE
@@ -99,16 +99,16 @@ def verify_pack(flags: Namespace) -> int:
 
     problems, loaded = verify(flags.pack)
     if problems:
-        say_problems(f"{flags.pack} is no whole pack:", problems)
+        say_problems(f"{flags.pack} is not a complete pack:", problems)
         return ExitCode.FAILED
     facts = card_facts(flags.pack)
-    print(f"{flags.pack}: whole; {len(facts['files'])} files, {facts['bytes']:,} bytes, digest {facts['digest']}")
+    print(f"{flags.pack}: complete; {len(facts['files'])} files, {facts['bytes']:,} bytes, digest {facts['digest']}")
     print(f"Loaded: {', '.join(loaded)}")
     return ExitCode.DONE
 
 
 def diff_packs(flags: Namespace) -> int:
-    """Prints what differs between two packs; returns 1, or 0 where nothing does."""
+    """Prints the differences between two packs; returns 1, or 0 if there are none."""
     from pipelines.pack_tools.pack_diff import differences
     from pipelines.pack_tools.pack_show import card_facts
 
@@ -121,13 +121,13 @@ def diff_packs(flags: Namespace) -> int:
 
 
 def push_pack(flags: Namespace) -> int:
-    """Prints what was copied; returns 0, or 1 where files came out otherwise than they were sent."""
+    """Prints what was copied; returns 0, or 1 if copied files differ from their sources."""
     from pipelines.pack_tools.pack_push import push
     from pipelines.pack_tools.pack_show import card_facts
 
     copied, problems = push(flags.pack, flags.target)
     if problems:
-        say_problems("The copy is not whole:", problems)
+        say_problems("The copy is not complete:", problems)
         return ExitCode.FAILED
     facts = card_facts(flags.target)
     there = len(facts["files"]) - copied

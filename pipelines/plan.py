@@ -1,4 +1,4 @@
-"""What a night would take, before it is spent: `python -m pipelines.plan`, with the options of the main job."""
+"""Plans a night: `python -m pipelines.plan`, with the options of the main job."""
 
 import argparse
 import json
@@ -11,12 +11,12 @@ from pipelines.cli.flags import StrictParser, asks_for_help, flag_parser, progra
 from pipelines.cli.options import parse
 
 DESCRIPTION = (
-    "Says what the main job would take with the same options: lists the photos, takes out what is done, measures each "
-    "step on a sample of the others on this machine, and estimates hours, workers and, by your prices, cost. Nothing "
-    "is written, and no lease is taken."
+    "Estimates what the main job would need with the same options: lists the photos, leaves out what is done, measures "
+    "each step on a sample of the rest on this machine, and estimates hours, workers and, from your prices, cost. "
+    "Writes nothing and takes no lease."
 )
 EPILOG = (
-    "All of Apache Beam's options can follow; they are checked as the main job would. Exit codes: 0 planned; 1 the "
+    "All of Apache Beam's options can follow; they are checked as in the main job. Exit codes: 0 planned; 1 the "
     "command failed; 2 options, config, prices or pack are wrong."
 )
 
@@ -34,22 +34,29 @@ def command_line() -> StrictParser:
 def own_flags() -> argparse.ArgumentParser:
     """Returns the parser of the flags that the main job does not have."""
     parser = StrictParser(add_help=False, allow_abbrev=False)
-    group = parser.add_argument_group("of the plan")
-    group.add_argument("--photos", type=count, default=50, metavar="N", help="photos measured (default: 50)")
+    group = parser.add_argument_group("options of the plan")
+    group.add_argument(
+        "--photos", type=count, default=50, metavar="N", help="number of photos to measure (default: 50)"
+    )
     group.add_argument(
         "--workers",
         type=count,
         metavar="N",
         help="workers that share the work (default: 10, or as many as --within needs)",
     )
-    group.add_argument("--within", type=duration, metavar="TIME", help="says how many workers end in 5h, or 90m")
+    group.add_argument(
+        "--within",
+        type=duration,
+        metavar="TIME",
+        help="show how many workers finish within this time, such as 5h or 90m",
+    )
     group.add_argument(
         "--prices",
         type=at_home,
         metavar="FILE",
-        help="YAML of your prices and of a worker's shape; copy configs/prices.yaml",
+        help="YAML file with your prices and a worker's size; copy configs/prices.yaml",
     )
-    group.add_argument("--json", action="store_true", help="prints one JSON object")
+    group.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
@@ -57,15 +64,15 @@ def count(text: str) -> int:
     """Returns a number of photos or workers.
 
     Raises:
-        ArgumentTypeError: it is none from 1 on.
+        ArgumentTypeError: the text is not a whole number above 0.
     """
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def plan(argv: list[str]) -> int:
-    """Returns 0, after printing what the main job would take.
+    """Returns 0, after printing what the main job would need.
 
     Raises:
         ConfigError: options, configuration, prices or pack are wrong.

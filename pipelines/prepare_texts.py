@@ -1,6 +1,6 @@
-"""Corpora to train on: `python -m pipelines.prepare_texts --books 'novels/*.txt' --captions captions.tsv --output DIR`.
+"""Prepares corpora: `python -m pipelines.prepare_texts --books 'novels/*.txt' --captions captions.tsv --output DIR`.
 
-See docs/how-to/prepared-texts.md for what it leaves; `pipelines.training.data.prepared.read_prepared` reads it.
+docs/how-to/prepared-texts.md describes its output; `pipelines.training.data.prepared.read_prepared` reads it.
 """
 
 import argparse
@@ -13,8 +13,9 @@ from pipelines.cli.flags import StrictParser
 from pipelines.cli.options import parse_with_beam
 
 DESCRIPTION = (
-    "Turns books and captions into corpora to train on: texts cut, filtered, each kept once, as memory-mapped ids. "
-    "PLACE is a folder, a file, a glob or a URI; a name before it (romantic=PLACE) makes a kind of its own."
+    "Turns books and captions into corpora for training: cuts and filters the texts, removes duplicates, and stores "
+    "them as memory-mapped ids. PLACE is a folder, a file, a glob or a URI; with a name before it (romantic=PLACE) "
+    "its texts become a separate kind."
 )
 
 
@@ -41,41 +42,55 @@ def command_line() -> StrictParser:
         action="append",
         default=[],
         metavar="[NAME=]PLACE",
-        help="text with one caption a line, or tab-separated with a column caption, and image and split where there "
-        "are such (dev is held out, test left out); .txt, .tsv, or either with .gz; repeatable",
+        help="text with one caption a line, or tab-separated with a column caption, and optional columns "
+        "image and split (dev is held out, test left out); .txt, .tsv, or either with .gz; repeatable",
     )
     flag("--output", required=True, type=at_home, metavar="DIR", help="new folder or URI for the corpora")
-    flag("--vocabulary", type=int, default=28000, metavar="N", help="ids of the vocabulary, two of them no words")
+    flag(
+        "--vocabulary",
+        type=int,
+        default=28000,
+        metavar="N",
+        help="size of the vocabulary, including two ids that are not words",
+    )
     flag(
         "--words",
         type=at_home,
         default="",
         metavar="PLACE",
-        help="words of the corpus, in place of the most frequent ones: those of a model pack's sentence encoder, which "
-        "a story decoder needs, or a JSON list such as a training's words.json",
+        help="vocabulary to use instead of the most frequent words: that of a model pack's sentence encoder, which a "
+        "story decoder needs, or a JSON list such as a training's words.json",
     )
-    flag("--caption-weight", type=float, default=2.0, metavar="X", help="a caption's word against a book's, in counts")
-    flag("--least", type=int, default=5, metavar="N", help="least words of a passage")
-    flag("--most", type=int, default=64, metavar="N", help="most words of a passage or caption")
-    flag("--unknown", type=float, default=0.1, metavar="X", help="largest share of unknown words in a text")
     flag(
-        "--held-out",
-        type=number,
-        default=0.05,
-        metavar="N",
-        help="books to keep apart whole (kind dev_books), as a number or, with a point, as a share; their bytes decide",
+        "--caption-weight",
+        type=float,
+        default=2.0,
+        metavar="X",
+        help="weight of a word in captions when words are counted; a word in books has 1",
     )
+    flag("--least", type=int, default=5, metavar="N", help="minimum words of a passage")
+    flag("--most", type=int, default=64, metavar="N", help="maximum words of a passage or caption")
+    flag("--unknown", type=float, default=0.1, metavar="X", help="maximum share of unknown words in a text")
+    held_out = (
+        "whole books to hold out (kind dev_books): a number or, with a point, a share; their content decides which"
+    )
+    flag("--held-out", type=number, default=0.05, metavar="N", help=held_out)
     flag("--unit", choices=("passage", "sentence"), default="passage", help="what books are cut into")
-    flag("--lower", action=argparse.BooleanOptionalAction, default=True, help="lower case")
-    flag("--shard-words", type=int, default=1 << 24, metavar="N", help="words of a file, about")
-    for action in parser._actions:
-        if action.default not in (None, "", [], argparse.SUPPRESS):
-            action.help = f"{action.help} (default: {action.default})"
+    flag("--lower", action=argparse.BooleanOptionalAction, default=True, help="convert texts to lower case")
+    flag("--shard-words", type=int, default=1 << 24, metavar="N", help="approximate number of words in a file")
+    _show_defaults(parser)
     return parser
 
 
+def _show_defaults(parser: StrictParser) -> None:
+    """Adds the defaults to the help of a parser's options."""
+    for action in parser._actions:
+        if action.default not in (None, "", [], argparse.SUPPRESS):
+            action.help = f"{action.help} (default: {action.default})"
+
+
 def number(text: str) -> int | float:
-    """Returns a number or, where the text has a point, a share."""
+    """Returns a number, or a share if the text has a decimal point."""
     return float(text) if "." in text else int(text)
 
 

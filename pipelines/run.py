@@ -1,4 +1,4 @@
-"""The main job: `python -m pipelines.run --input 'gs://photos/2026/**' --output gs://stories --style romance`."""
+"""Runs the main job: `python -m pipelines.run --input 'gs://photos/2026/**' --output gs://stories --style romance`."""
 
 import sys
 
@@ -9,7 +9,7 @@ from pipelines.cli.flags import DESCRIPTION, StrictParser, asks_for_help, flag_p
 def main(argv: list[str]) -> int:
     """Returns the exit code.
 
-    0 is published, 1 failed, 2 a wrong configuration, 3 too many dead letters, 4 another run processed the same photos.
+    0 published, 1 failed, 2 wrong configuration, 3 too many dead letters, 4 another run processed the same photos.
     """
     if asks_for_help(argv):
         command_line().parse_args(["--help"])

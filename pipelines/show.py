@@ -1,4 +1,4 @@
-"""Published stories to read: `python -m pipelines.show OUTPUT`."""
+"""Shows published stories: `python -m pipelines.show OUTPUT`."""
 
 import sys
 
@@ -9,11 +9,11 @@ from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = "Shows published stories."
 EPILOG = "Exit codes: 0 shown; 1 the command failed; 2 nothing is published there, or options are wrong."
-SHOWN = 3  # captions of a photo
+SHOWN = 3  # captions of each photo
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 shown, 1 failed, 2 where nothing is published or options are wrong."""
+    """Returns the exit code: 0 shown, 1 failed, 2 nothing is published or options are wrong."""
     return run_command(_run, argv, EndingTexts("Nothing can be shown:"))
 
 

@@ -1,4 +1,4 @@
-"""How the nightly job is doing: `python -m pipelines.status OUTPUT --max-age 26h`."""
+"""Shows the state of the nightly job: `python -m pipelines.status OUTPUT --max-age 26h`."""
 
 import json
 import sys
@@ -9,15 +9,15 @@ from pipelines.cli.commands import ExitCode, check_output, duration, output_pars
 from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
-DESCRIPTION = "Says what the last runs did and how old the newest commit is."
+DESCRIPTION = "Shows the results of the last runs and the age of the newest commit."
 EPILOG = (
-    "Exit codes: 0 fresh; 1 no commit is young enough, or the command failed; 2 options are wrong; "
+    "Exit codes: 0 fresh; 1 no commit is recent enough, or the command failed; 2 options are wrong; "
     "3 the last run failed."
 )
 
 
 def main(argv: list[str]) -> int:
-    """Returns the exit code: 0 fresh, 1 stale, 2 wrong options, 3 where the last run failed."""
+    """Returns the exit code: 0 fresh, 1 stale, 2 wrong options, 3 the last run failed."""
     return run_command(status, argv)
 
 
@@ -43,15 +43,15 @@ def command_line() -> StrictParser:
         type=duration,
         default=duration("26h"),
         metavar="AGE",
-        help="oldest age of a commit, and longest of a run that is not committed (default: 26h)",
+        help="maximum age of the newest commit, and maximum time of an uncommitted run (default: 26h)",
     )
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs shown (default: 5)")
-    parser.add_argument("--json", action="store_true", help="prints one JSON object")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="number of runs to show (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """Returns a report as a person reads it."""
+    """Returns a report as readable text."""
     from pipelines.cli.progress import describe_counts
 
     limit = f"{report['max_age_hours']:g} hours are allowed"

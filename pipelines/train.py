@@ -1,4 +1,4 @@
-"""A network of the chain, or a whole pack, trained: `python -m pipelines.train NETWORK --config FILE --output DIR`."""
+"""Trains a network or a whole pack: `python -m pipelines.train NETWORK --config FILE --output DIR`."""
 
 import errno
 import json
@@ -13,12 +13,12 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = (
-    "Trains one network of the chain, or packs what was trained. A second call with the same output goes on from the "
-    "last checkpoint. With --corpus, sentence encoder and story decoder learn a corpus that `prepare-texts` has made."
+    "Trains one network of the chain, or a whole pack. A second call with the same output continues from the last "
+    "checkpoint. With --corpus, the sentence encoder or story decoder learns a corpus made by `prepare-texts`."
 )
 EPILOG = "Exit codes: 0 trained; 1 the training failed; 2 options or configuration are wrong, or a file is missing."
 TEXTS = EndingTexts(
-    "Nothing was trained:", "Stopped; the same command goes on from the last checkpoint", "The training failed"
+    "Nothing was trained:", "Stopped; the same command continues from the last checkpoint", "The training failed"
 )
 NETWORKS = ("joint_embedding", "skip_thoughts", "caption_writer", "decoder")
 PACK = "pack"
@@ -39,7 +39,7 @@ def _run(argv: list[str]) -> int:
     except ConfigError as error:
         raise ConfigError([f"{flags.config}: {problem}" for problem in error.problems]) from error
     except FileNotFoundError as error:
-        missing = f"{error.filename}: not there; look at --config, --data and what was trained before"
+        missing = f"{error.filename}: does not exist; check --config, --data and the networks trained before"
         raise ConfigError([missing]) from error
     print(json.dumps(figures))
     return ExitCode.DONE
@@ -49,7 +49,7 @@ def command_line() -> StrictParser:
     """Returns the parser of the options."""
     parser = command_parser("train", DESCRIPTION, EPILOG)
     flag = parser.add_argument
-    flag("network", choices=[*NETWORKS, PACK], help="what to train; pack: all in order")
+    flag("network", choices=[*NETWORKS, PACK], help="network to train; pack trains all in order")
     flag("--config", type=path, metavar="FILE", required=True, help="YAML file, such as configs/training/pocket.yaml")
     flag("--data", type=path, metavar="DIR", help="folder of photos, captions and novels")
     flag("--output", type=path, metavar="DIR", required=True, help="folder for weights, log and checkpoint")
@@ -60,9 +60,9 @@ def command_line() -> StrictParser:
         "--corpus",
         type=path,
         metavar="DIR",
-        help="corpus of `prepare-texts` to learn from; skip_thoughts needs no --data then",
+        help="corpus of `prepare-texts` to learn from; skip_thoughts then needs no --data",
     )
-    flag("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override the file")
+    flag("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a value of the file")
     return parser
 
 
@@ -72,7 +72,7 @@ def path(text: str) -> Path:
 
 
 def check(flags: Namespace) -> None:
-    """Raises ConfigError where flags do not go together."""
+    """Raises ConfigError if flags contradict each other."""
     problems = []
     if flags.corpus and flags.network not in READ_CORPORA:
         problems.append(f"--corpus: {flags.network} reads none; {' and '.join(READ_CORPORA)} do")

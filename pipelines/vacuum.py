@@ -1,6 +1,6 @@
-"""Removes what no reader can see: `python -m pipelines.vacuum OUTPUT [--older-than 7d] [--dry-run]`.
+"""Removes files that no reader can see: `python -m pipelines.vacuum OUTPUT [--older-than 7d] [--dry-run]`.
 
-That is what crashed runs left, and files whose rows `pipelines.catalog forget` or `compact` put elsewhere.
+These are leftovers of crashed runs, and files that `pipelines.catalog forget` or `compact` replaced.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pipelines.cli.ending import end_process
 from pipelines.cli.flags import StrictParser
 
 DESCRIPTION = (
-    "Removes leftovers of runs that were never committed, and files that were replaced; never what a manifest names."
+    "Removes leftovers of runs that were never committed, and replaced files; never files that a manifest names."
 )
 EPILOG = "Exit codes: 0 done; 1 the command failed; 2 options are wrong."
 
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
 
 
 def vacuum(argv: list[str]) -> int:
-    """Returns 0, after removing or listing what is not needed."""
+    """Returns 0, after removing or listing the files that are not needed."""
     flags = command_line().parse_args(argv)
     from pipelines.tables.maintain import find_leftovers, remove
     from pipelines.tables.manifests import refresh_current
@@ -46,9 +46,9 @@ def command_line() -> StrictParser:
         type=duration,
         default=duration("7d"),
         metavar="AGE",
-        help="younger leftovers stay: a run may still go, and a reader may still read (default: 7d)",
+        help="keep younger leftovers, which an active run or reader may still need (default: 7d)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="lists what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
     return parser
 
 

@@ -1,1 +1,1 @@
-"""What makes, changes, compares and checks model packs."""
+"""Tools that make, change, compare and check model packs."""

@@ -1,8 +1,8 @@
 """Vocabulary expansion: word vectors for words that an encoder never learned, by a linear map from outside vectors.
 
-Skip-thoughts (Kiros et al. 2015, section 2.2) learned on 20,000 words and read 930,000: a regression from word2vec to
-its own word space, over the words that both know, placed the others (SPEC section 13). Here wordllama's vectors, or
-anybody's, stand in for word2vec's.
+Skip-thoughts (Kiros et al. 2015, section 2.2) was trained on 20,000 words and read 930,000: a regression from word2vec
+to its own word space, fitted on the words that both know, placed the others (SPEC section 13). Here wordllama's
+vectors, or any others, replace word2vec's.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def expand(known: np.ndarray, table: np.ndarray, new: np.ndarray, ridge: float =
         known: outside vectors of the words that both know `[K, D]`.
         table: the encoder's own vectors of them `[K, W]`.
         new: outside vectors of the new words `[M, D]`.
-        ridge: weight of the map's squared size beside the squared error, in units of the outside vectors' mean variance
-            over the K words; it keeps the map finite where K is small.
+        ridge: weight of the map's squared size against the squared error, in units of the outside vectors' mean
+            variance over the K words; it keeps the map finite when K is small.
     """
     centre, goal = known.mean(axis=0, dtype=np.float64), table.mean(axis=0, dtype=np.float64)  # [D], [W]
     rows, wanted = known - centre, table - goal  # [K, D], [K, W]
@@ -36,14 +36,14 @@ def expand(known: np.ndarray, table: np.ndarray, new: np.ndarray, ridge: float =
 
 
 def outside_vectors(words: Sequence[str]) -> np.ndarray:
-    """Returns wordllama's vectors of words `[N, D]`: the mean of the vectors of each word's tokens, zeros of none.
+    """Returns wordllama's vectors of words `[N, D]`: means over each word's tokens, or zeros for words without tokens.
 
-    The package's files are read as they lie; it is neither imported nor asked to download.
+    The package's files are read directly; the package is not imported, and nothing is downloaded.
 
     Raises:
         ModuleNotFoundError: wordllama or tokenizers is not installed.
     """
-    from tokenizers import Tokenizer  # comes with wordllama, which only training needs
+    from tokenizers import Tokenizer  # installed with wordllama, which only training needs
 
     spec = find_spec("wordllama")
     if spec is None or not spec.submodule_search_locations:
@@ -62,7 +62,7 @@ def outside_vectors(words: Sequence[str]) -> np.ndarray:
 
 
 def cut_down(vectors: np.ndarray, width: int, deviation: float = 0.06) -> np.ndarray:
-    """Returns outside vectors `[N, D]` on their first principal axes, `[N, W]`; `deviation` is that of all numbers."""
+    """Returns outside vectors `[N, D]` on their first principal axes `[N, W]`, scaled to a standard `deviation`."""
     rows = vectors - vectors.mean(axis=0)  # [N, D]
     axes = np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :width]  # [D, W]
     cut = rows @ axes  # [N, W]

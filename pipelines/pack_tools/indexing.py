@@ -1,4 +1,4 @@
-"""The caption index made ahead of all runs: joint embeddings, and skip-thought vectors where wanted."""
+"""The caption index, made ahead of all runs: joint embeddings and, if requested, sentence vectors."""
 
 import json
 import posixpath
@@ -23,7 +23,7 @@ from pipelines.pack_tools.old_pack import open_pack
 from transforms.encode_sentences import SentenceModel, Texts, with_texts, write_chunk
 
 EMBEDDINGS, VECTORS = "captions.embeddings.npy", "captions.sentence_vectors.npy"
-CHUNK = 2048  # captions embedded in one piece
+CHUNK = 2048  # captions embedded at once
 
 
 def index_captions(
@@ -34,15 +34,15 @@ def index_captions(
     device: str = "auto",
     options: PipelineOptions | None = None,
 ) -> tuple[Pack, int]:
-    """Returns a new pack with its caption index, and how many captions are in it.
+    """Returns a new pack with its caption index, and the number of captions in it.
 
     Args:
-        pack: to start from, a folder or URI.
-        output: a new folder.
-        captions: a file or URI of new ones, one a line; the pack's own without.
-        sentence_vectors: their skip-thought vectors are stored as well.
-        device: where the network runs.
-        options: of the pipeline; by default a runner on this machine.
+        pack: pack to start from, a folder or URI.
+        output: new folder for the new pack.
+        captions: file or URI of new captions, one a line; None for the pack's own.
+        sentence_vectors: whether the captions' sentence vectors are stored too.
+        device: device on which the networks run.
+        options: Beam's options for the pipeline; the default is a runner on this machine.
 
     Raises:
         ConfigError: an argument is wrong, or there are no captions.
@@ -69,13 +69,13 @@ def index_captions(
 
 
 def chunks_of(captions: list[str]) -> Iterator[tuple[str, Texts]]:
-    """Yields the captions in order, in pieces named by the place of their first."""
+    """Yields the captions in order, in chunks named by the index of their first caption."""
     for start in range(0, len(captions), CHUNK):
         yield str(start), Texts(captions[start : start + CHUNK])
 
 
 def fill(target: np.ndarray, captions: list[str], handler: SentenceModel, options: PipelineOptions) -> None:
-    """Fills `target` `[K, width]` with the handler's vectors of the captions, by a pipeline sharded over them."""
+    """Fills `target` `[K, width]` with the handler's vectors of the captions, by a pipeline over chunks of them."""
     with tempfile.TemporaryDirectory() as folder:
         prefix = posixpath.join(folder, "chunk-")
         with beam.Pipeline(options=options) as root:

@@ -1,4 +1,4 @@
-"""The pack that a new one is made from: opened, and what of its card stays true."""
+"""The pack that a new one is made from: opening it, and the parts of its card that remain true."""
 
 from collections.abc import Collection
 from typing import Any
@@ -13,10 +13,10 @@ from pipelines.cli.runners import sees_local_files
 
 
 def open_pack(location: str, component: str, device: str, options: PipelineOptions) -> tuple[Pack, Placement]:
-    """Returns a pack that has the component, and where a handler is to run it.
+    """Returns a pack that has the component, and the placement for a handler.
 
     Raises:
-        ConfigError: the runner or the device cannot do.
+        ConfigError: the runner or the device cannot be used.
         PackError: the pack cannot be opened or lacks the component.
     """
     if not sees_local_files(options):
@@ -33,11 +33,11 @@ def open_pack(location: str, component: str, device: str, options: PipelineOptio
 
 
 def name_problems(name: str) -> list[str]:
-    """Returns what is wrong with the name of a style or decoder, which becomes a file's."""
+    """Returns what is wrong with the name of a style or decoder, which becomes a file name."""
     fits = name.replace("-", "").replace("_", "").isalnum()
-    return [] if fits else [f"--name {name!r}: letters, digits, - and _"]
+    return [] if fits else [f"--name {name!r}: may only have letters, digits, - and _"]
 
 
 def quality_without(pack: Pack, tasks: Collection[str]) -> dict[str, Any]:
-    """Returns the card's measured quality without that of some tasks, which a change of the pack made untrue."""
+    """Returns the card's measured quality without the tasks whose figures no longer hold after a change."""
     return {task: figures for task, figures in pack.card.get("quality", {}).items() if task not in tasks}

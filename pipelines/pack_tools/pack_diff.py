@@ -1,4 +1,4 @@
-"""What differs between two packs: files, components, styles and decoders, terms, and quality side by side."""
+"""Differences between two packs: files, components, styles and decoders, terms, and quality side by side."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -6,12 +6,19 @@ from typing import Any
 
 from pipelines.pack_tools.pack_show import Facts, card_parts, columns, flatten, size
 
-SECTIONS = ("components", "files", "quality", "location", "digest", "bytes")  # told apart from the card's other entries
-LONGEST = 60  # of a value that is shown
+SECTIONS = (
+    "components",
+    "files",
+    "quality",
+    "location",
+    "digest",
+    "bytes",
+)  # shown apart from the card's other entries
+LONGEST = 60  # characters of a value that is shown
 
 
 def differences(first: Facts, second: Facts) -> list[str]:
-    """Returns lines on what is only in the first pack (-), only in the second (+), or other in both (~)."""
+    """Returns lines on what is only in the first pack (-), only in the second (+), or different in both (~)."""
     lines = [f"{sign} {facts['location']} (digest {facts['digest']})" for sign, facts in (("-", first), ("+", second))]
     sections = {
         "Files": _changes(first["files"], second["files"], _describe_file),
@@ -24,7 +31,7 @@ def differences(first: Facts, second: Facts) -> list[str]:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], describe: Callable[[Any], str]) -> list[str]:
-    """Returns a line for each name that is only in one of two tables, or stands for another value in each."""
+    """Returns a line for each name that is only in one of two tables, or has a different value in each."""
     lines = []
     for name in sorted({*old, *new}):
         if name not in new:
@@ -42,7 +49,7 @@ def _describe_file(facts: Mapping[str, Any]) -> str:
 
 
 def _component_changes(first: Facts, second: Facts) -> list[str]:
-    """Returns a line for each component, decoder and style that only one has, and each size or file that differs."""
+    """Returns a line for each component, decoder and style of only one pack, and each size or file that differs."""
     old, new = card_parts(first), card_parts(second)
     lines = _changes(dict.fromkeys(old.keys() - new.keys()), dict.fromkeys(new.keys() - old.keys()), lambda _: "")
     for name in sorted(old.keys() & new.keys()):
@@ -55,7 +62,7 @@ def _component_changes(first: Facts, second: Facts) -> list[str]:
 
 
 def _with_hashes(entry: Facts, files: list[str], facts: Facts) -> Iterator[tuple[str, Any]]:
-    """Yields an entry's values under their names, the name of a file with the start of its sha256."""
+    """Yields an entry's names and values; a file's name is followed by the start of its sha256."""
     for key, value in flatten(entry):
         yield key, f"{value} ({facts[value]['sha256'][:12]})" if value in files else value
 
@@ -70,7 +77,7 @@ def _short(value: object) -> str:
 
 
 def _quality(first: Facts, second: Facts) -> list[str]:
-    """Returns a table of the measured figures of both packs, without the commands that they came from."""
+    """Returns a table of the measured figures of both packs, without the commands that measured them."""
     old, new = (
         {key: value for key, value in flatten(facts.get("quality") or {}) if not key.endswith(".command")}
         for facts in (first, second)

@@ -1,4 +1,4 @@
-"""A pack copied to where it is used: the files first, the card last, so that half a copy is no pack."""
+"""Copying a pack to the place of its use: files first, card last, so that an unfinished copy is not a pack."""
 
 import json
 import posixpath
@@ -13,12 +13,12 @@ from pipelines.pack_tools.pack_verify import file_problems, unlisted
 
 
 def push(source: str, target: str) -> tuple[int, list[str]]:
-    """Returns how many files were copied, and which came out otherwise than they were sent.
+    """Returns the number of copied files, and the problems of those that differ from their source.
 
-    Files that are there already with the right size and sha256 are left; the card is written once all files are right.
+    Files that exist with the right size and sha256 are not copied again. The card is written when all files are right.
 
     Raises:
-        PackError: there is no whole pack at the source, or the target holds another pack or other files.
+        PackError: the source is not a complete pack, or the target holds another pack or other files.
     """
     pack = Pack.open(source)
     filesystem, path = locate(target)
@@ -26,7 +26,7 @@ def push(source: str, target: str) -> tuple[int, list[str]]:
     others = unlisted(filesystem, path, pack.card["files"])
     if others:
         problems.append(
-            f"{target}: holds {len(others)} files that are not the pack's, {others[0]!r} first; name an empty place"
+            f"{target}: holds {len(others)} files that are not the pack's, {others[0]!r} first; name an empty folder"
         )
     if problems:
         raise PackError(problems)
@@ -44,7 +44,7 @@ def push(source: str, target: str) -> tuple[int, list[str]]:
 
 
 def _other_pack(filesystem: AbstractFileSystem, path: str, pack: Pack, target: str) -> list[str]:
-    """Returns a problem where another pack's card is at the target; a broken off one is none."""
+    """Returns a problem if the target has another pack's card; a truncated card is not a problem."""
     try:
         found: Any = json.loads(filesystem.cat_file(f"{path}/{CARD}"))
     except (FileNotFoundError, ValueError):
@@ -53,5 +53,5 @@ def _other_pack(filesystem: AbstractFileSystem, path: str, pack: Pack, target: s
         return []
     name = found.get("name") if isinstance(found, dict) else None
     return [
-        f"{target}: holds another pack ({name}, digest {card_digest(found)}); packs are immutable, name a new place"
+        f"{target}: holds another pack ({name}, digest {card_digest(found)}); packs are immutable, name a new folder"
     ]

@@ -1,4 +1,4 @@
-"""Packs for people: a table of several, and the card of one."""
+"""Packs as readable text: a table of several packs, and the card of one."""
 
 import posixpath
 import textwrap
@@ -16,12 +16,12 @@ GROUPS = {
     "styles": "style",
     "spreads": "spread",
     "passages": "passages of",
-}  # components of several members, and what one is called
+}  # components with several members, and the name of one member
 SAID = {"licence": "Licence", "provenance": "Provenance", "training_data": "Training data"}
 
 
 def find_packs(place: str) -> list[str]:
-    """Returns the locations of packs: the place itself, or the folders right below it that hold a card.
+    """Returns the locations of packs: the place itself, or the folders directly below it that have a card.
 
     Raises:
         PackError: the place cannot be listed.
@@ -38,7 +38,7 @@ def find_packs(place: str) -> list[str]:
 
 
 def listing(packs: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-    """Returns a table of packs, its heading first, and what is wrong with the cards that are not in it."""
+    """Returns a table of packs, starting with its heading, and the problems of cards that are not in it."""
     rows = [["name", "version", "digest", "size", "styles", "decoders", "place"]]
     problems = []
     for location in packs:
@@ -54,7 +54,7 @@ def listing(packs: Sequence[str]) -> tuple[list[list[str]], list[str]]:
 
 
 def card_facts(location: str) -> Facts:
-    """Returns a pack's card, completed by its location, its digest and its size in bytes.
+    """Returns a pack's card with its location, digest and size in bytes added.
 
     Raises:
         PackError: there is no pack, or its card is wrong.
@@ -65,7 +65,7 @@ def card_facts(location: str) -> Facts:
 
 
 def card_parts(card: Facts) -> dict[str, tuple[Facts, list[str]]]:
-    """Returns each component's entry and files by name; each decoder and each style is one of its own."""
+    """Returns each component's entry and files by name; each decoder and each style is a separate component."""
     parts: dict[str, Any] = {}
     for name, entry in card["components"].items():
         if name in GROUPS:
@@ -80,7 +80,7 @@ def card_parts(card: Facts) -> dict[str, tuple[Facts, list[str]]]:
 
 
 def card_text(facts: Facts) -> str:
-    """Returns a card as people read it: components with their sizes, terms, origin, defaults and quality."""
+    """Returns a card as readable text: components with their sizes, terms, origin, defaults and quality."""
     lines = [
         f"{facts['name']}, version {facts.get('version', '-')}",
         f"digest {facts['digest']}",
@@ -106,7 +106,7 @@ def card_text(facts: Facts) -> str:
 
 
 def _said(value: object) -> Iterator[str]:
-    """Yields the lines of what a card says in words, in a list or in a table."""
+    """Yields the lines of a card's entry that is a text, a list or a table."""
     for key, one in flatten(value or "not stated"):
         words = "; ".join(map(str, one)) if isinstance(one, list) else str(one)
         text = f"{key}: {words}" if key else words
@@ -114,7 +114,7 @@ def _said(value: object) -> Iterator[str]:
 
 
 def flatten(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields the values of nested tables under dotted names; a list is one value."""
+    """Yields the values of nested tables with dotted names; a list is one value."""
     if not isinstance(value, Mapping):
         yield name, value
         return
@@ -123,7 +123,7 @@ def flatten(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def size(count: int) -> str:
-    """Returns a number of bytes in the unit that people would choose."""
+    """Returns a number of bytes in a readable unit."""
     for unit, one in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= one:
             return f"{count / one:.1f} {unit}"
@@ -131,6 +131,6 @@ def size(count: int) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns the rows of a table as lines, their columns aligned to the left."""
+    """Returns the rows of a table as lines with left-aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

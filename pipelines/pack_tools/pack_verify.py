@@ -1,4 +1,4 @@
-"""Whether a pack is whole: every file hashed, none besides, and every component loaded without pickles."""
+"""Verifying a pack: all files are hashed, there are no others, and every component loads without pickles."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -38,12 +38,12 @@ def verify(location: str) -> tuple[list[str], list[str]]:
 
 
 def file_problems(filesystem: AbstractFileSystem, path: str, files: dict[str, Any], location: str) -> list[str]:
-    """Returns what is wrong with stored files: missing, of another size or with another sha256 than the card says."""
+    """Returns the problems of stored files: missing files, and sizes and sha256 that differ from the card's."""
     problems = []
     for file, facts in files.items():
         found = stored_facts(filesystem, f"{path}/{file}", facts["bytes"])
         if found is None:
-            problems.append(f"{location}/{file}: missing. Copy the pack again, whole")
+            problems.append(f"{location}/{file}: missing. Copy the whole pack again")
         elif found["bytes"] != facts["bytes"]:
             problems.append(f"{location}/{file}: {found['bytes']} bytes, the card says {facts['bytes']}. Copy it again")
         elif found != facts:
@@ -52,7 +52,7 @@ def file_problems(filesystem: AbstractFileSystem, path: str, files: dict[str, An
 
 
 def stored_facts(filesystem: AbstractFileSystem, path: str, wanted: int) -> dict[str, Any] | None:
-    """Returns a stored file's size, and its sha256 where it has `wanted` bytes; None where there is no such file."""
+    """Returns a stored file's size, and its sha256 if it has `wanted` bytes; None if there is no such file."""
     try:
         count = filesystem.size(path)
         if count != wanted:
@@ -64,14 +64,14 @@ def stored_facts(filesystem: AbstractFileSystem, path: str, wanted: int) -> dict
 
 
 def unlisted(filesystem: AbstractFileSystem, path: str, files: dict[str, Any]) -> list[str]:
-    """Returns the names of stored files that are neither the card nor in it."""
+    """Returns the names of stored files that are neither the card nor listed in it."""
     filesystem.invalidate_cache()
     names = (name.removeprefix(path).lstrip("/") for name in filesystem.find(path))
     return sorted(name for name in names if name not in ("", CARD, *files))
 
 
 def load_all(pack: Pack) -> tuple[list[str], list[str]]:
-    """Returns what is wrong with a whole pack's files and components, and the names of those that were loaded."""
+    """Returns the problems of a complete pack's files and components, and the names of the components that loaded."""
     problems: list[str] = []
     for file in dict.fromkeys(named_files(pack.components, pack.card["files"])):
         problems += _attempt(pack, file, partial(_read, pack, file))
@@ -87,7 +87,7 @@ def _attempt(pack: Pack, name: str, load: Callable[[], Any]) -> list[str]:
         load()
     except PackError as error:
         return error.problems
-    except Exception as error:  # whatever a file that somebody made can lead to
+    except Exception as error:  # a file of unknown origin can raise anything
         return [f"{pack.location}: {name} cannot be loaded ({type(error).__name__}: {error})"]
     return []
 
@@ -98,7 +98,7 @@ def _read(pack: Pack, file: str) -> None:
 
 
 def _loads(pack: Pack) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yields the components, each decoder and each style for itself, with what loads one or raises."""
+    """Yields the components, each decoder and style separately, with functions that load one or raise."""
     single = {
         "features": _load_features,
         "joint_embedding": _load_joint_embedding,
@@ -173,7 +173,7 @@ def _load_passages(pack: Pack, file: str) -> None:
 
 
 def _sentence_width(pack: Pack, width: int) -> int:
-    """Returns S by the sentence encoder, or `width` in a pack without one."""
+    """Returns the sentence encoder's S, or `width` in a pack without a sentence encoder."""
     return pack.sentence_encoder.width if "sentence_encoder" in pack.components else width
 
 

@@ -1,4 +1,4 @@
-"""What the sentence vectors of photos' captions are like, by which a style's spread and passages are made."""
+"""Mean sentence vectors of photos' captions, from which a style's spread and passages are made."""
 
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -11,24 +11,24 @@ from model_handlers.sentences import SentenceHandler
 from pipelines.pack_tools.indexing import fill
 from pipelines.telling.settings import pack_choices
 
-PHOTOS = 2000  # captions of the bank that stand for photos
+PHOTOS = 2000  # captions of the bank that represent photos
 BLOCK = 64  # of them compared with the bank at once
 
 
 def photo_means(pack: Pack, where: Placement, options: PipelineOptions, flag: str) -> np.ndarray:
     """Returns photos' mean sentence vectors `[N, S]`.
 
-    A pack holds no photos: captions of its bank, evenly chosen, stand for them, and each gets its nearest captions, as
-    many as the pack chooses for a photo.
+    A pack has no photos: evenly chosen captions of its bank represent them, and each gets its nearest captions, as many
+    as the pack chooses for a photo.
 
     Args:
-        pack: whose captions.
-        where: the pack's place.
-        options: of the pipeline that encodes them.
-        flag: what needs the means, for the error.
+        pack: pack with the captions.
+        where: placement of the pack's networks.
+        options: options of the pipeline that encodes the captions.
+        flag: flag that needs the means, for the error.
 
     Raises:
-        PackError: the bank holds no more captions than a photo gets, so that all means are one.
+        PackError: the bank has no more captions than a photo gets, so that all means are equal.
     """
     captions = caption_texts(pack)
     count = pack_choices(pack).captions_per_photo
@@ -55,11 +55,11 @@ def encoded(texts: list[str], pack: Pack, where: Placement, options: PipelineOpt
 
 
 def nearest_captions(embeddings: np.ndarray, count: int) -> np.ndarray:
-    """Returns the places `[N, count]` of the captions nearest to each of at most PHOTOS captions.
+    """Returns the indices `[N, count]` of the captions nearest to each of at most PHOTOS captions.
 
     Args:
-        embeddings: of all captions, `[K, J]`.
-        count: captions of each.
+        embeddings: joint embeddings of all captions `[K, J]`.
+        count: number of nearest captions.
     """
     photos = embeddings[:: -(-len(embeddings) // PHOTOS)]  # [N, J]
     blocks = (photos[start : start + BLOCK] @ embeddings.T for start in range(0, len(photos), BLOCK))  # [block, K]

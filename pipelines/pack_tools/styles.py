@@ -1,4 +1,4 @@
-"""Styles from anybody's texts: the mean of the sentence vectors of passages (SPEC section 8)."""
+"""Styles made from texts: the mean sentence vector of their passages (SPEC section 8)."""
 
 import tempfile
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from transforms.spreading import shrink, transport
 
 SOURCE_STYLE = "caption"
 PASSAGES = 2000
-"""Passages that a style keeps where its pack chooses the shift `nearest` and the user says nothing."""
+"""Passages that a style keeps if its pack chooses the shift `nearest` and the user sets no number."""
 
 
 @dataclass(frozen=True)
 class NewStyle:
-    """A style to make of texts.
+    """A style to make from texts.
 
     Attributes:
-        name: of the style; SOURCE_STYLE is the one that is taken out.
+        name: name of the style; SOURCE_STYLE is the one that the shift subtracts.
         texts: globs of text files, one passage a line.
-        min_words: of a passage, where whole books are cut into passages; 0 takes lines as they are.
-        spread: how the passages differ is measured too, for the shift `spread`.
-        passages: short ones that the style keeps for the shift `nearest`, at most; None is PASSAGES where the pack
-            chooses this shift.
+        min_words: minimum words of a passage when whole books are cut into passages; 0 keeps lines as they are.
+        spread: whether the spread of the passages is measured too, for the shift `spread`.
+        passages: maximum short passages that the style keeps for the shift `nearest`; None means PASSAGES if the pack
+            chooses this shift, else 0.
     """
 
     name: str
@@ -47,18 +47,18 @@ class NewStyle:
     passages: int | None = None
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with it, by the flags of the command."""
+        """Returns the problems of the style, in terms of the command's flags."""
         found = name_problems(self.name)
         if self.passages is not None and self.passages < 0:
-            found.append(f"--passages {self.passages}: 0 or more")
+            found.append(f"--passages {self.passages}: must be 0 or more")
         if self.passages and self.name == SOURCE_STYLE:
-            found.append(f"--passages: belongs to the styles that are put in, not to {SOURCE_STYLE!r}")
+            found.append(f"--passages: is for target styles, not for {SOURCE_STYLE!r}")
         if self.spread and self.name == SOURCE_STYLE:
-            found.append(f"--spread: belongs to the styles that are put in; that of {SOURCE_STYLE!r} is the bank's own")
+            found.append(f"--spread: is for target styles; that of {SOURCE_STYLE!r} comes from the caption bank")
         return found
 
     def kept_passages(self, pack: Pack) -> int:
-        """Returns how many passages the style keeps in this pack, at most."""
+        """Returns the maximum number of passages that the style keeps in this pack."""
         if self.name == SOURCE_STYLE:
             return 0
         if self.passages is not None:
@@ -69,14 +69,14 @@ class NewStyle:
 def fit_style(
     pack: str, output: str, style: NewStyle, device: str = "auto", options: PipelineOptions | None = None
 ) -> Pack:
-    """Returns a new pack with a style that is averaged from texts (SPEC section 8).
+    """Returns a new pack with a style averaged from texts (SPEC section 8).
 
     Args:
-        pack: to start from, a folder or URI.
-        output: a new folder.
-        style: what to make.
-        device: where the network runs.
-        options: of the pipelines; by default a runner on this machine.
+        pack: pack to start from, a folder or URI.
+        output: new folder for the new pack.
+        style: style to make.
+        device: device on which the network runs.
+        options: Beam's options for the pipelines; the default is a runner on this machine.
 
     Raises:
         ConfigError: an argument is wrong, or no text was found.
@@ -108,7 +108,7 @@ def fit_style(
 
 
 def describe_style(pack: Pack, name: str) -> str:
-    """Returns a sentence on a style that was added to a pack."""
+    """Returns a sentence about a style that was added to a pack."""
     made_from = pack.card["style_texts"][name]
     texts = f"{made_from['passages']:,} passages in {made_from['files']:,} files"
     return f"{pack.location}: style {name} from {texts} (digest {pack.digest[:12]})"
@@ -128,7 +128,7 @@ def find_files(style: NewStyle) -> list[str]:
 
 
 def measure(files: list[str], style: NewStyle, handler: SentenceModel, options: PipelineOptions) -> Mean:
-    """Returns the mean of a style's passages, with their covariance where the style wants its spread.
+    """Returns the mean of a style's passages, with their covariance if the style needs its spread.
 
     Raises:
         ConfigError: there are too few passages.
@@ -136,14 +136,14 @@ def measure(files: list[str], style: NewStyle, handler: SentenceModel, options: 
     mean = average(files, handler, style.min_words, options, style.spread)
     if mean is None:
         words = max(style.min_words, 1)
-        raise ConfigError([f"--texts: {len(files)} files, but no passage of {words} words or more in them"])
+        raise ConfigError([f"--texts: {len(files)} files without any passage of {words} words or more"])
     if style.spread and mean.count < 2:
-        raise ConfigError(["--spread: one passage does not say how passages differ; give more"])
+        raise ConfigError(["--spread: a single passage has no spread; give more texts"])
     return mean
 
 
 def add_vector(writer: PackWriter, name: str, vector: np.ndarray) -> None:
-    """Adds a style vector `[S]` to a new pack, in place of what the old one has of that style."""
+    """Adds a style vector `[S]` to a new pack, replacing the old pack's data of that style."""
     file = writer.add_array(f"styles/{name}.npy", vector)
     if name == SOURCE_STYLE:
         writer.components["source_style"] = file
@@ -157,11 +157,11 @@ def add_spread(writer: PackWriter, name: str, covariance: np.ndarray, count: int
     """Adds the map from the spread of photos to that of a style.
 
     Args:
-        writer: of the new pack.
-        name: of the style.
-        covariance: of its passages `[S, S]`.
-        count: passages.
-        means: of photos, see `photo_means` `[N, S]`.
+        writer: writer of the new pack.
+        name: name of the style.
+        covariance: covariance of its passages `[S, S]`.
+        count: number of passages.
+        means: mean sentence vectors of photos, see `photo_means` `[N, S]`.
     """
     source = shrink(np.cov(means.T, bias=True), len(means))  # [S, S]
     add_to_style(writer, "spreads", name, transport(source, shrink(covariance, count)))
@@ -181,7 +181,7 @@ def short_passages(files: list[str], style: NewStyle) -> list[str]:
     """
     passages = passages_to_keep(read_books(files, by_line=style.min_words == 0))
     if not passages:
-        raise ConfigError([f"--passages: {len(files)} files, but no whole paragraph in them"])
+        raise ConfigError([f"--passages: {len(files)} files without any whole paragraph"])
     return passages
 
 
@@ -189,10 +189,10 @@ def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: 
     """Returns the sentence vectors `[k, S]` of the passages that are nearest to the pack's captions.
 
     Args:
-        pack: has a source style.
+        pack: pack with a source style.
         vectors: sentence vectors of passages `[P, S]`.
-        means: of photos, see `photo_means` `[N, S]`.
-        count: most passages.
+        means: mean sentence vectors of photos, see `photo_means` `[N, S]`.
+        count: maximum number of passages.
 
     Raises:
         PackError: the pack has no source style.
@@ -205,9 +205,9 @@ def nearest_passages(pack: Pack, vectors: np.ndarray, means: np.ndarray, count: 
 def average(
     files: list[str], handler: SentenceModel, min_words: int, options: PipelineOptions, spread: bool = False
 ) -> Mean | None:
-    """Returns the mean sentence vector over all passages of the files; None where there are none.
+    """Returns the mean sentence vector over all passages of the files, or None if there are none.
 
-    With `spread` it has their covariance too.
+    With `spread` the result also has their covariance.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder) / "mean.npz")
@@ -221,7 +221,7 @@ def average(
 
 
 def keep_mean(mean: Mean | None, path: str) -> None:
-    """Leaves the mean where the driver reads it."""
+    """Writes the mean to a file that the driver reads."""
     kept = mean or Mean(np.zeros(0, np.float32), 0)
     covariance = np.zeros((0, 0)) if kept.covariance is None else kept.covariance
     np.savez(path, vector=kept.vector, count=kept.count, covariance=covariance)

@@ -1,6 +1,6 @@
-"""Words of anybody's texts that a pack's sentence encoder never learned, with word vectors by vocabulary expansion.
+"""New words from texts for a pack's sentence encoder, with word vectors by vocabulary expansion.
 
-Skip-thoughts read 930,000 words and had learned 20,000 of them (Kiros et al. 2015, section 2.2); see
+Skip-thoughts read 930,000 words but was trained on 20,000 of them (Kiros et al. 2015, section 2.2); see
 `pipelines.pack_tools.expansion`.
 """
 
@@ -29,21 +29,21 @@ from pipelines.corpora.texts import Vocabulary
 from pipelines.pack_tools.expansion import expand, outside_vectors
 from pipelines.pack_tools.old_pack import quality_without
 
-LEAST = 2  # occurrences of a new word in the texts
-FITTED = 50_000  # words of the encoder that the map is fitted on, at most
-HELD_OUT = 10  # one word of so many judges the map
+LEAST = 2  # minimum occurrences of a new word in the texts
+FITTED = 50_000  # maximum words of the encoder that the map is fitted on
+HELD_OUT = 10  # one word in HELD_OUT evaluates the map
 PACKAGES = ("wordllama", "tokenizers")
-MEASURED = ("decoder", "reconstruction", "sentences", "stories")  # tasks whose figures the old words were measured by
+MEASURED = ("decoder", "reconstruction", "sentences", "stories")  # tasks whose figures were measured with the old words
 
 
 def expand_vocabulary(pack: str, output: str, texts: Sequence[str], most: int) -> tuple[Pack, list[str], float]:
-    """Returns a new pack whose sentence encoder knows more words, these words, and `predicted_share` of their vectors.
+    """Returns a new pack whose sentence encoder knows more words, these words, and the map's `predicted_share`.
 
     Args:
-        pack: to start from, a folder or URI.
-        output: a new folder.
+        pack: pack to start from, a folder or URI.
+        output: new folder for the new pack.
         texts: globs of text files.
-        most: words to add, at most.
+        most: maximum number of words to add.
 
     Raises:
         ConfigError: an argument is wrong, the extra is not installed, or no text has a new word.
@@ -57,7 +57,7 @@ def expand_vocabulary(pack: str, output: str, texts: Sequence[str], most: int) -
     try:
         new = Vocabulary.of_counts(count_unknown(files, encoder), most + 2, LEAST).words
         if not new:
-            nothing = f"no word {LEAST} times or more that the sentence encoder does not know"
+            nothing = f"no unknown word of the sentence encoder {LEAST} times or more"
             raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
         share = add_words(writer, old, entry, new)
         writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}
@@ -89,7 +89,7 @@ def check(texts: Sequence[str], most: int) -> list[str]:
 def count_unknown(files: Sequence[str], encoder: SkipThoughtsEncoder) -> Counter[str]:
     """Returns how often the texts have each word that the encoder does not know; a line is a text.
 
-    What cannot be printed, such as bytes that are not UTF-8, is no word.
+    Words with unprintable characters, such as bytes that are not UTF-8, are not counted.
     """
     counts: Counter[str] = Counter()
     for uri in tqdm(files, desc="texts", unit="file", leave=False):
@@ -99,7 +99,7 @@ def count_unknown(files: Sequence[str], encoder: SkipThoughtsEncoder) -> Counter
 
 
 def read_lines(uri: str) -> Iterator[str]:
-    """Yields the lines of a text file; bytes that are not UTF-8 come as surrogates.
+    """Yields the lines of a text file; bytes that are not UTF-8 become surrogates.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -112,13 +112,13 @@ def read_lines(uri: str) -> Iterator[str]:
 
 
 def add_words(writer: PackWriter, pack: Pack, entry: SkipThoughtsEntry, new: Sequence[str]) -> float:
-    """Adds words to a new pack's sentence encoder, below its old ones; returns `predicted_share` of the map.
+    """Adds words to a new pack's sentence encoder, after its old ones, and returns the map's `predicted_share`.
 
     Args:
-        writer: of the new pack.
-        pack: the old one.
-        entry: its sentence encoder.
-        new: words that it does not know.
+        writer: writer of the new pack.
+        pack: old pack.
+        entry: card entry of its sentence encoder.
+        new: words that the encoder does not know.
     """
     words = pack.json(entry.words)
     learned = len(words) if entry.learned_words is None else entry.learned_words
@@ -139,7 +139,7 @@ def add_words(writer: PackWriter, pack: Pack, entry: SkipThoughtsEntry, new: Seq
 
 
 def rows_to_fit(words: Sequence[str], most: int = FITTED) -> list[int]:
-    """Returns the rows of words that the map is fitted on: at most so many, spread over all, each word once."""
+    """Returns the rows of at most `most` words that the map is fitted on, evenly spread, each word once."""
     last = {word: row for row, word in enumerate(words)}
     rows = [row for word, row in last.items() if word not in ("", UNKNOWN_WORD, END_WORD) and word.isprintable()]
     return rows[:: max(1, -(-len(rows) // most))]
@@ -159,9 +159,9 @@ def predicted_share(known: np.ndarray, own: np.ndarray) -> float:
 
 
 def made_before(components: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what to say of sentence vectors in the pack that the new words did not go into."""
+    """Yields notes on sentence vectors in the pack that were made without the new words."""
     if "styles" in components or "source_style" in components:
-        yield "The styles stay those of the old words; pipelines.fit_style makes them anew"
+        yield "The styles were made with the old words; pipelines.fit_style makes them again"
     if "sentence_vectors" in components.get("captions", {}):
         command = "pipelines.index_captions --sentence-vectors"
-        yield f"The captions' ready sentence vectors stay those of the old words; {command} makes them anew"
+        yield f"The captions' sentence vectors were made with the old words; {command} makes them again"

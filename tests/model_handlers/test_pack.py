@@ -182,7 +182,7 @@ def test_each_short_or_missing_file_is_named(tmp_path: Path) -> None:
     (folder / "styles/source.npy").unlink()
     assert problems(folder) == [
         f"{folder}/captions.txt: 5 bytes, the card says 17. Copy it again",
-        f"{folder}/styles/source.npy: missing. Copy the pack again, whole",
+        f"{folder}/styles/source.npy: missing. Copy the whole pack again",
     ]
 
 

@@ -152,7 +152,7 @@ def test_commands_say_what_they_did(three_nights: str, capsys: Any) -> None:
     assert "6 files became 2" in lines[0]  # three of stories, three of the ledger; the one of dead letters stays
     assert "rows were removed from 2 files" in lines[1]
     assert "there is nothing to merge" in lines[2]
-    assert "no published row tells of these photos" in lines[3]
+    assert "no published row is about these photos" in lines[3]
     assert main(["compact"]) == main(["melt", three_nights]) == main(["compact", f"{three_nights}-nowhere"]) == 2
 
 

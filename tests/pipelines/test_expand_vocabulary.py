@@ -106,7 +106,7 @@ def test_words_of_the_texts_join_the_old_ones(expand: Expand, old: Pack, tmp_pat
     new = Pack.open(f"{tmp_path}/new")
     assert code == 0, errors
     assert sentence_words(new) == sentence_words(old) + NEW, "by falling count, then by name; an but once"
-    assert f"{tmp_path}/new: 5 new words, 'okapi' the most frequent (digest {new.digest[:12]})" in printed
+    assert f"{tmp_path}/new: 5 new words, most frequent 'okapi' (digest {new.digest[:12]})" in printed
     assert new.component("sentence_encoder") == old.component("sentence_encoder") | {"learned_words": COUNT}
     assert new.card["new_words"] == {"words": 5, "files": 1, "foretold": 1.0}
 
@@ -184,8 +184,8 @@ def test_what_was_made_with_the_old_words_is_kept_and_told(expand: Expand, old: 
 
     code, printed, _ = expand(pack=edited(old, tmp_path / "ready", edit))
     ready, new = (Pack.open(f"{tmp_path}/{name}") for name in ("ready", "new"))
-    assert code == 0 and "The styles stay those of the old words; pipelines.fit_style" in printed
-    assert "ready sentence vectors stay those of the old words; pipelines.index_captions" in printed
+    assert code == 0 and "The styles were made with the old words; pipelines.fit_style" in printed
+    assert "sentence vectors were made with the old words; pipelines.index_captions" in printed
     kept = {"sentence_encoder.words.json", "uni_table.npy", "bi_table.npy"}
     assert {file for file in new.card["files"] if new.card["files"][file] != ready.card["files"][file]} == kept
     assert new.card["quality"] == {"retrieval": {"recall": 1}}, "the others were measured with the old words"

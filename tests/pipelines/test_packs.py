@@ -89,7 +89,7 @@ def test_own_packs_and_the_cache_are_listed_unasked(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(packs_at_hand, "SHIPPED", tmp_path / "packs")
     monkeypatch.chdir(tmp_path)
-    assert call("list") == (0, "No packs that ship, in the cache or in packs/\n", "")
+    assert call("list") == (0, "No packs found in the installation, the cache or packs/\n", "")
     bucket.put(f"{pack.location}/", "/packs/mine", recursive=True)
     assert Pack.open("memory://packs/mine").digest == pack.digest
     code, printed, _ = call("list")
@@ -381,7 +381,7 @@ def test_damaged_packs_are_not_pushed(call: Call, pack: Pack, tmp_path: Path) ->
         (["show", "/no/such"], "/no/such: no model pack there"),
         (["show", "nobody://x/y"], "nobody://x/y: no pack can be read there"),
         (["list", "/no/such"], "/no/such: cannot be listed"),
-        (["list", "{folder}"], "{folder}: no pack there, nor in the folders right below it"),
+        (["list", "{folder}"], "{folder}: no pack there, nor in the folders directly below it"),
         (["diff", POCKET], "B"),
         (["push", POCKET, "nobody://x/y"], "nobody://x/y"),
         (["verify", POCKET, "--fast"], "--fast"),

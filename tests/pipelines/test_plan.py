@@ -208,7 +208,7 @@ def test_too_many_failures_are_predicted(plan: Plan, places: tuple[str, ...], ph
 @pytest.mark.parametrize(
     ("more", "parts"),
     [
-        (("--photos=0",), ["'0' is no whole number from 1 on"]),
+        (("--photos=0",), ["'0' is not a whole number above 0"]),
         (("--within=soon",), ["'soon' is not a time"]),
         (("--prices=nowhere.yaml",), ["--prices nowhere.yaml: cannot be read"]),
         (("--beam-with=3",), ["--beam-with=3: neither this job nor Apache Beam knows this option"]),

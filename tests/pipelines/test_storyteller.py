@@ -187,4 +187,4 @@ def test_what_parsers_spell_out_is_what_the_code_has() -> None:
 
     assert (tuple(networks.NETWORKS), networks_2015.PACK) == (train.NETWORKS, train.PACK)
     text = " ".join(fit_style.command_line().format_help().split())
-    assert f"default: {PASSAGES} where" in text and f"{SOURCE_STYLE!r} sets" in text
+    assert f"default: {PASSAGES} if" in text and f"{SOURCE_STYLE!r} replaces" in text

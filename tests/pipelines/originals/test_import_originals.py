@@ -336,7 +336,7 @@ def test_files_that_are_not_the_published_ones_are_marked(
 ) -> None:
     originals.everything()
     code, printed = run()
-    assert code == 0 and "warning  utable.npy: not the published file of that name" in printed
+    assert code == 0 and "warning  utable.npy: differs from the published file of that name" in printed
     marks = json.loads((tmp_path / "pack" / "pack.json").read_text())["published"]
     assert marks["utable.npy"] is False and marks["coco_embedding.npz.pkl"] is False
     assert "romance.npz" not in marks  # nothing is known of its hash

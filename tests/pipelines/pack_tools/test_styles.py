@@ -181,16 +181,16 @@ def test_texts_that_are_not_utf_8(fit: Fit, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["--name=a/b"], ["--name 'a/b': letters"]),
+        (["--name=a/b"], ["--name 'a/b': may only have letters"]),
         (["--name=a,b", "--texts=no/such"], ["--name 'a,b'"]),
-        (["--name=mine", "--min-words=100"], ["no passage of 100 words"]),
+        (["--name=mine", "--min-words=100"], ["any passage of 100 words"]),
         (["--name=mine", "--min-word=1"], ["--min-word=1: neither"]),
         (["--name=mine", "--runner=DataflowRunner"], ["--runner: this command needs a runner on this machine"]),
         (["--name=mine", "--runner=DaskRunner"], ["--runner"]),
-        (["--name=caption", "--spread"], ["--spread: belongs to the styles that are put in"]),
-        (["--name=mine", "--spread"], ["--spread: one passage does not say how passages differ"]),
-        (["--name=caption", "--passages=5"], ["--passages: belongs to the styles that are put in, not to 'caption'"]),
-        (["--name=a/b", "--passages=-5"], ["--passages -5: 0 or more", "--name 'a/b'"]),
+        (["--name=caption", "--spread"], ["--spread: is for target styles"]),
+        (["--name=mine", "--spread"], ["--spread: a single passage has no spread"]),
+        (["--name=caption", "--passages=5"], ["--passages: is for target styles, not for 'caption'"]),
+        (["--name=a/b", "--passages=-5"], ["--passages -5: must be 0 or more", "--name 'a/b'"]),
         ([], ["--name"]),
     ],
 )
