@@ -15,4 +15,5 @@ def test_stories_are_shown_by_photo(place: str, publish: Any, capsys: Any) -> No
 def test_a_place_without_stories(place: str, capsys: Any) -> None:
     assert main([place]) == main([place, "--bogus"]) == 2
     printed = capsys.readouterr()
-    assert f"Nothing can be shown:\n  - {place}: no story is published there" in printed.err and printed.out == ""
+    problem = "no such folder" if "://" not in place else "no story is published there"  # memory keeps its folders
+    assert f"Nothing can be shown:\n  - {place}: {problem}" in printed.err and printed.out == ""
