@@ -123,6 +123,12 @@ def test_check_lints_types_and_imports(fake: Path) -> None:
     assert [line.split()[2] for line in asked[-3:]] == ["ruff", "mypy", "pytest"]
 
 
+def test_site_is_built_strictly_with_what_the_tests_install(fake: Path) -> None:
+    _, asked = make(fake, "docs-site")
+    assert asked[-1] == "python -m mkdocs build --strict"
+    assert any("requirements-dev.lock" in line for line in asked)
+
+
 def test_wrong_python_is_named(fake: Path) -> None:
     write_program(fake / "python", "#!/bin/sh\nexit 1\n")
     run, _ = make(fake, "install")
@@ -140,7 +146,7 @@ def test_clean_leaves_no_output(fake: Path) -> None:
 
 def test_help_lists_each_target() -> None:
     listed = run_in(ROOT, "make", "help").stdout
-    for target in ("demo", "test", "test-slow", "check", "clean", "help", "install"):
+    for target in ("demo", "test", "test-slow", "check", "docs", "docs-site", "clean", "help", "install"):
         assert f"\n{target} " in f"\n{listed}"
 
 
