@@ -135,7 +135,7 @@ class _Section(io.RawIOBase):
         self._stream, self._left = stream, length
 
     def readable(self) -> bool:
-        """Returns that it can be read."""
+        """Returns True, as it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401, any buffer that can be written to
