@@ -1,1 +1,1 @@
-"""How fast the program is, beside the program of 2015, other frameworks and what the machine can do."""
+"""Speed of the program, compared with the program of 2015, other frameworks and the machine's limits."""

@@ -1,4 +1,4 @@
-"""What all stages share: amounts, packs, photos and threads."""
+"""Settings that all stages share: amounts, packs, photos and threads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,25 +17,25 @@ SUFFIXES = (".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much the stages do; the defaults are what the figures are told for.
+    """How much the stages do; the published figures use the defaults.
 
     Attributes:
-        sizes: of the random pack.
+        sizes: sizes of the random pack.
         searched: photos of the program's beam search.
-        original: photos that the original tells or finds captions for.
+        original: photos that the original searches, or finds captions for.
         told: photos that the original takes from file to story.
-        width: hypotheses of a photo.
+        width: hypotheses for each photo.
         steps: words after which a search that cannot end is stopped, on both sides.
-        encoded: unique captions.
-        batch: photos of a search in the caption index.
-        nearest: captions of a photo.
-        embedded: captions that the original's start is reckoned from.
+        encoded: unique captions to encode.
+        batch: photos in each search of the caption index.
+        nearest: captions for each photo.
+        embedded: captions from which the original's start is extrapolated.
         seen: photos of VGG-19's shorter and longer run.
-        seen_pocket: photos of the pocket pack's network, likewise.
+        seen_pocket: photos of the shorter and longer run of the pocket pack's network.
         run: photos of the main job's shorter and longer run.
-        large: least pixels of a large photo.
-        shapes: of the products that the machine's rate is measured with.
-        memory: bytes that its memory's rate is measured with.
+        large: minimum pixels of a large photo.
+        shapes: shapes of the products that measure the machine's rate.
+        memory: bytes read to measure the memory's rate.
     """
 
     name: str = "original"
@@ -79,20 +79,20 @@ SCALES = {scale.name: scale for scale in (Scale(), TINY)}
 
 
 class LeftOut(Exception):
-    """A stage cannot run here; says why."""
+    """A stage cannot run here; the message says why."""
 
 
 @dataclass
 class Bench:
-    """What a stage is given.
+    """Input of a stage.
 
     Attributes:
-        scale: how much it does.
-        rounds: in which the sides take turns.
-        threads: of torch, and processes or threads that decode photos.
-        work: folder of random packs and of what runs leave.
+        scale: amounts of work.
+        rounds: number of rounds in which the sides take turns.
+        threads: threads of torch, and processes or threads that decode photos.
+        work: folder of random packs and of the runs' outputs.
         pocket: folder of the pocket pack.
-        photos: files, or none where a stage needs more than there are.
+        photos: JPEG files; may be empty.
     """
 
     scale: Scale
@@ -113,7 +113,7 @@ class Bench:
         return Pack.open(str(self.pocket))
 
     def place(self, pack: Pack) -> Placement:
-        """Returns where a pack's networks run."""
+        """Returns the placement of a pack's networks."""
         return Placement(pack.location, pack.digest, "cpu")
 
     def rate(self) -> float:
@@ -129,17 +129,17 @@ class Bench:
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
     def different(self, count: int) -> list[Path]:
-        """Returns so many photos, or all where there are fewer.
+        """Returns `count` photos, or all if there are fewer.
 
         Raises:
             LeftOut: there is none.
         """
         if not self.photos:
-            raise LeftOut("no photo was found; name a folder of JPEG files by --photos")
+            raise LeftOut("no photo was found; name a folder of JPEG files with --photos")
         return self.photos[:count]
 
     def repeated(self, count: int) -> list[Path]:
-        """Returns so many photos, the same again where there are fewer.
+        """Returns `count` photos, repeated if there are fewer.
 
         Raises:
             LeftOut: there is none.

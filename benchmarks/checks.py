@@ -1,13 +1,13 @@
-"""A comparison of speeds counts where both sides write the same: what is compared, and what may differ."""
+"""Checks that both sides of a comparison of speeds have equal results, apart from allowed differences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-CLOSE = 1e-5  # of the largest value: what the order of float32 sums may change
-TIE = 1e-5  # similarities that lie nearer are one to float32
-APART = 1e-3  # costs in float64 of two winners that rounding alone may choose between
+CLOSE = 1e-5  # share of the largest value that the order of float32 sums may change
+TIE = 1e-5  # similarities that are closer count as equal in float32
+APART = 1e-3  # difference in float64 cost of two winners that rounding may exchange
 
 Cost = Callable[[Sequence[int]], float]
 Story = tuple[Sequence[int], float]
@@ -19,9 +19,9 @@ class Check:
     """What was compared, and what differed.
 
     Attributes:
-        compared: texts, rankings and vectors.
-        allowed: other texts and orders by rounding alone: ties in float64.
-        different: what is not the same.
+        compared: number of texts, rankings and vectors compared.
+        allowed: differences in texts and orders that only rounding caused: ties in float64.
+        different: all other differences.
     """
 
     compared: int = 0
@@ -44,7 +44,7 @@ class Check:
                 self.different.append(f"{what}, row {row}: {apart:.2g} apart, at values up to {scale:.2g}")
 
     def captions(self, what: str, ours: Sequence[tuple[str, float]], theirs: Sequence[tuple[str, float]]) -> None:
-        """Compares two rankings of captions with their similarities; only ties may stand in another order."""
+        """Compares two rankings of captions with their similarities; only ties may be in another order."""
         self.equal(f"{what}, number of captions", len(ours), len(theirs))
         self.compared += 1
         ties = 0
@@ -57,13 +57,13 @@ class Check:
             self.allowed.append(f"{what}: {ties} captions of equal similarity in another order")
 
     def story(self, what: str, ours: Story, theirs: Story, cost: Cost) -> None:
-        """Compares two stories; another text is allowed where both cost the same in float64.
+        """Compares two stories; another text is allowed if both have the same cost in float64.
 
         Args:
-            what: names them.
-            ours: the program's.
-            theirs: the original's.
-            cost: of a sequence, in float64.
+            what: name of the stories.
+            ours: story of the program.
+            theirs: story of the original.
+            cost: function that returns a sequence's cost in float64.
         """
         self.compared += 1
         (words, ours_cost), (others, theirs_cost) = ours, theirs
@@ -73,4 +73,4 @@ class Check:
             return
         apart = abs(cost(words) - cost(others))
         place = self.allowed if apart <= APART else self.different
-        place.append(f"{what}: another text; the costs of both lie {apart:.2g} apart in float64")
+        place.append(f"{what}: another text; the costs differ by {apart:.2g} in float64")

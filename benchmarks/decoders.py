@@ -1,8 +1,8 @@
-"""What decoding costs here, in another process, and by `fast`: `python benchmarks/decoders.py FOLDER [PHOTOS]`.
+"""Cost of decoding here, in another process, and with `fast`: `python benchmarks/decoders.py FOLDER [PHOTOS]`.
 
-Each photo is decoded each way by turns. What counts is the time of the processor, of both processes, because a busy
-machine makes other times longer; a process's start is told apart. At the end: how near to each other the pocket pack's
-joint embeddings of photos come out by `fast` and by its own preprocessing.
+Each photo is decoded in each way in turn. The processor time of both processes is measured, because a busy machine
+makes other times longer; the start of a process is reported separately. At the end: how close the pocket pack's joint
+embeddings of photos with `fast` are to those with its own preprocessing.
 """
 
 import json
@@ -43,7 +43,7 @@ def start_cost(settings: str, photo: bytes) -> float:
 
 
 def compare(name: str, photos: list[bytes]) -> None:
-    """Prints the pixels a processor second in this process and in another, their ratio, and what `fast` makes of it."""
+    """Prints the pixels a processor second in this process, in another one and with `fast`, and their ratios."""
     recipe = RECIPES[name]
     settings = decoder_settings(recipe, "strict", *LIMITS)
     start = start_cost(settings, photos[0])
@@ -92,7 +92,7 @@ def embed(photos: list[bytes], preprocessing: str) -> np.ndarray:
 
 
 def main(folder: str, count: str = "100") -> None:
-    """Prints what decoding the photos of a folder, and those below it, costs."""
+    """Prints the cost of decoding the photos in a folder and its subfolders."""
     photos = [path.read_bytes() for path in sorted(Path(folder).rglob("*.jpg"))[: int(count)]]
     for name in RECIPES:
         compare(name, photos)

@@ -1,4 +1,4 @@
-"""How far other precisions take the chain from float32: `python -m benchmarks.drift --photos DIR`."""
+"""Drift of the chain in other precisions from float32: `python -m benchmarks.drift --photos DIR`."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ Loaded = Sequence[tuple[Photo, np.ndarray]]
 
 @dataclass
 class Made:
-    """What one precision makes of the photos.
+    """Results of one precision for the photos.
 
     Attributes:
         features: feature vectors `[N, F]`.
@@ -48,7 +48,7 @@ class Made:
 
 
 def make(models: Models, photos: Loaded, captions: Sequence[str] | None = None) -> Made:
-    """Returns what the models make of photos `[3, 224, 224]`.
+    """Returns the models' results for photos `[3, 224, 224]`.
 
     Sentence vectors are those of `captions`, by default the photos' own.
 
@@ -88,7 +88,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def compare(name: str, made: Made, exact: Made) -> list[str]:
-    """Returns a row of the table: what a precision made, beside what float32 did."""
+    """Returns a row of the table: the results of a precision compared with float32's."""
     pairs = list(zip(made.rows, exact.rows, strict=True))
     captions = {row["uri"] for row, other in pairs if captions_of([row]) != captions_of([other])}
     equal = [abs(row["cost"] / other["cost"] - 1) for row, other in pairs if row["story"] == other["story"]]
@@ -110,7 +110,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def read(models: Models, folder: str) -> Loaded:
-    """Returns the photos of a folder with their pixels; files that are no photos are left out."""
+    """Returns the photos of a folder with their pixels; files that are not photos are left out."""
     load = models.photo_steps().load
     assert load is not None
     files = sorted(path for path in Path(folder).iterdir() if path.is_file())
@@ -119,7 +119,7 @@ def read(models: Models, folder: str) -> Loaded:
 
 
 def main(argv: list[str]) -> int:
-    """Returns 0 after printing the table, 2 where options or pack are wrong."""
+    """Returns 0 after printing the table, 2 if options or pack are wrong."""
     parser = argparse.ArgumentParser("python -m benchmarks.drift", description=__doc__)
     parser.add_argument("--pack", help="default: the pocket pack")
     parser.add_argument("--photos", required=True, help="folder of photos")

@@ -1,7 +1,7 @@
-"""The same photos through the same network by other means: a plain DataLoader, Ray Data and Daft.
+"""The same photos through the same network with other frameworks: a plain DataLoader, Ray Data and Daft.
 
-Each reads, decodes and prepares one photo at a time and gives the network batches of one size. All load the network
-themselves, at every run, and so does nobody gain by having it.
+Each reads, decodes and prepares one photo at a time and gives the network batches of one size. Each loads the network
+itself in every run, so that none has an advantage.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ DECODING_SHARE = 0.5  # of a core, that a task of Ray's which decodes asks for
 
 @dataclass(frozen=True)
 class Task:
-    """What each of them is given.
+    """Input of each framework.
 
     Attributes:
         location: of the pack.

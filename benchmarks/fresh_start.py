@@ -1,4 +1,4 @@
-"""How long a fresh process takes to start: `python -m benchmarks.fresh_start PACK THREADS` prints it as JSON."""
+"""Start time of a fresh process: `python -m benchmarks.fresh_start PACK THREADS` prints it as JSON."""
 
 import time
 
@@ -29,7 +29,7 @@ def main(location: str, threads: str) -> None:
     others = (FeatureHandler(where), SentenceHandler(where), StoryHandler(where, decoder, 50))
     for net in (index.embedder.net, *(handler.load_model().get().net for handler in others)):
         for weights in net.parameters():
-            weights.sum()  # files are mapped, not read, until somebody looks at the numbers
+            weights.sum()  # files are mapped, and only read when the numbers are used
     loaded = time.perf_counter()
     index.search(torch.ones(1, pack.joint_embedding.feature_width), 100)  # [1, F]
     found = time.perf_counter()

@@ -38,7 +38,7 @@ SETTINGS = {
     "style": STYLE,
     "decoder": DECODER,
 }
-"""Those of 2015, which a pack's own choices would override."""
+"""Settings of 2015, which a pack's own choices would override."""
 
 TWO_WORKERS = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 
@@ -60,7 +60,7 @@ def rows_of(folder: str) -> Rows:
 
 
 def run_here(bench: Bench, photos: Sequence[Path]) -> Rows:
-    """Returns the main job's stories, told in this process.
+    """Returns the stories of the main job, run in this process.
 
     Raises:
         RuntimeError: it failed.
@@ -86,7 +86,7 @@ def tell_each(teller: original.Storyteller, photos: Sequence[Path]) -> Rows:
 
 
 def check_rows(check: Check, pack: Pack, ours: Rows, theirs: Rows) -> None:
-    """Compares captions and stories of the photos that both sides told."""
+    """Compares captions and stories of the photos that both sides processed."""
     decoder, encoder = original.Decoder(pack, DECODER, torch.float64), original.Sentences(pack)
     source, target = (pack.array(file) for file in (pack.source_style, pack.styles[STYLE]))
     ids = {word: number for number, word in decoder.words.items()}
@@ -161,7 +161,7 @@ def two_processes(bench: Bench) -> Iterator[Result]:
 
 
 def run_apart(bench: Bench, threads: int, options: list[str], count: int) -> Rows:
-    """Returns the stories of the first photos, told by a process of its own.
+    """Returns the stories of the first photos, made by a separate process.
 
     Raises:
         RuntimeError: it failed.

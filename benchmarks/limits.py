@@ -1,7 +1,7 @@
-"""What the machine can do at most, and what the stages ask of it.
+"""Limits of the machine, and the operations that the stages need.
 
-Operations are those that the mathematics needs: a multiplication and an addition for each weight and live row. What a
-program computes beside that, padding or rows that are done, is its own loss.
+Operations are those that the mathematics needs: a multiplication and an addition for each weight and live row. Anything
+that a program computes beyond that, such as padding or finished rows, counts against it.
 """
 
 import io
@@ -32,7 +32,7 @@ def processor() -> str:
 
 
 def fastest(work: Callable[[], object], tries: int = TRIES) -> float:
-    """Returns the least seconds of a few tries."""
+    """Returns the lowest time in seconds of a few tries."""
     seconds = []
     for _ in range(tries):
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a command takes: seconds, seconds of processors, and the most memory that it and its children hold at once."""
+"""Resources of a command: seconds, processor seconds, and the peak memory of the command and its children."""
 
 import os
 import re
@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PERIOD = 0.2  # seconds between looks; a look takes some milliseconds
+PERIOD = 0.2  # seconds between samples; a sample takes a few milliseconds
 PROCESSES = Path("/proc")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 @dataclass(frozen=True)
 class Used:
-    """What a command took.
+    """Time and memory that a command took.
 
     Attributes:
-        exit: its exit code.
-        seconds: from its start to its end.
-        cpu_seconds: of the processors, for it and those of its children that it waited for.
-        memory_kb: resident at most, at once in all its processes, as /proc/PID/statm told every PERIOD seconds; what
-            processes share is counted in each.
-        own_kb: the same without pages of files that are mapped, which the system may take back.
-        largest_kb: resident at most in the largest process, by the system's own high-water mark (VmHWM); rusage's would
-            be that of the process that started it, where that is larger.
+        exit: exit code.
+        seconds: time from its start to its end.
+        cpu_seconds: processor time of the command and of the children that it waited for.
+        memory_kb: peak resident memory of all its processes together, from /proc/PID/statm every PERIOD seconds; shared
+            memory is counted in each process.
+        own_kb: the same without mapped pages of files, which the system may reclaim.
+        largest_kb: peak resident memory of the largest process, from the system's high-water mark (VmHWM); rusage would
+            report that of the parent process if it is larger.
     """
 
     exit: int
@@ -38,7 +38,7 @@ class Used:
 
 
 def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Used:
-    """Returns what a command took, after its end; what it prints is in `log`."""
+    """Returns the time and memory of a command after its end; its output is in `log`."""
     begun = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -59,7 +59,7 @@ def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str,
 
 
 class _Looks:
-    """Looks at a process and its children again and again, and keeps the most memory that they held."""
+    """Samples the memory of a process and its children repeatedly, and keeps the peak."""
 
     def __init__(self, pid: int) -> None:
         self.most = (0, 0, 0)
@@ -81,7 +81,7 @@ class _Looks:
 def tree_memory(pid: int, processes: Path = PROCESSES) -> tuple[int, int, int]:
     """Returns three figures, in kB, of the memory of a process and all processes below it.
 
-    They are what all hold, what of it is not of mapped files, and the most that one process has ever held.
+    They are the memory of all, the part of it that is not of mapped files, and the peak of the largest process.
     """
     memory = own = largest = 0
     for one in tree(parents(processes), pid):

@@ -85,7 +85,7 @@ def check_searches(
 
 
 def sentences(bench: Bench) -> Iterator[Result]:
-    """Yields the figures of sentence encoding, and of looking ready vectors up."""
+    """Yields the figures of sentence encoding, and of looking up ready vectors."""
     scale, pack = bench.scale, bench.random
     entry = pack.sentence_encoder
     captions = list(dict.fromkeys(pack.lines(pack.captions.texts)))[: scale.encoded]

@@ -1,4 +1,4 @@
-"""The algorithm of 2015 in plain torch: what the program is compared with, in speed and in what it writes.
+"""The algorithm of 2015 in plain torch, with which the program's speed and results are compared.
 
 One photo at a time, everything sorted in full, sequences in lists, captions embedded at every start. It shares no code
 with the program beyond reading the weights of a model pack.
@@ -277,7 +277,7 @@ def shifted(vectors: Tensor, source: np.ndarray, target: np.ndarray) -> Tensor:
 
 
 class Storyteller:
-    """The whole of it: a photo's file becomes a story, by the settings of 2015."""
+    """The whole chain: a photo's file becomes a story, with the settings of 2015."""
 
     def __init__(self, pack: Pack, style: str, decoder: str, count: int = 100, width: int = 50) -> None:
         self.eyes, self.captions, self.sentences = Eyes(pack), Captions(pack), Sentences(pack)

@@ -1,4 +1,4 @@
-"""The tokeniser of 2015, rule after rule: Punkt's sentences and NLTK 3.1's Penn Treebank words."""
+"""The tokeniser of 2015, rule by rule: Punkt's sentences and NLTK 3.1's Penn Treebank words."""
 
 import re
 

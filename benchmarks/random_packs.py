@@ -1,4 +1,4 @@
-"""Model packs of the original's sizes, their weights drawn from a seed: speed does not ask what they learned."""
+"""Model packs of the original's sizes, with weights drawn from a seed: their speed does not depend on training."""
 
 import hashlib
 import json
@@ -69,7 +69,7 @@ class Sizes:
 
     @property
     def name(self) -> str:
-        """Returns what tells packs of these sizes from others."""
+        """Returns a name that distinguishes packs of these sizes from others."""
         text = json.dumps([RECIPE, SEED, asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

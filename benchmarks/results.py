@@ -1,4 +1,4 @@
-"""What a stage measured, as JSON and as a Markdown table."""
+"""Measurements of a stage, as JSON and as a Markdown table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.checks import Check
 from benchmarks.timing import Figures, Spread, ratios
 
-SHOWN = 5  # differences told of a stage
+SHOWN = 5  # differences reported for a stage
 
 
 @dataclass
@@ -16,16 +16,16 @@ class Result:
 
     Attributes:
         stage: its name.
-        sizes: whose sizes the networks have, such as `original` or `pocket pack`.
-        unit: what a figure's seconds are of.
-        figures: seconds a unit by side, one a round; `product` is the program's.
-        targets: by side, the least that its ratio to the product shall be.
-        most_seconds: that a unit may take the product; None where only ratios count.
-        amounts: how much each side did, and what else was counted.
-        starts: seconds that a side took before its first unit, one a round, where they are told apart.
-        check: what the sides wrote, compared.
+        sizes: origin of the networks' sizes, such as `original` or `pocket pack`.
+        unit: unit of work that a figure's seconds refer to.
+        figures: seconds a unit by side, one for each round; `product` is the program's.
+        targets: minimum ratio to the product, by side.
+        most_seconds: maximum seconds of the product for a unit; None if only ratios count.
+        amounts: amounts of work of each side, and other counts.
+        starts: seconds of a side before its first unit, one for each round, if they are measured separately.
+        check: comparison of the sides' results.
         left_out: sides that could not run, and why.
-        notes: what a reader should know.
+        notes: notes for readers.
     """
 
     stage: str
@@ -50,7 +50,7 @@ class Result:
         return Spread.of(self.figures["product"])
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it as plain data, with ratios and spreads worked out."""
+        """Returns the result as plain data, with ratios and spreads."""
         others = [side for side in self.figures if side != "product"]
         return asdict(self) | {
             "seconds": asdict(self.seconds),
@@ -78,7 +78,7 @@ def _met(is_met: bool) -> str:
 
 
 def show(spread: Spread) -> str:
-    """Returns a spread for people: the median, and the least and the most in brackets."""
+    """Returns a spread as text: the median, with the lowest and the highest value in brackets."""
     return f"{spread.median:.3g} ({spread.least:.3g} to {spread.most:.3g})"
 
 
@@ -86,7 +86,7 @@ HEAD = ("stage", "product", "beside", "times the product's", "target")
 
 
 def markdown(machine: dict[str, Any], results: Sequence[Result], left_out: dict[str, str]) -> str:
-    """Returns the report: the machine, one table, and what must be said of the figures.
+    """Returns the report: the machine, one table, and notes on the figures.
 
     Args:
         machine: facts by name.
@@ -104,7 +104,7 @@ def markdown(machine: dict[str, Any], results: Sequence[Result], left_out: dict[
 
 
 def remarks(result: Result) -> list[str]:
-    """Returns what is to be said of a stage beside its ratios."""
+    """Returns the notes on a stage besides its ratios."""
     said = [f"{side} was left out: {why}" for side, why in result.left_out.items()]
     said += [f"{side} takes {show(Spread.of(starts))} s to start" for side, starts in result.starts.items()]
     said += [

@@ -1,6 +1,6 @@
 """Time and peak memory against photos and captions: `python -m benchmarks.scale --photos DIR --output FOLDER`.
 
-FOLDER gets scale.json with each point as soon as it is measured, scale.md and two pictures; a second call goes on.
+FOLDER gets scale.json with each point as soon as it is measured, scale.md and two pictures; a second call continues.
 """
 
 import argparse
@@ -52,10 +52,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check_photos(folder: Path | None, wanted: list[int]) -> None:
-    """Does nothing where the folder has as many photos as are wanted.
+    """Checks that the folder has as many photos as are wanted.
 
     Raises:
-        PointError: it has not.
+        PointError: the folder has fewer photos.
     """
     if not wanted:
         return
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
 
 
 def tell(results: Results, setting: Setting, photos: list[int], captions: list[int], output: Path) -> None:
-    """Measures the points that are still to be measured, and tells what each took."""
+    """Measures the remaining points, and logs the time and memory of each."""
     missing = list(results.missing(points(photos, captions)))
     remove_left(output)
     if any(point.against == "photos" for point in missing):

@@ -1,7 +1,7 @@
-"""One point of benchmarks.scale, in a process of its own: `python -m benchmarks.scale_captions PACK`.
+"""One point of benchmarks.scale, in a separate process: `python -m benchmarks.scale_captions PACK`.
 
-A caption index is opened and searched as the main job does. What comes out, as JSON, are the seconds of opening it with
-the first batch, and of each further batch.
+A caption index is opened and searched as in the main job. The output, as JSON, has the seconds of opening it with the
+first batch, and of each further batch.
 """
 
 import json
@@ -25,7 +25,7 @@ BLOCK = 10_000  # vectors drawn at once
 
 
 def write_index(folder: Path, captions: int) -> Pack:
-    """Returns a pack of so many captions, whose embeddings are random unit vectors.
+    """Returns a pack of captions whose embeddings are random unit vectors.
 
     It holds only what searching needs.
     """
@@ -53,7 +53,7 @@ def write_index(folder: Path, captions: int) -> Pack:
 
 
 def main(location: str) -> None:
-    """Prints what searching takes."""
+    """Prints the time of searching."""
     begun = time.perf_counter()
     pack = Pack.open(location)
     handler = CaptionHandler(Placement(location, pack.digest, "cpu"), CAPTIONS, BATCH)

@@ -1,4 +1,4 @@
-"""The points of benchmarks.scale: each is measured in a fresh process, and with it what all are measured under."""
+"""The points of benchmarks.scale, each measured in a fresh process, and the conditions that they share."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ Result = dict[str, Any]
 
 
 class PointError(Exception):
-    """A point could not be measured; its message says where its log is."""
+    """A point could not be measured; the message says where its log is."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all points are measured under.
+    """Conditions under which all points are measured.
 
     Attributes:
         photos: a folder of them; None where no point needs one.
@@ -102,10 +102,10 @@ def link_photos(photos: Sequence[str], folder: Path) -> None:
 
 
 def measure(point: Point, setting: Setting, output: Path) -> Result:
-    """Returns what a point took.
+    """Returns the time and memory of a point.
 
     Raises:
-        PointError: the process failed, or told other than the photos that it was given.
+        PointError: the process failed, or processed other photos than it was given.
     """
     with tempfile.TemporaryDirectory(prefix="point-", dir=output) as folder:
         if point.against == "captions":
@@ -114,7 +114,7 @@ def measure(point: Point, setting: Setting, output: Path) -> Result:
 
 
 def remove_left(output: Path) -> None:
-    """Removes what points left that were killed."""
+    """Removes the leftovers of points that were killed."""
     for folder in output.glob("point-*"):
         shutil.rmtree(folder)
 
@@ -148,7 +148,7 @@ def _measure_search(point: Point, folder: Path, output: Path) -> Result:
 
 
 def _run(point: Point, words: Sequence[str], output: Path) -> Used:
-    """Returns what a module of this project took as a process of its own."""
+    """Returns the time and memory of a module of this project, run as a separate process."""
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "HOME": str(output / "home")}
     used = run_measured([sys.executable, "-m", *words], ROOT, environment, _log(point, output))
@@ -187,7 +187,7 @@ class Results:
         yield from (point for point in wanted if point not in done)
 
     def add(self, result: Result) -> None:
-        """Keeps what a point took."""
+        """Keeps the time and memory of a point."""
         self.points.append(result)
         temporary = self._file.with_suffix(".part")
         temporary.write_text(json.dumps({"facts": self.facts, "points": self.points}, indent=1) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""What a beam search could spare by screening words in low precision: `python -m benchmarks.screening [--pack PACK]`.
+"""Savings from screening a beam search's words in low precision: `python -m benchmarks.screening [--pack PACK]`.
 
 A hypothesis whose words cannot come among the best, by proved bounds on its logits, needs no float32 logits. The others
 need them all, for the softmax's denominator goes into every cost. This counts those others, among all rows of the
@@ -65,7 +65,7 @@ class CountedBeams(Beams):
         return logits, states
 
     def bounds(self, seen: Tensor, low_seen: Tensor, low_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns logits of low precision, and how far at most they are from the true ones, both `[R, V]`.
+        """Returns logits of low precision, and the maximum error of each, both `[R, V]`.
 
         |x w - x' w'| <= |x - x'| |w| + |x'| |w - w'|, by Cauchy and Schwarz.
         """

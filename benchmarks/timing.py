@@ -1,4 +1,4 @@
-"""Sides that do the same work are timed by turns, so that what slows the machine slows all of them."""
+"""Timing of sides that do the same work: they take turns, so that a slower machine slows all of them."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ Figures = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of some figures, and how far they lie apart."""
+    """The median of some figures, and their range."""
 
     median: float
     least: float
@@ -67,7 +67,7 @@ class Timed(Side):
 
 @dataclass
 class Marginal(Side):
-    """Work done for few units and for many: the difference tells what a unit takes, the rest is the start.
+    """Work done for few units and for many: the difference gives the time of a unit, the rest is the start.
 
     Attributes:
         work: done for a number of units.
@@ -102,7 +102,7 @@ class Marginal(Side):
 
 @dataclass
 class Reckoned(Side):
-    """Seconds a unit that another way of measuring tells, such as the machine's limit."""
+    """Seconds a unit from another measurement, such as the machine's limit."""
 
     seconds: Callable[[], float]
 
