@@ -1,1 +1,1 @@
-"""What a model pack is worth, in figures: one task a module."""
+"""Measures of the quality of a model pack; one task per module."""

@@ -1,7 +1,7 @@
 """Unseen books as tokenised sentences, and the texts that tasks draw from them.
 
-A book's paragraphs are what training takes for paragraphs, but for its least length: short lines of speech count here,
-headings and scraps do not.
+Paragraphs are found as in training, but without its minimum length: short lines of speech count here, headings and
+scraps do not.
 """
 
 from argparse import Namespace
@@ -17,7 +17,7 @@ from configs.schema import ConfigError
 from pipelines.corpora.text_places import expand_texts
 from pipelines.corpora.texts import book_paragraphs, split_sentences
 
-MOST_WORDS = 60  # of a passage, and of a sentence
+MOST_WORDS = 60  # in a passage or a sentence
 
 Item = TypeVar("Item")
 Sentence = list[str]
@@ -25,7 +25,7 @@ Sentence = list[str]
 
 @dataclass(frozen=True)
 class Book:
-    """A book's paragraphs, each as its tokenised sentences."""
+    """A book's paragraphs, each a list of tokenised sentences."""
 
     name: str
     paragraphs: list[list[Sentence]]
@@ -35,17 +35,17 @@ class Book:
         return [words for part in self.paragraphs for words in part if least <= len(words) <= most]
 
     def pairs(self) -> list[tuple[Sentence, Sentence]]:
-        """Returns each sentence with the next one of its paragraph, where neither is too long."""
+        """Returns each sentence with the next one of its paragraph, if neither is too long."""
         following = [pair for part in self.paragraphs for pair in zip(part, part[1:], strict=False)]
         return [pair for pair in following if max(map(len, pair)) <= MOST_WORDS]
 
     def passages(self) -> list[Sentence]:
-        """Returns runs of consecutive sentences of one paragraph, as many as fit into a passage."""
+        """Returns the passages: consecutive sentences of one paragraph, as many as fit."""
         return [passage for part in self.paragraphs for passage in runs(part)]
 
 
 def runs(paragraph: Sequence[Sentence], most: int = MOST_WORDS) -> Iterator[Sentence]:
-    """Yields the paragraph's words in runs of whole sentences up to `most` words; a longer sentence is left out."""
+    """Yields consecutive whole sentences of at most `most` words together; leaves longer sentences out."""
     current: Sentence = []
     for sentence in paragraph:
         if len(current) + len(sentence) > most:
@@ -58,10 +58,10 @@ def runs(paragraph: Sequence[Sentence], most: int = MOST_WORDS) -> Iterator[Sent
 
 
 def read_books(flags: Namespace) -> list[Book]:
-    """Returns the books that `--texts` names, in the order of their names.
+    """Returns the books that `--texts` names, sorted by name.
 
     Raises:
-        ConfigError: no file matches, one cannot be read, or none holds a paragraph.
+        ConfigError: no file matches, one cannot be read, or none has a paragraph.
     """
     names = sorted({name for pattern in flags.texts for name in expand_texts(pattern)})
     if not names:
@@ -83,7 +83,7 @@ def _read_book(name: str) -> Book:
 
 
 def some(items: Sequence[Item], count: int) -> list[Item]:
-    """Returns up to `count` of the items, the same ones at every call, in their order."""
+    """Returns up to `count` of the items in their order; every call draws the same ones."""
     if len(items) <= count:
         return list(items)
     places = np.random.default_rng(0).choice(len(items), count, replace=False)

@@ -1,4 +1,4 @@
-"""How like people's captions a pack's first caption of a photo is."""
+"""Measures how similar a pack's first caption of a photo is to captions written by people."""
 
 from argparse import Namespace
 from typing import Any
@@ -18,13 +18,13 @@ from transforms.load_images import LoadImages
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns CIDEr-D (1 is what others print as 100 too) and BLEU-1 to BLEU-4 (0 to 1) of each photo's first caption.
+    """Returns CIDEr-D (1 is often printed as 100) and BLEU-1 to BLEU-4 (0 to 1) of the first captions.
 
-    The first figures are those of the captions that the pack chooses; then come those of every way that it has. Both
-    sides are in lower case, without punctuation marks, in the words of the project's own tokeniser.
+    The first figures are those of the kind of captions that the pack uses; those of every kind it can make follow. Both
+    sides are in lower case, without punctuation marks, split by the project's own tokeniser.
 
     Raises:
-        ConfigError: lists all that is wrong with pack, table and photos.
+        ConfigError: lists all problems of pack, table and photos.
     """
     (pack, placement), (table, listings), _ = gather(
         lambda: open_for(flags, ("features", "joint_embedding", "captions")),
@@ -47,7 +47,7 @@ def run(flags: Namespace) -> Figures:
 
 
 def first_captions(features: list[np.ndarray], handler: ModelHandler[Any, Any, Any], batch_size: int) -> list[str]:
-    """Returns the best caption of each photo, from feature vectors `[F]`.
+    """Returns the best caption for each feature vector `[F]`.
 
     Raises:
         RuntimeError: the handler failed on a photo.
@@ -56,7 +56,7 @@ def first_captions(features: list[np.ndarray], handler: ModelHandler[Any, Any, A
     for start in range(0, len(features), batch_size):
         for matches in handler.run_inference(features[start : start + batch_size], handler.load_model()):
             if isinstance(matches, Exception):
-                raise RuntimeError(f"a photo found no caption: {matches}") from matches
+                raise RuntimeError(f"no caption for a photo: {matches}") from matches
             captions.append(matches[0][0])
     return captions
 

@@ -1,4 +1,4 @@
-"""Which words of a text say what it is about."""
+"""Content words: the words that show what a text is about."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ FUNCTION_WORDS = frozenset(_LIST.split())
 
 
 def content_words(tokens: Iterable[str]) -> list[str]:
-    """Returns a tokenised text's words of letters, joined by hyphens or not, that are no function words, lower case."""
+    """Returns the lower-case content words of a tokenised text: letters and hyphens only, no function words."""
     words = (token.lower() for token in tokens)
     return [word for word in words if word.replace("-", "").isalpha() and word not in FUNCTION_WORDS]
 
 
 def shared_content(text: Iterable[str], other: Iterable[str]) -> tuple[int, int]:
-    """Returns how many of a tokenised text's content words another one holds as well, and how many there are."""
+    """Returns how many of a tokenised text's content words another text also has, and how many there are in all."""
     wanted = Counter(content_words(text))
     return (wanted & Counter(content_words(other))).total(), wanted.total()

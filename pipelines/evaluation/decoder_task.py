@@ -1,4 +1,4 @@
-"""How well a decoder predicts unseen books' passages from their own vectors, and how much a wrong vector costs it."""
+"""Measures how well a decoder predicts passages of unseen books from their own vectors, and from wrong ones."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -18,23 +18,23 @@ from pipelines.evaluation.own_vectors import Decoding, open_decoding
 from pipelines.evaluation.task import EvaluationTask, Figures, gather
 from pipelines.evaluation.task_options import TASK_OPTIONS
 
-_CELLS = 1024  # words of a piece, padding included: their logits over 28,000 words take 115 MB
+_CELLS = 1024  # words of a piece, padding included; their logits over 28,000 words take 115 MB
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns the perplexity a token with passages' own vectors and with wrong ones, and what it was measured on.
+    """Returns the perplexity per token with the passages' own vectors and with wrong ones, and the amounts of text.
 
-    A token is one of the tokeniser's (SPEC section 7) or a passage's end; words that the decoder does not know are one
-    class. `unk_rate` is their share among the tokens, ends not counted. `left_out` is the share of the books' tokens in
-    sentences too long for a passage.
+    Tokens are those of the tokeniser (SPEC section 7) and the end of each passage. All words that the decoder does not
+    know are one class; `unk_rate` is their share among the tokens without ends. `left_out` is the share of the books'
+    tokens in sentences that are too long for a passage.
 
     Raises:
-        ConfigError: pack, decoder or texts are wrong.
+        ConfigError: the pack, the decoder or the texts are wrong.
     """
     decoding, books = gather(lambda: open_decoding(flags), lambda: read_books(flags))
     passages = draw_passages(books, flags.limit)
     if len(passages) < 2:
-        raise ConfigError(["--texts: less than two passages; nothing to take a wrong vector from"])
+        raise ConfigError(["--texts: fewer than two passages; a wrong vector must come from another passage"])
     decoder = StoryHandler(decoding.placement, decoding.decoder, 1).load_model().get()
     assert isinstance(decoder, GruDecoder)  # see open_decoding
     ids = [encode(decoder.vocabulary, decoding, passage) for passage in passages]
@@ -64,18 +64,18 @@ def draw_passages(books: Sequence[Book], limit: int) -> list[str]:
 
 
 def left_out(books: Sequence[Book]) -> float:
-    """Returns the share of the books' tokens that no passage holds."""
+    """Returns the share of the books' tokens that are in no passage."""
     whole = sum(len(words) for book in books for part in book.paragraphs for words in part)
     return 1 - sum(len(passage) for book in books for passage in book.passages()) / whole
 
 
 def encode(vocabulary: PackVocabulary, decoding: Decoding, passage: str) -> list[int]:
-    """Returns the ids of a passage's tokens, closed by the end."""
+    """Returns the ids of a passage's tokens and of its end."""
     return vocabulary.encode(" ".join(decoding.tokens(passage)))
 
 
 def other_places(count: int) -> np.ndarray:
-    """Returns for each of `count` places another one, drawn at random, each once: never its own."""
+    """Returns a random permutation of `count` places that moves every one of them."""
     order = np.random.default_rng(1).permutation(count)
     others = np.empty(count, np.int64)
     others[order] = np.roll(order, 1)
@@ -84,12 +84,12 @@ def other_places(count: int) -> np.ndarray:
 
 @torch.inference_mode()
 def text_costs(net: StoryDecoder, vectors: np.ndarray, texts: Sequence[Sequence[int]]) -> np.ndarray:
-    """Returns each text's summed negative log likelihood `[N]` from its vector.
+    """Returns the summed negative log likelihood `[N]` of each text, given its vector.
 
     Args:
-        net: the decoder.
-        vectors: `[N, S]`.
-        texts: ids of each, its end included.
+        net: story decoder.
+        vectors: sentence vectors `[N, S]`.
+        texts: ids of each text, its end included.
     """
     device = net.logits.weight.device
     costs = np.zeros(len(texts))  # [N]
@@ -105,7 +105,7 @@ def text_costs(net: StoryDecoder, vectors: np.ndarray, texts: Sequence[Sequence[
 
 
 def pieces_by_length(lengths: Sequence[int], cells: int = _CELLS) -> Iterator[np.ndarray]:
-    """Yields the places of texts of like length, as many at a time as `cells` words hold, padding included."""
+    """Yields places of texts of similar length, together at most `cells` words, padding included."""
     order = np.argsort(lengths, kind="stable")[::-1]  # [N]
     first = 0
     while first < len(order):

@@ -1,4 +1,4 @@
-"""Linear readings of vectors, by scikit-learn: what they hold without a network that could learn it."""
+"""Linear models on vectors, by scikit-learn: they show what vectors hold, as no network can add to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from typing import TypeVar
 import numpy as np
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""What a fit adds to its inputs' variances, in units of their mean variance."""
-_HELD_OUT = 0.2  # of the rows choose the penalty
+"""Ridge penalties that are tried: added to the variances of the inputs, in units of their mean variance."""
+_HELD_OUT = 0.2  # share of the rows that choose the penalty
 
 Map = Callable[[np.ndarray], np.ndarray]
-"""Returns the mapped deviations `[N, T]` of vectors `[N, S]` from the mean of those that it was fitted on."""
+"""Maps the deviations of vectors `[N, S]` from the mean of the fitted ones; returns `[N, T]`."""
 Fitted = TypeVar("Fitted")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Vectors `[N, S]` and the class of each `[N]`."""
+    """Vectors `[N, S]` and their classes `[N]`."""
 
     vectors: np.ndarray
     labels: np.ndarray
 
 
 def probe(known: Labelled, judged: Labelled) -> float:
-    """Returns how often a linear classifier names the class, in percent, fitted on some vectors and judged on others.
+    """Returns the accuracy, in percent, of a linear classifier that is fitted on some vectors and judged on others.
 
-    It is the ridge regression of the classes' indicators; a held-out fifth of the known vectors chooses the penalty.
+    It is a ridge regression on indicators of the classes. A held-out fifth of the known vectors chooses the penalty.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.model_selection import GridSearchCV, ShuffleSplit
@@ -44,9 +44,9 @@ def choose(
     """Returns the fit on all rows, with the penalty that scores best on a held-out fifth of them.
 
     Args:
-        count: rows.
-        fit: makes a fit of some rows, given by their places, with a penalty.
-        score: of a fit on some rows; higher is better.
+        count: number of rows.
+        fit: returns a fit on rows, given by their places, with a penalty.
+        score: returns the score of a fit on rows; higher is better.
     """
     from sklearn.model_selection import train_test_split
 
@@ -55,7 +55,7 @@ def choose(
 
 
 def fit_ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[Map, Map]:
-    """Returns the ridge regression of targets `[N, T]` on vectors `[N, S]`, and what it is compared with.
+    """Returns the ridge regression of targets `[N, T]` on vectors `[N, S]`, and a map of targets to compare it with.
 
     The second map is the deviation of a target from the mean of the targets.
     """
@@ -67,16 +67,16 @@ def fit_ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[
 
 
 def fit_canonical(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[Map, Map]:
-    """Returns maps of both sides to the directions in which they go together, each as long as its correlation.
+    """Returns maps of both sides to the directions in which they correlate, each scaled by its correlation.
 
     This is canonical correlation analysis (Hotelling 1936): the singular value decomposition of the cross-covariance
-    of both sides, made white by one covariance for both, since both are vectors of like texts. What one side holds and
-    the other does not falls away.
+    of both sides. They are whitened by one covariance for both, since both are vectors of similar texts. What only one
+    side holds has no influence.
 
     Args:
-        inputs: `[N, S]`.
-        targets: `[N, S]`.
-        penalty: of `PENALTIES`.
+        inputs: vectors of one side `[N, S]`.
+        targets: vectors of the other side `[N, S]`.
+        penalty: one of `PENALTIES`.
     """
     from sklearn.covariance import ShrunkCovariance
     from sklearn.cross_decomposition import PLSSVD
@@ -95,5 +95,5 @@ def fit_canonical(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tu
 
 
 def _alpha(vectors: np.ndarray, penalty: float) -> float:
-    """Returns a penalty as scikit-learn counts it: of the sum over all rows."""
+    """Returns a penalty in scikit-learn's unit, which is that of the sum over all rows."""
     return max(penalty * len(vectors) * float(vectors.var(axis=0).mean()), 1e-12)

@@ -1,4 +1,4 @@
-"""A pack's sentence encoder and one of its decoders side by side: texts, and what comes back from their vectors."""
+"""A pack's sentence encoder with one of its decoders, to measure the decoder on vectors of known texts."""
 
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -18,13 +18,13 @@ from pipelines.evaluation.task import open_for
 
 @dataclass(frozen=True)
 class Decoding:
-    """An opened pack, and which of its decoders is measured.
+    """An opened pack and the decoder to measure.
 
     Attributes:
-        pack: opened.
+        pack: opened model pack.
         placement: where the networks run.
-        decoder: the decoder's name.
-        lower: the decoder knows no word with a capital letter, so texts are put in lower case for it.
+        decoder: name of the decoder.
+        lower: whether texts are put in lower case, because the decoder knows no word with a capital letter.
     """
 
     pack: Pack
@@ -34,15 +34,15 @@ class Decoding:
 
     @property
     def case(self) -> str:
-        """How the decoder's texts are cased: `lower` or `kept`."""
+        """Case of the texts that the decoder gets: `lower` or `kept`."""
         return "lower" if self.lower else "kept"
 
     def tokens(self, text: str) -> list[str]:
-        """Returns a text's tokens, cased as the decoder knows words."""
+        """Returns a text's tokens in the decoder's case."""
         return [token.lower() if self.lower else token for token in tokenise(text)]
 
     def encoder(self) -> SentenceEncoder:
-        """Returns the pack's sentence encoder, as the main job runs it."""
+        """Returns the pack's sentence encoder, loaded as in the main job."""
         return SentenceHandler(self.placement).load_model().get()
 
 
@@ -65,5 +65,5 @@ def open_decoding(flags: Namespace) -> Decoding:
 
 
 def all_lower(pairs: Iterable[Sequence[object]], n_words: int) -> bool:
-    """Returns whether no word that the decoder knows, of pairs of word and id, has a capital letter."""
+    """Returns whether the decoder knows only words without capital letters, given pairs of word and id."""
     return all(str(word) == str(word).lower() for word, number in pairs if 2 <= int(str(number)) < n_words)

@@ -1,4 +1,4 @@
-"""Photos with people's captions: a table of them, and their feature vectors as the pipeline makes them."""
+"""Photos with captions written by people: their table, and their feature vectors by the pipeline's own steps."""
 
 import csv
 import io
@@ -21,12 +21,12 @@ from transforms.records import Listing, Photo
 from transforms.storage import stat_all
 from transforms.uris import absolute
 
-SHOWN = 10  # problems of one kind that are named
+SHOWN = 10  # problems of one kind that are listed
 
 
 @dataclass(frozen=True)
 class CaptionedPhoto:
-    """A photo's file name, its split where the table has any, and its captions as people wrote them."""
+    """A photo's file name, its split if the table has splits, and its captions written by people."""
 
     image: str
     split: str | None
@@ -34,10 +34,10 @@ class CaptionedPhoto:
 
 
 def read_table(location: str) -> list[CaptionedPhoto]:
-    """Returns the photos of a tab-separated table, each with all of its captions, in the table's order.
+    """Returns the photos of a tab-separated table, each with all of its captions, in the order of the table.
 
     Raises:
-        ConfigError: lists what is wrong with the table.
+        ConfigError: lists the problems of the table.
     """
     try:
         with fsspec.open(location, "rb") as file:
@@ -61,34 +61,34 @@ def read_table(location: str) -> list[CaptionedPhoto]:
 
 
 def open_photos(flags: Namespace) -> tuple[list[CaptionedPhoto], list[Listing]]:
-    """Returns the photos that the options name, by file name, and where each one's file is.
+    """Returns the photos that the options name, sorted by file name, and the listing of each file.
 
     Raises:
-        ConfigError: lists what is wrong with the table, or which files are not there.
+        ConfigError: lists the problems of the table, or the missing files.
     """
     photos = select(read_table(flags.captions), flags)
     return photos, find_files(photos, flags.photos)
 
 
 def select(photos: Sequence[CaptionedPhoto], flags: Namespace) -> list[CaptionedPhoto]:
-    """Returns the photos of the split that `--split` names, all of them where the table has no splits, by file name.
+    """Returns the photos of the split that `--split` names, or all if the table has no splits, sorted by file name.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are no such photos.
     """
     chosen = [photo for photo in photos if photo.split in (None, flags.split)]
     if chosen:
         return sorted(chosen, key=lambda photo: photo.image)
     splits = ", ".join(sorted({photo.split for photo in photos if photo.split}))
-    reason = f"no photo is of split {flags.split!r}; there are {splits}" if splits else "holds no photo"
+    reason = f"no photo is of split {flags.split!r}; the table has {splits}" if splits else "holds no photo"
     raise ConfigError([f"--captions {flags.captions}: {reason}"])
 
 
 def find_files(photos: Sequence[CaptionedPhoto], folder: str) -> list[Listing]:
-    """Returns a listing of each photo's file, in their order.
+    """Returns a listing of each photo's file, in the order of the photos.
 
     Raises:
-        ConfigError: files are not there.
+        ConfigError: files are missing.
     """
     uris = [absolute(posixpath.join(folder, photo.image)) for photo in photos]
     found = list(zip(uris, stat_all(uris), strict=True))
@@ -99,7 +99,7 @@ def find_files(photos: Sequence[CaptionedPhoto], folder: str) -> list[Listing]:
 
 
 def shorten(problems: list[str]) -> list[str]:
-    """Returns the first problems, and how many more there are."""
+    """Returns the first problems, with a line that counts the others."""
     more = len(problems) - SHOWN
     return problems if more <= 0 else [*problems[:SHOWN], f"... and {more:,} more of this kind"]
 
@@ -107,7 +107,7 @@ def shorten(problems: list[str]) -> list[str]:
 def extract(
     listings: Sequence[Listing], load: LoadImages, handler: ModelHandler[Any, Any, Any], batch_size: int
 ) -> list[tuple[Photo, np.ndarray]]:
-    """Returns each photo with its feature vector `[F]`, by the pipeline's own steps.
+    """Returns each photo with its feature vector `[F]`, made by the pipeline's own steps.
 
     Raises:
         ConfigError: photos cannot be read, or the network fails on them.

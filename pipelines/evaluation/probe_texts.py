@@ -1,4 +1,4 @@
-"""Captions and book passages of like length, and a probe that learns on some of them which is which."""
+"""Captions and book passages of similar length, and a probe that learns to tell them apart."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -12,9 +12,9 @@ from transforms.average_texts import read_passages
 
 MOST = 2000  # texts of each kind
 FEWEST = 10
-IN_A_BLOCK = 3  # captions side by side, some 35 words
+IN_A_BLOCK = 3  # consecutive captions, about 35 words
 SHORTEST, LONGEST = 40, 100  # words of a passage
-PENALTY = 1e-5  # of the squared weights, beside the mean loss of a text
+PENALTY = 1e-5  # factor of the squared weights, added to the mean loss per text
 
 Item = TypeVar("Item")
 Probe = Callable[[Sequence[str]], list[bool]]
@@ -24,8 +24,8 @@ Probe = Callable[[Sequence[str]], list[bool]]
 def fit_probe(first: Sequence[str], second: Sequence[str]) -> Probe:
     """Returns a probe fitted to separate the texts of the first kind from those of the second.
 
-    It is a logistic regression over the words, and pairs of words side by side, that two texts or more hold. Words are
-    separated by spaces; each text has length 1, so that a long one weighs no more than a short one.
+    It is a logistic regression over the words and pairs of consecutive words that are in two texts or more. Words are
+    separated by spaces. Each text is scaled to length 1, so that long texts weigh no more than short ones.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -39,13 +39,13 @@ def fit_probe(first: Sequence[str], second: Sequence[str]) -> Probe:
 
 
 def caption_blocks(captions: Sequence[str]) -> list[str]:
-    """Returns captions joined by threes, neighbours together, as plain words; where there are many, some of them."""
+    """Returns blocks of three consecutive captions as plain words; at most MOST blocks."""
     starts = range(0, len(captions) - IN_A_BLOCK + 1, IN_A_BLOCK)
     return [plain(" ".join(captions[start : start + IN_A_BLOCK])) for start in thin(starts, MOST)]
 
 
 def book_passages(books: Sequence[str]) -> list[str]:
-    """Returns passages of 40 to 100 words from all books alike, in plain words; each begins with a paragraph.
+    """Returns passages of 40 to 100 plain words, evenly from all books; each starts at a paragraph.
 
     Args:
         books: URIs of UTF-8 text files.
@@ -59,16 +59,16 @@ def book_passages(books: Sequence[str]) -> list[str]:
 
 
 def thin(items: Sequence[Item], count: int) -> list[Item]:
-    """Returns up to `count` of the items, evenly spread over them."""
+    """Returns up to `count` of the items, evenly spaced."""
     places = np.linspace(0, len(items) - 1, count).round().astype(int) if len(items) > count else range(len(items))
     return [items[place] for place in places]
 
 
 def learn(captions: Sequence[str], books: Sequence[str]) -> tuple[Probe, Figures]:
-    """Returns a probe that calls texts novel (true) or caption, and its figures.
+    """Returns a probe that classifies texts as novel (true) or caption, and its figures.
 
-    It learns on four fifths of as many blocks of captions as passages of books. `accuracy` is how often it is right, in
-    percent, on the last fifth of both: captions of photos, and parts of the books, that it has not seen.
+    It learns on four fifths of the passages of books and of as many blocks of captions. `accuracy` is the percentage
+    of right answers on the last fifth of both: captions and parts of the books that it has not seen.
 
     Raises:
         ConfigError: there are too few captions or passages.

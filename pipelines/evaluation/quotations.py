@@ -1,23 +1,23 @@
-"""Which stories repeat a book word for word."""
+"""Finds stories that repeat a book word for word."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-LEAST = 6  # words of a sentence that counts; shorter ones are anybody's
+LEAST = 6  # words of a sentence that counts as copied; shorter ones occur by chance
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _END = re.compile(r"[.!?]+")
 
 
 def words_of(text: str) -> list[str]:
-    """Returns a text's words in lower case, without marks between them; apostrophes within a word stay."""
+    """Returns a text's words in lower case, without punctuation; apostrophes within a word stay."""
     return _WORD.findall(text.lower().replace("\u2019", "'"))
 
 
 def find_copies(stories: Sequence[str], books: Iterable[str]) -> list[bool]:
-    """Returns whether each story has a sentence of LEAST words or more that a book holds word for word.
+    """Returns whether each story has a sentence of at least LEAST words that is in a book word for word.
 
-    Case and punctuation do not count, and a sentence may be a part of a longer one in the book.
+    Case and punctuation are ignored. The sentence may be part of a longer one in the book.
     """
     owners: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for number, story in enumerate(stories):

@@ -1,4 +1,4 @@
-"""The texts and scores of the task `sentences`."""
+"""Texts and scores of the task `sentences`."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from configs.schema import ConfigError
 from pipelines.evaluation.book_texts import Book, Sentence, some
 from pipelines.evaluation.linear import Map, choose, fit_canonical, fit_ridge
 
-CHOICES = 10  # sentences of which one is the next
-BINS = 6  # of lengths
-_LEAST = 3 * CHOICES  # texts of a half
-_ENDS = (".", "?", "!", "''", "'", ")")  # end marks and what closes a sentence after them
+CHOICES = 10  # candidates, one of which is the next sentence
+BINS = 6  # classes of lengths
+_LEAST = 3 * CHOICES  # texts that each half must have
+_ENDS = (".", "?", "!", "''", "'", ")")  # end marks, and closing quotes and brackets after them
 
 Maps = tuple[Map, Map]
-"""Of a sentence's vectors `[N, S]`, and of the vectors of those that may follow, to where they are compared."""
+"""Maps of the vectors `[N, S]` of sentences and of their candidates to the space where they are compared."""
 
 
 def halves(books: Sequence[Book]) -> tuple[list[Book], list[Book]]:
-    """Returns the books to fit on and those to judge on: every second one, or the two halves of a single book."""
+    """Returns the books to fit on and the books to judge on: every second one, or the two halves of a single book."""
     if len(books) > 1:
         return list(books[::2]), list(books[1::2])
     parts = books[0].paragraphs
@@ -30,13 +30,13 @@ def halves(books: Sequence[Book]) -> tuple[list[Book], list[Book]]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sentences, each with sentences of its book of which one follows it.
+    """Sentences, each with candidates from its book, one of which follows it.
 
     Attributes:
-        texts: all sentences, each once, U of them.
-        sizes: words of each `[U]`.
-        firsts: places of the sentences asked about `[N]`.
-        choices: places of the next sentence, then of the others `[N, CHOICES]`.
+        texts: all U different sentences.
+        sizes: number of words of each `[U]`.
+        firsts: places of the first sentences `[N]`.
+        choices: places of the next sentence, then of the other candidates `[N, CHOICES]`.
     """
 
     texts: list[str]
@@ -46,10 +46,10 @@ class Pairs:
 
 
 def draw_pairs(books: Sequence[Book], count: int) -> Pairs:
-    """Returns up to `count` pairs of all books, the others drawn from the next sentences of the same book.
+    """Returns up to `count` pairs of all books; the other candidates are next sentences of the same book.
 
     Raises:
-        ConfigError: the books hold too few pairs.
+        ConfigError: the books have too few pairs.
     """
     drawn = some([(number, pair) for number, book in enumerate(books) for pair in book.pairs()], count)
     by_book: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -69,7 +69,7 @@ def draw_pairs(books: Sequence[Book], count: int) -> Pairs:
 
 
 def _with_others(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, list[str]]]:
-    """Returns each pair of one book with other texts than its own two; none where the book holds too few."""
+    """Returns each pair of one book with other texts as candidates; nothing if the book has too few."""
     pool = sorted({after for _, after in pairs})
     if len(pool) < CHOICES + 1:
         return []
@@ -87,15 +87,15 @@ def _too_little(books: Sequence[Book], found: int, what: str) -> ConfigError:
 
 
 def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonical: bool = False) -> float:
-    """Returns how often the next sentence is the likeliest of its choices, in percent.
+    """Returns how often the next sentence is the likeliest candidate, in percent.
 
-    A linear map from a sentence's vector to the next one's is fitted on the first half. On the second half, the vector
-    of the next sentence must be nearest by cosine to the map's prediction, both less the fitted mean.
+    A linear map from a sentence's vector to that of the next sentence is fitted on the first half. On the second half,
+    the vector of the next sentence must be the nearest to the prediction by cosine, both less the fitted mean.
 
     Args:
-        pairs: to fit on, and to judge on.
-        vectors: of the texts of both, each `[U, S]`.
-        canonical: compare both sides where they go together, in place of a ridge regression from one to the other.
+        pairs: those to fit on, and those to judge on.
+        vectors: vectors of the texts of both, each `[U, S]`.
+        canonical: use canonical correlation analysis instead of a ridge regression from one side to the other.
     """
     (known, judged), (own, other) = pairs, vectors
     fit_maps = fit_canonical if canonical else fit_ridge
@@ -110,13 +110,13 @@ def next_sentence(pairs: Sequence[Pairs], vectors: Sequence[np.ndarray], canonic
 
 
 def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices: np.ndarray) -> float:
-    """Returns how often the first choice is nearer than all others, in percent.
+    """Returns how often the first candidate is nearer than all others, in percent.
 
     Args:
-        maps: of a sentence's vector, and of its choices' vectors.
-        vectors: `[U, S]`.
+        maps: maps of the sentences' vectors and of the candidates' vectors.
+        vectors: vectors of all texts `[U, S]`.
         firsts: places of the sentences `[N]`.
-        choices: places of their choices `[N, CHOICES]`.
+        choices: places of their candidates `[N, CHOICES]`.
     """
     from sklearn.preprocessing import normalize
 
@@ -127,24 +127,24 @@ def nearest_choice(maps: Maps, vectors: np.ndarray, firsts: np.ndarray, choices:
 
 
 def length_labels(pairs: Sequence[Pairs]) -> list[np.ndarray]:
-    """Returns the bin of each text's length, `[U]` for each half; the bins hold like numbers of the first half."""
+    """Returns the class of each text's length, `[U]` for each half; the classes are of equal size in the first half."""
     edges = np.quantile(pairs[0].sizes, np.arange(1, BINS) / BINS)  # [BINS - 1]
     return [np.searchsorted(edges, half.sizes) for half in pairs]
 
 
 @dataclass(frozen=True)
 class Marked:
-    """Sentences without their end, and whether each was a question `[N]`."""
+    """Sentences without their end marks, and whether each was a question `[N]`."""
 
     texts: list[str]
     labels: np.ndarray
 
 
 def draw_questions(books: Sequence[Book], count: int) -> Marked:
-    """Returns up to `count` sentences less their end, as many questions as others.
+    """Returns up to `count` sentences without their end marks, as many questions as others.
 
     Raises:
-        ConfigError: the books hold too few questions.
+        ConfigError: the books have too few questions or too few other sentences.
     """
     kinds: tuple[list[str], list[str]] = ([], [])
     for words in (words for book in books for words in book.sentences()):
@@ -158,7 +158,7 @@ def draw_questions(books: Sequence[Book], count: int) -> Marked:
 
 
 def without_end(words: Sentence) -> tuple[Sentence, Sentence]:
-    """Returns a sentence in two: up to its end marks, and those with what closes it."""
+    """Returns a sentence in two parts: the words before its end marks, and the end marks with quotes and brackets."""
     last = len(words)
     while last and words[last - 1] in _ENDS:
         last -= 1
@@ -166,12 +166,12 @@ def without_end(words: Sentence) -> tuple[Sentence, Sentence]:
 
 
 def same_photo(groups: np.ndarray, vectors: np.ndarray, ranks: Sequence[int] = (1, 10)) -> dict[str, float]:
-    """Returns how often one of a caption's nearest others is of the same photo, in percent.
+    """Returns how often one of the nearest other captions is of the same photo, in percent.
 
     Args:
-        groups: the photo of each caption `[N]`.
-        vectors: of the captions `[N, S]`, compared by cosine.
-        ranks: how many are the nearest.
+        groups: number of the photo of each caption `[N]`.
+        vectors: vectors of the captions `[N, S]`, compared by cosine.
+        ranks: numbers of nearest captions to look at.
     """
     from sklearn.neighbors import NearestNeighbors
 

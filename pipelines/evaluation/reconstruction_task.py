@@ -1,4 +1,4 @@
-"""Whether a decoder says again what a sentence says, from the sentence's own vector without a shift."""
+"""Measures how well a decoder reproduces a sentence from the sentence's own vector, without a style shift."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from pipelines.evaluation.task import EvaluationTask, Figures, check_extra, gath
 from pipelines.evaluation.task_options import TASK_OPTIONS
 from pipelines.telling.settings import choose
 
-LEAST, MOST = 5, 15  # words of a book's sentence
+LEAST, MOST = 5, 15  # words in a sentence of a book
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns BLEU-4 and the share of content words that come back, in percent, of books' sentences and of captions.
+    """Returns BLEU-4 and the share of reproduced content words, in percent, of sentences of books and of captions.
 
-    Texts are in the tokeniser's words (SPEC section 7), with punctuation marks and in the decoder's case; a word that
-    the decoder does not know counts as lost. The search is the main job's without its rules for stories.
+    Texts are tokenised (SPEC section 7), with punctuation marks and in the decoder's case. A word that the decoder
+    does not know counts as not reproduced. The search is that of the main job without its rules for stories.
 
     Raises:
-        ConfigError: pack, decoder, texts or captions are wrong.
+        ConfigError: the pack, the decoder, the texts or the captions are wrong.
     """
     decoding, books, photos, _ = gather(
         lambda: open_decoding(flags),
@@ -48,7 +48,7 @@ def book_sentences(books: Sequence[Book], count: int) -> list[str]:
     """Returns sentences of the books, drawn evenly from all of them.
 
     Raises:
-        ConfigError: there is none of the right length.
+        ConfigError: no sentence has the right length.
     """
     sentences = [" ".join(words) for book in books for words in book.sentences(LEAST, MOST)]
     if not sentences:
@@ -57,7 +57,7 @@ def book_sentences(books: Sequence[Book], count: int) -> list[str]:
 
 
 def judge(texts: Sequence[str], decoding: Decoding, handler: StoryHandler) -> dict[str, float]:
-    """Returns BLEU-4 and the share of content words of texts decoded from their own vectors, in percent."""
+    """Returns BLEU-4 and the share of reproduced content words, in percent, of texts decoded from their own vectors."""
     vectors = decoding.encoder().encode(texts, batch_size=handler.batch_size)  # [N, S]
     wanted = [decoding.tokens(text) for text in texts]
     found = decode(vectors, [len(words) for words in wanted], handler)
@@ -66,12 +66,12 @@ def judge(texts: Sequence[str], decoding: Decoding, handler: StoryHandler) -> di
 
 
 def decode(vectors: np.ndarray, lengths: Sequence[int], handler: StoryHandler) -> list[list[str]]:
-    """Returns the words that the decoder writes from each vector `[N, S]`; none where its search leaves nothing.
+    """Returns the words that the decoder writes from each vector `[N, S]`; no words if its search finds nothing.
 
     Args:
-        vectors: of texts.
-        lengths: words of the texts, so that like ones are searched together.
-        handler: of the decoder.
+        vectors: sentence vectors of texts.
+        lengths: numbers of words in the texts; texts of similar length are searched together.
+        handler: handler of the decoder.
     """
     found: list[list[str]] = [[] for _ in lengths]
     order = np.argsort(lengths, kind="stable")
@@ -84,7 +84,7 @@ def decode(vectors: np.ndarray, lengths: Sequence[int], handler: StoryHandler) -
 
 
 def bleu(wanted: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
-    """Returns BLEU-4 of a corpus with one reference a text, in percent, not smoothed (Papineni et al. 2002)."""
+    """Returns the unsmoothed BLEU-4 of a corpus with one reference per text, in percent (Papineni et al. 2002)."""
     from sacrebleu import corpus_bleu
 
     texts, references = ([" ".join(words) for words in side] for side in (found, wanted))

@@ -1,4 +1,4 @@
-"""How often a photo finds one of its captions, and a caption its photo (Kiros, Salakhutdinov and Zemel 2014)."""
+"""Measures how often a photo finds one of its captions, and a caption its photo (Kiros et al. 2014)."""
 
 from argparse import Namespace
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from pipelines.evaluation.task import EvaluationTask, Figures, gather, open_for
 from pipelines.evaluation.task_options import TASK_OPTIONS
 from transforms.load_images import LoadImages
 
-TIE = 1e-6  # similarities as close as this are equal: float32 embeddings distinguish no more
-BLOCK = 256  # photos compared at once with all captions
+TIE = 1e-6  # similarities this close count as equal, as float32 embeddings are no more precise
+BLOCK = 256  # photos that are compared with all captions at once
 CUTS = (1, 5, 10)
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns recalls in percent and median ranks, both ways, over the photos and all of their captions.
+    """Returns recalls in percent and median ranks in both directions, over the photos and all of their captions.
 
-    The captions are tokenised by the pack, as those of its caption index are.
+    The pack tokenises the captions as it does those of its caption index.
 
     Raises:
-        ConfigError: lists all that is wrong with pack, table and photos.
+        ConfigError: lists all problems of pack, table and photos.
     """
     (pack, placement), (table, listings) = gather(
         lambda: open_for(flags, ("features", "joint_embedding")), lambda: open_photos(flags)
@@ -47,21 +47,21 @@ def run(flags: Namespace) -> Figures:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Places in the other's ranking, from 0: of each photo's best own caption `[N]`, of each caption's photo `[K]`."""
+    """Ranks, from 0, of the best caption of each photo `[N]` and of the photo of each caption `[K]`."""
 
     photos: np.ndarray
     captions: np.ndarray
 
 
 def rank(photos: np.ndarray, captions: np.ndarray, owners: np.ndarray) -> Ranks:
-    """Returns how many wrong captions stand before each photo's best own one, and wrong photos before a caption's own.
+    """Returns how many wrong captions precede each photo's best own caption, and wrong photos each caption's own photo.
 
-    A wrong one that is just as similar stands before the right one, so that vectors which are all alike get nothing.
+    If both are equally similar the wrong one precedes the right one, so that vectors that are all alike score zero.
 
     Args:
         photos: joint embeddings `[N, J]`.
         captions: joint embeddings `[K, J]`.
-        owners: each caption's photo `[K]`.
+        owners: place of each caption's photo `[K]`.
     """
     own = np.einsum("kj,kj->k", photos[owners], captions) - TIE  # [K]
     best = np.full(len(photos), -np.inf)  # [N]
@@ -78,7 +78,7 @@ def rank(photos: np.ndarray, captions: np.ndarray, owners: np.ndarray) -> Ranks:
 
 
 def recalls(ranks: np.ndarray) -> dict[str, float]:
-    """Returns the percentage of ranks, from 0, among the first 1, 5 and 10, and the median one, counted from 1."""
+    """Returns the percentages of ranks (from 0) among the first 1, 5 and 10, and the median rank (from 1)."""
     shares = {f"R@{cut}": 100 * float((ranks < cut).mean()) for cut in CUTS}
     return shares | {"median_rank": float(np.floor(np.median(ranks)) + 1)}
 

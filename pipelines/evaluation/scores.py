@@ -1,4 +1,4 @@
-"""Sentences held against people's: BLEU and CIDEr by the scorers of COCO's evaluation, without its Java tokeniser."""
+"""BLEU and CIDEr by the scorers of COCO's evaluation, without its Java tokeniser."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ Texts = Sequence[Sequence[str]]
 
 
 def plain(text: str) -> str:
-    """Returns a text's words in lower case without punctuation marks, joined by spaces, as COCO's evaluation has them.
+    """Returns a text's words in lower case without punctuation marks, joined by spaces, as in COCO's evaluation.
 
     The words are those of the project's own tokeniser: `can't` is `ca n't`.
     """
@@ -19,8 +19,8 @@ def bleu(candidates: Sequence[str], references: Texts) -> dict[str, float]:
     """Returns BLEU-1 to BLEU-4 of the whole corpus, from 0 to 1 (Papineni et al. 2002).
 
     Args:
-        candidates: one text an item.
-        references: the texts that each is held against; the brevity penalty takes the closest length.
+        candidates: one text per item.
+        references: texts that each is compared with; the brevity penalty uses the closest length.
     """
     from pycocoevalcap.bleu.bleu import Bleu
 
@@ -29,13 +29,13 @@ def bleu(candidates: Sequence[str], references: Texts) -> dict[str, float]:
 
 
 def cider(candidates: Sequence[str], references: Texts) -> float:
-    """Returns CIDEr-D from 0 to 10, where 1 is what others print as 100 too (Vedantam et al. 2015).
+    """Returns CIDEr-D from 0 to 10, where 1 is often printed as 100 (Vedantam et al. 2015).
 
-    Words count the more, the fewer items have them among their references: the figure depends on the corpus.
+    Words weigh more if fewer items have them in their references, so the figure depends on the corpus.
 
     Args:
-        candidates: one text an item.
-        references: the texts that each is held against.
+        candidates: one text per item.
+        references: texts that each is compared with.
     """
     from pycocoevalcap.cider.cider import Cider
 

@@ -1,7 +1,7 @@
-"""What sentence vectors hold: the next sentence of a book, a sentence's length, a question, another caption of a photo.
+"""Measures what sentence vectors hold: the next sentence, the length, whether it is a question, the photo of a caption.
 
-The first three are linear readings, fitted on one half of the books and judged on the other half. Each figure stands
-beside the same one for the mean of the encoder's own word vectors.
+The first three are linear models, fitted on one half of the books and judged on the other half. Each figure comes with
+the same one for the mean of the encoder's own word vectors.
 """
 
 from argparse import Namespace
@@ -27,10 +27,10 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns accuracies in percent, each beside `mean_of_words`, and where captions are given their recall.
+    """Returns accuracies in percent, each with `mean_of_words` for comparison, and the recall of captions if given.
 
     Raises:
-        ConfigError: pack, captions or texts are wrong, or the texts are too few.
+        ConfigError: the pack, the captions or the texts are wrong, or there are too few texts.
     """
     opened, books, photos, _ = gather(
         lambda: open_for(flags, ["sentence_encoder"]),
@@ -75,7 +75,7 @@ class WordMeans:
         self._encoder = encoder
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns vectors `[N, W]` of texts, or `[N, 2W]` where the encoder has two tables."""
+        """Returns vectors `[N, W]` of texts, or `[N, 2W]` if the encoder has two tables."""
         rows = [self._encoder.rows(text) for text in texts]
         means = [[table[row].mean(axis=0, dtype=np.float32) for row in rows] for table in self._tables]
         return np.concatenate([np.stack(part) for part in means], axis=1)  # [N, W or 2W]

@@ -1,4 +1,4 @@
-"""What a pack's stories are like: novel or caption, about the photo or not, alike, repetitive, copied."""
+"""Measures a pack's stories: like a novel or a caption, about the photo or not, alike, repetitive, copied."""
 
 import logging
 from argparse import Namespace
@@ -27,26 +27,26 @@ from transforms.records import Listing
 from transforms.rows import Row
 
 OWN_FLAGS = ("pack", "style", "device", "batch_size")
-SUBJECT_CAPTIONS = 5  # the photo's first captions, which say what it is about
+SUBJECT_CAPTIONS = 5  # the first captions of a photo stand for its content
 
 
 def run(flags: Namespace) -> Figures:
-    """Returns the figures of each style, and how well the probe separates novels from captions that it has not seen.
+    """Returns the figures of each style, and the accuracy of the probe on unseen passages and captions.
 
-    Of each style's stories, in percent:
-    `novel`: the probe calls the story novel and not caption (see `probe_texts`);
+    Percentages of each style's stories:
+    `novel`: the probe classifies the story as novel, not as caption (see `probe_texts`);
     `about_photo`: it has a content word of the photo's first five captions, or a related word (see `WordNet.related`);
-    `about_another`: the same with the captions of the next photo: as much of it is chance;
-    `rarest_word`: it has the rarest content word on which these captions agree, of photos where there is one (see
-    `Subjects.rarest`): a cat's story has a cat, and not only something that it does;
+    `about_another`: the same with the captions of the next photo, as the level of chance;
+    `rarest_word`: it has the rarest content word on which these captions agree (see `Subjects.rarest`): a story of a
+    cat has a cat and not only something that cats do; photos without such a word are not counted;
     `same_story`: another photo has the same story, letter by letter;
     `repeats`: it has the same four words in a row three times or more;
-    `verbatim`: it has a sentence of six words or more that the books have too.
-    `words` is the mean number of words, marks not counted; `distinct_2` the share of different pairs of words among all
-    pairs, from 0 to 1. What needs books is null without `--texts`. `untold` counts stories that did not come about.
+    `verbatim`: it has a sentence of six words or more that is also in the books.
+    `words` is the mean number of words without punctuation; `distinct_2` is the share of different pairs of words among
+    all pairs, from 0 to 1. Figures that need books are null without `--texts`. `untold` counts the failed stories.
 
     Raises:
-        ConfigError: lists all that is wrong with pack, table, photos, books and options.
+        ConfigError: lists all problems of pack, table, photos, books and options.
     """
     models, (listings, captions), books, folder, _ = gather(
         lambda: _open_models(flags),
@@ -70,7 +70,7 @@ def run(flags: Namespace) -> Figures:
 
 
 def measure(rows: Sequence[Row], subjects: Subjects, probe: Probe | None) -> Figures:
-    """Returns the figures of one style's rows, one a photo; see `run`."""
+    """Returns the figures of one style from its rows, one row per photo; see `run`."""
     stories = [row["story"] for row in rows]
     captions = [[match["caption"] for match in row["captions"][:SUBJECT_CAPTIONS]] for row in rows]
     others = [*captions[1:], *captions[:1]]
@@ -89,7 +89,7 @@ def measure(rows: Sequence[Row], subjects: Subjects, probe: Probe | None) -> Fig
 
 
 def tell_all(models: Models, listings: Sequence[Listing]) -> list[Row]:
-    """Returns the rows of listed photos, one a style; a story that does not come about is warned of and left out."""
+    """Returns the rows of the listed photos, one per style; logs a warning for each failed story and leaves it out."""
     steps = models.photo_steps()
     styles = tuple(steps.styles)
     batch_size = models.settings.config.batch_size
@@ -109,7 +109,7 @@ def tell_all(models: Models, listings: Sequence[Listing]) -> list[Row]:
 
 def _open_models(flags: Namespace) -> Models:
     values, problems = parse_assignments(flags.set)
-    problems += [f"--set {name}: is --{name.replace('_', '-')} here" for name in OWN_FLAGS if name in values]
+    problems += [f"--set {name}: use --{name.replace('_', '-')} instead" for name in OWN_FLAGS if name in values]
     try:
         pack, _ = open_for(flags, ("styles",))
         own: dict[str, Any] = {
@@ -126,7 +126,7 @@ def _open_models(flags: Namespace) -> Models:
 
 
 def _open_table(flags: Namespace) -> tuple[list[Listing], list[str]]:
-    """Returns where the measured photos are, and the captions that the probe learns from."""
+    """Returns the listings of the measured photos, and the captions that the probe learns from."""
     table = read_table(flags.captions)
     chosen = select(table, flags)[: flags.limit]
     if flags.probe_captions:

@@ -1,4 +1,4 @@
-"""Measures of stories that need no model: whether they are about the photo, repeat themselves, or each other."""
+"""Measures of stories that need no model: about the photo or not, repetitive, the same as another story."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from pipelines.evaluation.content_words import content_words
 from pipelines.evaluation.wordnet import WordNet
 
 NGRAM, TIMES = 4, 3
-MOST = 0.5  # of a photo's captions; a word that more of them have is one on which they agree
+MOST = 0.5  # captions of a photo agree on a word if more than this share of them has it
 
 
 def percent(flags: Sequence[bool]) -> float | None:
-    """Returns how many of the flags are set, in percent; None where there are none."""
+    """Returns the share of the flags that are set, in percent; None without flags."""
     return 100 * sum(flags) / len(flags) if flags else None
 
 
 class Subjects:
-    """Tells whether a story is about what captions say."""
+    """Compares the content words of stories with those of captions."""
 
     def __init__(self, wordnet: WordNet) -> None:
         self._wordnet = wordnet
@@ -29,13 +29,14 @@ class Subjects:
         return any(told & self._related_to(word) for caption in captions for word in content_words(tokenise(caption)))
 
     def rarest(self, stories: Sequence[str], captions: Sequence[Sequence[str]]) -> list[bool]:
-        """Returns for each photo whose captions agree on a content word whether its story has the rarest of these.
+        """Returns whether a story has the rarest content word on which the photo's captions agree.
 
-        Rarest is the word that the captions of fewest photos have. Forms of a word are one word, related words are not.
+        Photos whose captions agree on no word are left out. The rarest word is the one in the captions of the fewest
+        photos. Forms of a word count as one word, related words do not.
 
         Args:
-            stories: one a photo.
-            captions: of each photo.
+            stories: one story per photo.
+            captions: captions of each photo.
         """
         bases = [[self._bases(caption) for caption in texts] for texts in captions]
         photos = Counter(word for texts in bases for word in set().union(*texts))
@@ -63,21 +64,21 @@ class Subjects:
 
 
 def repeats(words: Sequence[str]) -> bool:
-    """Returns whether some four words stand side by side three times or more, overlaps counted."""
+    """Returns whether the same four consecutive words occur three times or more, overlaps included."""
     runs = Counter(tuple(words[place : place + NGRAM]) for place in range(len(words) - NGRAM + 1))
     return max(runs.values(), default=0) >= TIMES
 
 
 def told_twice(stories: Sequence[str]) -> list[bool]:
-    """Returns whether each story is told of another photo too, letter by letter."""
+    """Returns whether each story is also told, letter by letter, for another photo."""
     counts = Counter(stories)
     return [counts[story] > 1 for story in stories]
 
 
 def distinct_pairs(texts: Sequence[Sequence[str]]) -> float | None:
-    """Returns the share of different pairs of neighbouring words among all, over all texts (distinct-2, Li 2016).
+    """Returns the share of different pairs of neighbouring words among all pairs of all texts (distinct-2, Li 2016).
 
-    It is from 0 to 1; None where there are no pairs.
+    The share is from 0 to 1; None without pairs.
     """
     pairs = [pair for words in texts for pair in zip(words, words[1:], strict=False)]
     return len(set(pairs)) / len(pairs) if pairs else None

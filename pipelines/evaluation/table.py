@@ -1,4 +1,4 @@
-"""Figures as a table for people, beside those that others published."""
+"""Prints figures as a table, next to published ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ def flatten(figures: Figures, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def make_table(figures: Figures, published: dict[str, dict[str, float]]) -> str:
-    """Returns a line a figure: its dotted path, the pack's value, and a column for each that published some."""
+    """Returns one line per figure: its dotted path, the value of the pack, and a column for each published source."""
     rows = [["", "this pack", *published]]
     for path, value in flatten(figures):
         rows.append([path, shown(value), *(shown(values.get(path)) for values in published.values())])
@@ -31,7 +31,7 @@ def make_table(figures: Figures, published: dict[str, dict[str, float]]) -> str:
 
 
 def shown(value: object) -> str:
-    """Returns a figure as the table shows it; nothing where there is none."""
+    """Returns a figure as the table shows it; an empty text for None."""
     if not isinstance(value, float):
         return "" if value is None else f"{value}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"

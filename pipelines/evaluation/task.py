@@ -1,4 +1,4 @@
-"""What the tasks of `pipelines.evaluate` share: their form, their options, and a pack opened for them."""
+"""Common parts of the tasks of `pipelines.evaluate`: their interface, their options, and opening the pack."""
 
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -14,18 +14,18 @@ from model_handlers.run_errors import DeviceError
 from pipelines.evaluation.task_options import add_common_options
 
 Figures = dict[str, Any]
-_PACKAGE_NAMES = {"sklearn": "scikit-learn"}  # of what is imported by another name
+_PACKAGE_NAMES = {"sklearn": "scikit-learn"}  # of packages that are imported by another name
 
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """One measure of a pack.
+    """One kind of measurement of a pack.
 
     Attributes:
-        help: what is measured, for `--help`.
+        help: description of the measurement, for `--help`.
         add_options: adds the task's own options to its parser.
-        run: measures and returns the figures, nested as they are printed; wrong options raise a ConfigError.
-        published: others' figures to stand beside, by name, then by dotted path: `{"image_to_text.R@1": 22.3}`.
+        run: measures and returns the figures, nested as they are printed; raises a ConfigError if options are wrong.
+        published: figures of others for comparison, by name, then by dotted path: `{"image_to_text.R@1": 22.3}`.
     """
 
     help: str
@@ -34,35 +34,35 @@ class EvaluationTask:
     published: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def measure(self, **options: object) -> Figures:
-        """Returns the figures where options are values: those given by name, and the defaults of the others.
+        """Returns the figures for options that are given as values; the others have their defaults.
 
         Args:
-            **options: by the names of the flags, such as `batch_size=8`; paths and choices as they are typed, numbers
-                as numbers, what is repeatable as a list.
+            **options: values by the names of the flags, such as `batch_size=8`: strings for paths and choices, numbers
+                for numbers, a list for a repeatable flag.
 
         Raises:
-            ConfigError: options are unknown or missing, or what they name is wrong.
+            ConfigError: options are unknown, missing or wrong.
         """
         parser = _Defaults()
         add_common_options(parser)
         self.add_options(parser)
         values = vars(parser.parse_args([]))
-        problems = [f"{name}: no such option of the evaluation" for name in options if name not in values]
-        problems += [f"{name}: is needed by the evaluation" for name in parser.needed if name not in options]
+        problems = [f"{name}: the evaluation has no such option" for name in options if name not in values]
+        problems += [f"{name}: the evaluation needs this option" for name in parser.needed if name not in options]
         if problems:
             raise ConfigError(problems)
         return self.run(Namespace(**values | options))
 
 
 class _Defaults(ArgumentParser):
-    """A parser that nothing needs to be typed for; `needed` are the names of what people must type."""
+    """A parser of which no option is required; `needed` holds the names of those that the command requires."""
 
     def __init__(self) -> None:
         super().__init__(add_help=False)
         self.needed: list[str] = []
 
-    def add_argument(self, *names: Any, **settings: Any) -> Action:  # noqa: ANN401, as argparse has it
-        """Returns the new option, which may be left out."""
+    def add_argument(self, *names: Any, **settings: Any) -> Action:  # noqa: ANN401, as in argparse
+        """Returns the new option, which is not required."""
         needed = settings.pop("required", False)
         option = super().add_argument(*names, **settings)
         if needed:
@@ -71,10 +71,10 @@ class _Defaults(ArgumentParser):
 
 
 def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placement]:
-    """Returns the pack that `--pack` names, with the components that a task needs, and where its handlers run.
+    """Returns the pack that `--pack` names, checked for the needed components, and the placement of its handlers.
 
     Raises:
-        ConfigError: lists all that is wrong with pack and device.
+        ConfigError: lists all problems of pack and device.
     """
     problems = []
     try:
@@ -86,7 +86,7 @@ def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placeme
     except PackError as error:
         raise ConfigError(problems + [f"--pack {problem}" for problem in error.problems]) from error
     problems += [
-        f"--pack {pack.location}: has no {name}, which this task needs"
+        f"--pack {pack.location}: has no {name}, but this task needs it"
         for name in components
         if name not in pack.components
     ]
@@ -96,14 +96,14 @@ def open_for(flags: Namespace, components: Sequence[str]) -> tuple[Pack, Placeme
 
 
 def check_extra(*packages: str) -> None:
-    """Looks for packages that only measuring needs, by the names that they are imported by.
+    """Checks that packages of the extra `evaluate` are installed, given the names by which they are imported.
 
     Raises:
-        ConfigError: lists those that are not installed.
+        ConfigError: lists the packages that are not installed.
     """
     problems = [
         f"the package {_PACKAGE_NAMES.get(name, name)} is not installed; "
-        "the extra `evaluate` brings it: pip install -e '.[evaluate]'"
+        "it comes with the extra `evaluate`: pip install -e '.[evaluate]'"
         for name in packages
         if find_spec(name) is None
     ]
@@ -112,10 +112,10 @@ def check_extra(*packages: str) -> None:
 
 
 def gather(*checks: Callable[[], Any]) -> list[Any]:
-    """Returns what each check returns.
+    """Returns the result of each check.
 
     Raises:
-        ConfigError: lists the problems of all checks, not only the first one's.
+        ConfigError: lists the problems of all checks, not only those of the first.
     """
     results, problems = [], []
     for check in checks:

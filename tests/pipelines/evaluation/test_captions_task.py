@@ -47,7 +47,7 @@ def test_first_captions_in_any_batch_size(photo_pack: Pack) -> None:
     features = [np.random.RandomState(seed).rand(4096).astype("f4") for seed in range(5)]
     expected = [matches[0][0] for matches in handler.run_inference(features, handler.load_model())]
     assert first_captions(features, handler, 2) == expected
-    with pytest.raises(RuntimeError, match="a photo found no caption: the feature vector is all zeros"):
+    with pytest.raises(RuntimeError, match="no caption for a photo: the feature vector is all zeros"):
         first_captions([np.zeros(4096, "f4")], handler, 2)
 
 

@@ -118,7 +118,7 @@ def test_the_command_on_the_golden_decoder(story_pack: Pack, evaluate: Any, book
 def test_one_passage_has_no_wrong_vector(even_pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("A dog.\n")
     assert main(["decoder", f"--pack={even_pack.location}", "--decoder=even", f"--texts={tmp_path}/a.txt"]) == 2
-    assert "less than two passages" in capsys.readouterr().err
+    assert "fewer than two passages" in capsys.readouterr().err
 
 
 def test_the_decoder_must_be_there_and_fit(even_pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_columns_are_aligned() -> None:
         (["letters", "--word=broken"], 1, "out of letters"),
         (["letters"], 2, "--word"),
         (["letters", "--word=a", "--wo=b"], 2, "--wo=b"),
-        (["letters", "--word=a", "--batch-size=0"], 2, "'0' is no whole number from 1 on"),
+        (["letters", "--word=a", "--batch-size=0"], 2, "'0' is not a whole number above 0"),
         (["letters", "--word=a", "--device=tpu"], 2, "tpu"),
         (["numbers"], 2, "numbers"),
         ([], 2, "TASK"),
@@ -125,14 +125,14 @@ def test_gather_lists_the_problems_of_all_checks() -> None:
 
 def test_missing_packages_are_named() -> None:
     check_extra("json", "numpy")
-    with pytest.raises(ConfigError, match="no_such_package is not installed; the extra `evaluate` brings it"):
+    with pytest.raises(ConfigError, match="no_such_package is not installed; it comes with the extra `evaluate`"):
         check_extra("json", "no_such_package")
 
 
 def test_numbers_start_at_one() -> None:
     assert at_least_one("12") == 12
     for text in ("0", "-1", "x", "1.5", ""):
-        with pytest.raises(Exception, match="no whole number"):
+        with pytest.raises(Exception, match="not a whole number"):
             at_least_one(text)
 
 
@@ -144,12 +144,15 @@ def test_a_task_is_run_with_values_and_the_defaults_of_the_others() -> None:
     assert (flags.word, flags.batch_size, flags.device) == ("abc", 8, "auto")
     with pytest.raises(ConfigError) as caught:
         task.measure(words="abc")
-    assert caught.value.problems == ["words: no such option of the evaluation", "word: is needed by the evaluation"]
+    assert caught.value.problems == [
+        "words: the evaluation has no such option",
+        "word: the evaluation needs this option",
+    ]
 
 
 def test_every_task_says_what_it_needs() -> None:
     for task in TASKS.values():
-        with pytest.raises(ConfigError, match="is needed by the evaluation"):
+        with pytest.raises(ConfigError, match="the evaluation needs this option"):
             task.measure()
 
 

@@ -52,7 +52,7 @@ def test_a_table_without_splits_is_taken_whole_by_file_name(tmp_path: Path) -> N
         (["image\ttext", "a\tb"], "has no column caption"),
         (["image\tcaption", "a.jpg\tfine", "a.jpg", "\tno image", "b.jpg\t "], "line 3 lacks"),
         (["image\tcaption"], "holds no photo"),
-        (["image\tcaption\tsplit", "a.jpg\tfine\ttrain"], "no photo is of split 'dev'; there are train"),
+        (["image\tcaption\tsplit", "a.jpg\tfine\ttrain"], "no photo is of split 'dev'; the table has train"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path: Path, lines: list[str], part: str) -> None:

@@ -107,7 +107,7 @@ def test_every_problem_is_listed(story_pack: Pack, photo_data: Any, capsys: Any,
     assert printed.out == ""
     for part in (
         "--set lyric: write it as key=value",
-        "--set style: is --style here",
+        "--set style: use --style instead",
         "beam_with: no such option",
         "no photo is of split 'dev'",
         "--texts /nowhere/*.txt: no file matches",

