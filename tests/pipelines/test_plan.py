@@ -93,7 +93,7 @@ def test_nothing_changes_in_a_bucket(plan: Plan, photos: Path, photo_pack: Pack)
     assert found["cost"]["operations"] == pytest.approx((8 + 6) / 1000)
 
 
-def test_what_is_to_be_told(plan: Plan, run_job: Any, places: tuple[str, ...], photos: Path) -> None:
+def test_photos_to_process_are_counted(plan: Plan, run_job: Any, places: tuple[str, ...], photos: Path) -> None:
     found = json.loads(plan(*places, "--json")[1])
     assert found["listed"]["photos"] == 8 and found["settled"] == {"ignored": 1}
     assert found["to_tell"]["why"] == {"new": 7, "changed": 0, "retried": 0, "otherwise": 0}
@@ -117,7 +117,7 @@ def test_what_is_to_be_told(plan: Plan, run_job: Any, places: tuple[str, ...], p
     assert found["settled"] == {"ignored": 1, "repeated": 2, "unchanged": 6} and found["listed"]["photos"] == 9
 
 
-def test_copies_are_told_each_and_seen_once(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
+def test_copies_each_get_a_story_and_are_seen_once(plan: Plan, places: tuple[str, ...], photos: Path) -> None:
     alone = json.loads(plan(*places, "--json")[1])
     shutil.copy(photos / "cat.jpg", photos / "copy.jpg")
     found = json.loads(plan(*places, "--json")[1])

@@ -37,7 +37,7 @@ def rows(cloud: Any, manifest: dict[str, Any], table: str, output: str = "told")
     return sorted((row for part in found for row in part), key=lambda row: row["uri"])
 
 
-def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
+def test_a_bucket_of_photos_is_processed_once(bucket: Any) -> None:
     command = ["-m", "pipelines.run", f"--input=gs://photos/{PHOTOS}/**", "--output=gs://photos/told"]
     command += ["--pack=gs://photos/packs/pocket", "--beam-width=5", "--device=cpu"]
     for _ in range(2):

@@ -44,7 +44,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server.stop()
 
 
-def test_a_bucket_of_photos_is_told_once(bucket: Any) -> None:
+def test_a_bucket_of_photos_is_processed_once(bucket: Any) -> None:
     command = ["--input=s3://photos/2026/**", "--output=s3://photos/told", "--beam-width=3", "--device=cpu"]
     assert [main(command), main(command)] == [0, 0]
     first, second = (json.loads(bucket.cat_file(f"photos/told/manifests/0000000{n}.json")) for n in (1, 2))

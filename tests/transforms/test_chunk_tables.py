@@ -103,7 +103,7 @@ def test_remote_copies_go_with_the_table(place: str) -> None:
     assert not folder.exists()
 
 
-def test_a_table_grows_by_the_new_chunks_alone(place: str, fetched: Counter[str]) -> None:
+def test_a_table_grows_only_by_the_new_chunks(place: str, fetched: Counter[str]) -> None:
     first, second = write(place, "0-0", ["a dog"]), write(place, "0-1", ["a cat"])
     table = ChunkTable((first,))
     for uris in ((first, second), (second,)):

@@ -67,7 +67,7 @@ def test_copies_go_with_the_first(listings: list[Listing]) -> None:
     run([], set(), DEFAULT_MAX_BYTES)
 
 
-def test_what_may_not_be_read_goes_alone(listings: list[Listing], tmp_path: Path) -> None:
+def test_what_may_not_be_read_is_never_a_copy(listings: list[Listing], tmp_path: Path) -> None:
     alone = {Path(one.uri).name for one in listings}
     run(listings, alone, 2)
     run(listings, alone, DEFAULT_MAX_BYTES, Allowed(roots=(str(tmp_path / "elsewhere"),)))
@@ -140,7 +140,7 @@ def test_a_photo_that_is_gone_leaves_its_copies(trio: Listing) -> None:
     assert [letter.version for letter in load(trio)[1]] == ["a", "b", "c"]
 
 
-def test_a_photo_that_changed_goes_alone(trio: Listing) -> None:
+def test_a_photo_that_changed_is_processed_separately(trio: Listing) -> None:
     data = Path(trio.uri).read_bytes()
     Path(trio.uri).write_bytes(b"?" + data[1:])
     ((photo,), (letter,)) = load(trio)

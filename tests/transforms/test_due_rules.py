@@ -85,7 +85,7 @@ def test_dead_letters_are_tried_again_three_times(results: list[str], settled: b
         ([(FAILED, "0"), (TOLD, "0")], "deferred"),
     ],
 )
-def test_dead_letters_alone(before: list[tuple[str, str]], outcome: str | None) -> None:
+def test_only_dead_letters(before: list[tuple[str, str]], outcome: str | None) -> None:
     attempts = [tried("a", "romance", result, version, run) for run, (result, version) in enumerate(before)]
     for tries in (attempts, attempts[::-1]):  # in whatever order they come
         wanted, settled = pending(listing("a"), ["romance"], tries, Selection(failed=True))

@@ -182,7 +182,7 @@ def decoders() -> Iterator[Decoders]:
     made.close()
 
 
-def test_another_process_and_one_photo_alone(decoders: Decoders, tmp_path: Path) -> None:
+def test_another_process_and_single_photos(decoders: Decoders, tmp_path: Path) -> None:
     data = jpeg(scene(701, 523), 6)
     _, (_, expected) = both(data)
     pixels, width, height = decoders.decode(data)

@@ -62,7 +62,7 @@ def test_nothing_comes_of_nothing() -> None:
     infer(Halver(), [], [], [])
 
 
-def test_a_request_fails_in_its_style_alone() -> None:
+def test_a_request_fails_only_in_its_style() -> None:
     requests = [StoryRequest(photo("a"), (), style) for style in ("romance", "swift")]
     infer(Halver(), list(zip(requests, (2, 3), strict=True)), [(requests[0], 1)], [letter("a", 3, "swift")])
 

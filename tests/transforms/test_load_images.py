@@ -74,7 +74,7 @@ def test_a_call_reads_a_whole_batch(memory, monkeypatch):
     assert [len(paths) for paths in calls] == [5]
 
 
-def test_a_bucket_object_that_grew_is_told(memory):
+def test_a_bucket_object_that_grew_is_reported(memory):
     memory.pipe_file("/p/a", b"x" * 100)
     (grown,) = read([Listing("memory://p/a", 50, "")])
     assert type(grown).__name__ == "SizeMismatch"
@@ -100,7 +100,7 @@ def test_sizes_are_checked_before_and_after(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_rights_are_told(tmp_path):
+def test_missing_permissions_are_reported(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"abc")
     (tmp_path / "a.jpg").chmod(0)
     (error,) = read([Listing(str(tmp_path / "a.jpg"), 3, "")])

@@ -133,7 +133,7 @@ def test_resize_takes_what_original_decoding_leaves():
         ({"name": "resize"}, ["resize must", "crop must", "channels must", "mean must", "scale must"]),
     ],
 )
-def test_all_problems_of_a_recipe_are_told(recipe, problems):
+def test_all_problems_of_a_recipe_are_listed(recipe, problems):
     found = check_recipe(recipe)
     assert len(found) == len(problems)
     for text, problem in zip(found, problems, strict=True):

@@ -200,7 +200,7 @@ def test_an_unreadable_folder_is_an_error(tree, pattern, monkeypatch):
         list(list_photos([f"{tree}{pattern}"]))
 
 
-def test_empty_patterns_are_told(tree):
+def test_empty_patterns_are_reported(tree):
     empty: list[str] = []
     (tree / "void").mkdir()
     (tree / "list.txt").write_text("\n\n")

@@ -61,7 +61,7 @@ def test_a_wrong_table_is_named(tmp_path: Path, lines: list[str], part: str) -> 
         open_photos(Namespace(captions=location, photos=str(tmp_path), split="dev"))
 
 
-def test_a_table_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "photo.tsv").write_bytes(b"\xff\xd8\xff\xe0")
     for name in ("gone.tsv", "photo.tsv"):
         with pytest.raises(ConfigError, match=f"--captions .*{name}: cannot be read"):

@@ -25,12 +25,12 @@ def test_a_probe_separates_texts_that_it_has_not_seen() -> None:
     assert probe(["heart", "dog", "dog dog dog heart dog"]) == [True, False, False]
 
 
-def test_word_order_alone_can_tell() -> None:
+def test_word_order_is_enough_for_the_probe() -> None:
     probe = fit_probe(["a b"] * 5, ["b a"] * 5)
     assert probe(["a b", "b a"]) == [True, False]
 
 
-def test_length_alone_says_nothing() -> None:
+def test_length_is_not_enough_for_the_probe() -> None:
     probe = fit_probe(
         [draw_text("novel", seed, 100) for seed in range(9)], [draw_text("caption", seed, 9) for seed in range(9)]
     )

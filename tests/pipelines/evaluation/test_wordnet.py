@@ -74,7 +74,7 @@ def test_derived_words_belong_to_one_word_of_a_synset(tiny: WordNet) -> None:
     assert tiny.related("take") == {"run", "take", "fluid"}
 
 
-def test_a_word_that_nobody_knows_is_its_own_kin(tiny: WordNet) -> None:
+def test_an_unknown_word_is_related_only_to_itself(tiny: WordNet) -> None:
     assert tiny.related("zzz") == {"zzz"}
 
 

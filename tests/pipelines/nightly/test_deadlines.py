@@ -121,7 +121,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         ([20, 10, 10, 2], 51, 3),
     ],
 )
-def test_no_wave_is_begun_that_will_not_fit(clock: Clock, seconds: list[int], left: float | None, told: int) -> None:
+def test_no_wave_starts_that_will_not_fit(clock: Clock, seconds: list[int], left: float | None, told: int) -> None:
     waves = [tasks(5)] * 4
     late: list[Any] = []
     end = None if left is None else STARTED + timedelta(seconds=left)
@@ -158,7 +158,7 @@ def tell(run_job: Any, write_features: Any, output: Any, story_pack: Pack) -> Ca
     return run
 
 
-def test_waves_that_do_not_fit_are_deferred_and_told_by_the_next_run(
+def test_waves_that_do_not_fit_are_deferred_to_the_next_run(
     tell: Any, output: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbid(*_: Any) -> Any:

@@ -97,7 +97,7 @@ def test_some_reads_fail_and_no_photo_is_lost(bucket: type[UnsteadyFileSystem], 
     assert all(bucket.faults[fault] for fault in KINDS), bucket.faults
 
 
-def test_what_fails_each_time_is_told_another_night(bucket: type[UnsteadyFileSystem], tell: Any, output: Any) -> None:
+def test_what_fails_each_time_is_tried_another_night(bucket: type[UnsteadyFileSystem], tell: Any, output: Any) -> None:
     names = sorted(bucket.files)[:3]
     bucket.broken = dict(zip(names, KINDS, strict=True))
     assert tell()[0] == 0

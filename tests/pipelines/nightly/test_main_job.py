@@ -146,14 +146,14 @@ def test_merged_nights_are_still_done(tell: Run, output: Any) -> None:
     assert len(newest_rows(output.location)) == 3
 
 
-def test_a_second_style_is_told_alone(tell: Run, output: Any) -> None:
+def test_only_the_second_style_is_processed(tell: Run, output: Any) -> None:
     tell(vectors(3), "--style=romance")
     assert tell(vectors(3), "--style=romance,swift")[0] == 0
     assert output.outcomes(2) == {"unchanged": 3, "story": 3}
     assert [row["style"] for row in output.rows("stories", 2)] == ["swift"] * 3
 
 
-def test_several_styles_at_once_equal_each_alone(
+def test_several_styles_at_once_equal_single_ones(
     tell: Run, output: Any, output_at: Any, same_stories: Any, tmp_path: Path
 ) -> None:
     assert tell([*vectors(3), ("bad", [1.0])], "--style=romance, swift")[0] == 0
@@ -171,7 +171,7 @@ def test_other_settings_tell_again(tell: Run, output: Any) -> None:
     assert output.outcomes(2) == {"story": 2}
 
 
-def test_a_changed_vector_is_told_again(tell: Run, output: Any) -> None:
+def test_a_changed_vector_is_processed_again(tell: Run, output: Any) -> None:
     tell(vectors(2, seed=1))
     tell([vectors(2, seed=1)[0], vectors(2, seed=2)[1]])
     assert output.outcomes(2) == {"story": 1, "unchanged": 1}
@@ -227,7 +227,7 @@ def test_odd_vectors_are_dead_letters(tell: Run, output: Any) -> None:
         assert letter["version"] == letter["photo_id"]
 
 
-def test_a_repeated_uri_is_told_once(tell: Run, output: Any) -> None:
+def test_a_repeated_uri_is_processed_once(tell: Run, output: Any) -> None:
     pairs = [*vectors(2), vectors(1)[0], vectors(1)[0]]
     assert tell(pairs, "--style=romance,swift", "--wave-size=1")[0] == 0
     assert output.outcomes() == {"story": 4, "repeated": 4}
@@ -340,7 +340,7 @@ def test_wrong_feature_files(
     assert not [path for path in Path(output.location).rglob("*") if path.is_file()]
 
 
-def test_a_feature_file_that_is_none(run_job: Run, output: Any, story_pack: Pack, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_features(run_job: Run, output: Any, story_pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "f.parquet").write_bytes(b"PAR1 or not")
     code, _, errors = run_job(
         f"--features={tmp_path}/f.parquet", f"--output={output.location}", f"--pack={story_pack.location}"

@@ -70,7 +70,7 @@ def told(output: Any) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_changed_photo_is_told_again(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
+def test_a_changed_photo_is_processed_again(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
     assert tell(input=[str(album)]) == {"story": 6, "dead_letter": 1}
     before = {row["uri"]: row for row in open_stories(output.location).to_table().to_pylist()}
     (album / "3.png").write_bytes(make_photo(200).data)
@@ -97,7 +97,7 @@ def test_dead_letters_are_tried_again_three_times(tell: Tell, album: Path, outpu
 
 
 @pytest.mark.slow
-def test_dead_letters_alone(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
+def test_only_dead_letters(tell: Tell, album: Path, output: Any, make_photo: Any) -> None:
     tell(input=[str(album)], limit=4)
     assert told(output) == ["0.png", "1.png", "2.png", "3.png"]
     (album / "2.png").write_bytes(make_photo(200).data)
@@ -191,7 +191,7 @@ def test_copies_want_styles_of_their_own(tell: Tell, album: Path, output: Any, c
     assert len({row["story"] for row in output.rows("stories")}) == 2
 
 
-def test_equal_vectors_are_told_once(tell: Tell, output: Any, write_features: Any, counted: dict[str, int]) -> None:
+def test_equal_vectors_are_processed_once(tell: Tell, output: Any, write_features: Any, counted: dict[str, int]) -> None:
     draw = np.random.RandomState(3)
     one, other = draw.rand(4096).astype("f4"), draw.rand(4096).astype("f4")
     pairs = [("a", one), ("b", other), ("c", one), ("c", one)]

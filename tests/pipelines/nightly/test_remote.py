@@ -128,13 +128,13 @@ def test_nothing_new_still_commits(submit: Any, output: Any, tmp_path: Path) -> 
     assert output.outcomes() == {"ignored": 1}
 
 
-def test_too_many_dead_letters_are_told_apart(submit: Any, write_features: Any, output: Any) -> None:
+def test_too_many_dead_letters_have_their_own_exit_code(submit: Any, write_features: Any, output: Any) -> None:
     with pytest.raises(TooManyDeadLettersError, match="60 of 61"):
         submit(features=write_features([*vectors(1), *((f"bad {n}", [1.0]) for n in range(60))]))
     assert output.manifests == []
 
 
-def test_a_conflict_is_told_apart(submit: Any, write_features: Any, output: Any, monkeypatch: Any) -> None:
+def test_a_conflict_has_its_own_exit_code(submit: Any, write_features: Any, output: Any, monkeypatch: Any) -> None:
     def overtaken(run: Any, files: Any) -> Any:
         commit(dataclasses.replace(run, run_id="other"), files)
         return commit(run, files)

@@ -103,7 +103,7 @@ def test_an_input_that_matches_nothing_is_wrong(tmp_path: Path) -> None:
     ]
 
 
-def test_missing_and_empty_folders_are_told_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_and_empty_folders_are_distinguished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("Pictures", "empty", "texts"):
         (tmp_path / name).mkdir()
     for name in ("texts/a.txt", "texts/b.txt", "Pictures/a.jpg"):

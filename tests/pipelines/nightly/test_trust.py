@@ -126,7 +126,7 @@ def test_planted_secrets_are_nowhere(photo_pack: Pack, output: Any, tmp_path: Pa
         "--input=https://x/a.jpg?token=SECRET",
     ],
 )
-def test_wrong_options_are_told_without_their_secrets(
+def test_wrong_options_are_listed_without_their_secrets(
     run_job: Callable[..., tuple[int, str, str]], story_pack: Pack, option: str
 ) -> None:
     code, printed, errors = run_job(f"--pack={story_pack.location}", option)

@@ -125,7 +125,7 @@ def assert_whole(album: dict[str, Any], output: Any, number: int | None = None) 
     assert told == Counter((uri, style) for uri in album["good"] for style in ("romance", "swift"))
 
 
-def test_none_is_lost_and_none_is_told_twice(
+def test_none_is_lost_and_none_is_processed_twice(
     album: dict[str, Any],
     run_job: Any,
     photo_pack: Pack,

@@ -104,7 +104,7 @@ def test_how_many_are_written_is_an_option(pack: Pack, told: Any) -> None:
 
 
 @pytest.mark.parametrize("captions", ["written", "both"])
-def test_ready_sentence_vectors_tell_the_same(pack: Pack, ready_pack: Pack, told: Any, captions: str) -> None:
+def test_ready_sentence_vectors_give_the_same_stories(pack: Pack, ready_pack: Pack, told: Any, captions: str) -> None:
     plain, ready = told(pack, captions), told(ready_pack, captions)
     assert [row["passage"] for row in plain] == [row["passage"] for row in ready]
     assert [captions_of(row) for row in plain] == [captions_of(row) for row in ready]

@@ -82,7 +82,7 @@ def test_the_networks_of_the_pack_run(originals: Any, run: Callable[..., tuple[i
     assert pack.features.load(pack, CPU)(torch.zeros(1, 3, 224, 224)).shape == (1, 12)
 
 
-def test_table_words_end_at_line_feeds_alone(
+def test_table_words_end_only_at_line_feeds(
     originals: Any, run: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     originals.skip()

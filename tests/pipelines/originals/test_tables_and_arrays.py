@@ -129,7 +129,7 @@ def test_other_precisions_are_converted_with_a_note(tmp_path: Path) -> None:
     assert found.dtype == np.float32 and notes == ["x_style.npy: converted from float64 to float32"]
 
 
-def test_npz_arrays_are_read_by_name_alone(tmp_path: Path) -> None:
+def test_npz_arrays_are_read_only_by_name(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     np.savez(path, W=np.eye(2, dtype="float32"), unread=np.array([None], dtype=object))
     found = Npz(path, pytest.fail)

@@ -85,7 +85,7 @@ def test_merging_goes_on_with_later_nights(nights: str, publish: Any) -> None:
     assert [row["story"] for row in open_stories(nights, style="romance").to_table().to_pylist()][:1] == ["Newest."]
 
 
-def test_full_files_are_left_alone(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_files_are_not_merged(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = live_files(nights)
     monkeypatch.setattr(rewrites, "FULL", 10)
     assert compact(nights) is None and live_files(nights) == before

@@ -57,7 +57,7 @@ def test_a_notebooks_row_is_the_pipelines(
     assert all(row["story"] in printed and row["captions"][0]["caption"] in printed for row in rows)
 
 
-def test_ready_sentence_vectors_tell_the_same(photo_pack: Pack, tmp_path: Path) -> None:
+def test_ready_sentence_vectors_give_the_same_stories(photo_pack: Pack, tmp_path: Path) -> None:
     index_captions(photo_pack.location, str(tmp_path / "ready"), sentence_vectors=True)
     photo = str(SAMPLES / "cat.jpg")
     (plain,) = tell(load_all(photo_pack.location, **OPTIONS), photo)

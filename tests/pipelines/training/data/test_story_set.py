@@ -139,7 +139,7 @@ def test_stories_have_the_mean_of_some_captions_shifted_to_a_near_passage(many: 
     assert len(seen) == 8, "four passages of openings, one caption or both"
 
 
-def test_some_stories_have_the_style_alone_and_some_any_passage(many: StorySet) -> None:
+def test_some_stories_have_only_the_style_and_some_any_passage(many: StorySet) -> None:
     task = make_task(many, stories=1.0, plain=0.0, own=0.0, near=0.0, vague=1.0, least_strength=1.0)
     for ends, context in drawn(task):
         style = {(5, 10): 0, (5, 13): 1, (7, 20): 0, (7, 10): 1}[ends]
@@ -165,7 +165,7 @@ def test_a_text_weighs_by_its_most_seldom_word() -> None:
 
 
 @pytest.mark.parametrize("near", [0.0, 1.0])
-def test_openings_with_seldom_words_are_told_more_often(many: StorySet, near: float) -> None:
+def test_openings_with_rare_words_are_used_more_often(many: StorySet, near: float) -> None:
     openings = Tokens.of([[5], [5, 6], [7], [5, 6]][row % 4] for row in range(120))  # 5 in 90 of them, 7 in 30
     seldom = replace(many, openings=openings)
     told = {}
@@ -212,7 +212,7 @@ def test_some_openings_judge_and_are_never_learned(stories: StorySet, many: Stor
         assert figures == again
 
 
-def test_the_loss_of_a_batch_falls_on_the_decoder_alone(many: StorySet) -> None:
+def test_the_loss_of_a_batch_changes_only_the_decoder(many: StorySet) -> None:
     task = make_task(many)
     loss = task.loss(0, np.random.default_rng(1))
     loss.value.backward()

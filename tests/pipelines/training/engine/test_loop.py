@@ -96,7 +96,7 @@ def test_a_training_killed_before_its_first_checkpoint_begins_its_log_anew(tmp_p
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_device_and_precision_hold_within_a_training_alone(tmp_path: Path, precision: str) -> None:
+def test_device_and_precision_hold_only_within_a_training(tmp_path: Path, precision: str) -> None:
     task, before = Line(), arithmetic()
     train(task, LoopConfig(steps=2, device="cpu", precision=precision), tmp_path)
     assert task.seen == {("cpu", precision == "bfloat16")}

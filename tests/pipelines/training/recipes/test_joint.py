@@ -66,7 +66,7 @@ def test_pseudo_photos_are_photos_of_the_scene_with_the_class_put_in() -> None:
     assert (kinds == 4).mean() == pytest.approx(0.25, abs=0.06)
 
 
-def test_scenes_are_told_by_words_that_few_photos_have() -> None:
+def test_scenes_are_found_by_words_that_few_photos_have() -> None:
     texts = Tokens.of([[2, 3]] * 3 + [[2, 4]] * 30)
     seen = PhotoSet(np.zeros((33, 2), np.float32), texts, [[row] for row in range(33)])
     assert {word: places.tolist() for word, places in seen.photos_of.items()} == {3: [0, 1, 2]}

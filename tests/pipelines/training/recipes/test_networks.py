@@ -328,7 +328,7 @@ def test_a_pack_that_is_there_already_stays(
     assert not trainings
 
 
-def test_one_network_of_the_configuration_alone(data: Path, work: Path, trainings: dict[str, list[int]]) -> None:
+def test_a_single_network_of_the_configuration(data: Path, work: Path, trainings: dict[str, list[int]]) -> None:
     assert run(data, "joint_embedding", data / "alone" / "joint", CONFIG) == 0
     assert trainings == {"JointTask": list(range(8))}
     assert same_weights(data / "alone" / "joint", work / "joint")
@@ -381,7 +381,7 @@ def changed(**sections: Any) -> Config:
         ),
     ],
 )
-def test_all_that_is_wrong_is_told_before_any_training(
+def test_all_that_is_wrong_is_listed_before_any_training(
     data: Path, config: Config, messages: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, "pack", data / "refused", config) == 2
@@ -390,7 +390,7 @@ def test_all_that_is_wrong_is_told_before_any_training(
     assert not (data / "refused").exists() and not (data / "refused.training").exists()
 
 
-def test_a_decoder_learns_on_a_pack_from_novels_alone(data: Path, packed: Path, tmp_path: Path) -> None:
+def test_a_decoder_learns_on_a_pack_only_from_novels(data: Path, packed: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "data" / "novels", tmp_path / "data" / "novels")
     config = changed(decoder={"network": {"pack": str(packed)}, "stories": {"captions": 100}})
     assert run(tmp_path, "decoder", tmp_path / "decoder", config) == 0
@@ -513,14 +513,14 @@ def test_the_recipes_of_2015_leave_networks_that_make_a_pack(data: Path, work: P
         ("caption_writer", "2015", "for caption_writer it can be left out"),
     ],
 )
-def test_a_recipe_that_is_none(
+def test_an_unknown_recipe_is_refused(
     data: Path, network: str, recipe: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, network, data / "refused", {"network": {"recipe": recipe}, "training": {"steps": 1}}) == 2
     assert message in capsys.readouterr().err
 
 
-def test_passages_too_short_for_a_style_are_told_before_training(
+def test_passages_too_short_for_a_style_are_reported_before_training(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = data / "short"
