@@ -1,4 +1,4 @@
-"""What holds for every test: nothing is fetched, and nobody's own cache of packs and indexes is read or written."""
+"""Settings of all tests: nothing is downloaded, and the user's own cache of packs and indexes is not used."""
 
 import hashlib
 import importlib.util

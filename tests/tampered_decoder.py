@@ -1,4 +1,4 @@
-"""The process that decodes photos, tampered with: what a photo's last bytes say, it does. Run as a program by tests."""
+"""The process that decodes photos, tampered with: it obeys the last bytes of a photo. Run as a program by tests."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""What people and Dataflow workers install: built and looked into."""
+"""The packages that people and Dataflow workers install are built and inspected."""
 
 import os
 import re

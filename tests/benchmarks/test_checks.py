@@ -1,4 +1,4 @@
-"""What may differ between two sides, and what may not."""
+"""Allowed and forbidden differences between two sides."""
 
 import json
 from dataclasses import asdict

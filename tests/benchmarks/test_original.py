@@ -1,4 +1,4 @@
-"""The algorithm of 2015 in plain torch: what the program of 2015 itself put out, and what the program here does."""
+"""The algorithm of 2015 in plain torch: it gives the results of the program of 2015, and of the program here."""
 
 import json
 from pathlib import Path

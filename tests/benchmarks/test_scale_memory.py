@@ -1,4 +1,4 @@
-"""What a command takes, told from outside: its children count, and its end is seen at once."""
+"""Time and memory of a command, measured from outside: its children count, and its end is noticed at once."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Each option says what it changes, and the digests follow: none is forgotten, none changes too much."""
+"""Each option says what it changes, and the digests follow: none is forgotten, and none changes too much."""
 
 from typing import Annotated, Any
 

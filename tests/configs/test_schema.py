@@ -1,4 +1,4 @@
-"""What a run can be told: every wrong key at once, with where it is."""
+"""Options of a run: every wrong key is reported at once, with its place."""
 
 from datetime import date
 from pathlib import Path

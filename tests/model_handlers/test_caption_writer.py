@@ -1,4 +1,4 @@
-"""Written captions: what the beam search finds, ranked by the joint embedding, alone or beside the nearest ones."""
+"""Written captions: what the beam search finds, ranked by the joint embedding, with or without the nearest ones."""
 
 import math
 from collections.abc import Callable

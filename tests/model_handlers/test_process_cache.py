@@ -1,4 +1,4 @@
-"""What a process keeps: each value made once, only so many of them, and all of them forgotten at once."""
+"""The process's cache: each value is made once, their number is limited, and all are forgotten at once."""
 
 import threading
 import time

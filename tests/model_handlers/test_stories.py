@@ -1,4 +1,4 @@
-"""Passages and stories: lines of lyrics, the best of a search, and photos told in any batch."""
+"""Passages and stories: lines of lyrics, the best of a search, and equal stories in any batch."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""More words for a pack's sentence encoder: which ones, their word vectors, what stays, and what goes wrong."""
+"""More words for a pack's sentence encoder: which words, their vectors, what stays the same, and errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A plan: what would be told and what it would take, and not one file more or less than before."""
+"""A plan: the photos to process and the resources they need; it neither adds nor removes a file."""
 
 import json
 import os

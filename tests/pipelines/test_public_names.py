@@ -1,4 +1,4 @@
-"""The names that people import stay where they are, whatever folder holds what they do."""
+"""Public names can be imported from their old places, wherever their code is."""
 
 import pytest
 

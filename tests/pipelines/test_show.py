@@ -1,4 +1,4 @@
-"""Published stories to read: in order of their photos, and what is said where there are none."""
+"""Showing published stories: in the order of their photos, and the message if there are none."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The console command: one word for each command, help, completion, and what is said of mistakes."""
+"""The console command: one word for each command, help, completion, and messages about mistakes."""
 
 import importlib
 import os

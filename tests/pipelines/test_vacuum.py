@@ -1,4 +1,4 @@
-"""Vacuum: what crashed runs left goes when it is old, what a manifest names never does."""
+"""Vacuum: old leftovers of crashed runs are removed, files that a manifest names never are."""
 
 import json
 import os

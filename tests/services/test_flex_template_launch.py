@@ -1,4 +1,4 @@
-"""What Google's launcher does with a Flex Template, as far as the job file that Dataflow starts."""
+"""A Flex Template in Google's launcher, up to the job file that Dataflow starts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The main job on Dataflow, as far as the submission: what the service is asked for, and what never gets there."""
+"""The main job on Dataflow, up to the submission: what the service is asked for, and what is refused before."""
 
 import io
 import json

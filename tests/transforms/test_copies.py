@@ -1,4 +1,4 @@
-"""Copies: the same bytes are found by size and hash, one goes on for all, and each gets what came out."""
+"""Copies: the same bytes are found by size and hash, one is processed for all, and each gets the result."""
 
 import hashlib
 from collections.abc import Sequence

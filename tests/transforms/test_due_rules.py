@@ -1,4 +1,4 @@
-"""What earlier runs have settled is not due again, by uri, version and style, nor what a run does not select."""
+"""Photos settled by earlier runs, by uri, version and style, are not due again, nor are those that are not selected."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Storage that fails by seed: errors now and then, no answer, half a file, and what no further try would mend."""
+"""Storage that fails by seed: errors now and then, no answer, half a file, and failures that no retry repairs."""
 
 import asyncio
 import random

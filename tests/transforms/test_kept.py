@@ -1,4 +1,4 @@
-"""What earlier runs kept: rows come back to the last bit, by uri and version, and what cannot be used is read anew."""
+"""Rows of earlier runs come back to the last bit, by uri and version; without usable rows photos are read again."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Counters and distributions: what a pipeline tells of itself is what went through it."""
+"""Counters and distributions: a pipeline reports exactly what went through it."""
 
 import io
 from collections.abc import Sequence

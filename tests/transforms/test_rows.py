@@ -1,4 +1,4 @@
-"""Rows: what each record says in its table, in text that Parquet can hold."""
+"""Rows: the values of each record in its table, with text that Parquet can hold."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Shard files: the same rows make the same bytes, whatever their order; records tell what is in them."""
+"""Shard files: the same rows make the same bytes, whatever their order; records describe their contents."""
 
 import hashlib
 from pathlib import Path

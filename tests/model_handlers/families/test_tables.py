@@ -1,4 +1,4 @@
-"""Families in their tables: entries typed, networks with the pack's weights, and what is said of wrong cards."""
+"""Families in their tables: entries typed, networks with the pack's weights, and the errors of wrong cards."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a beam search asks of its device: on a GPU nothing between two looks at which photos are done."""
+"""Synchronisation of a beam search with its device: on a GPU none between two checks for finished photos."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

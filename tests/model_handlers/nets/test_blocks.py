@@ -1,4 +1,4 @@
-"""The highest of many values by blocks is what a full sort finds."""
+"""The highest of many values found by blocks are those of a full sort."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The tokeniser against NLTK 3.1's stored output, and the places where the tokenisers of today part from it."""
+"""The tokeniser against NLTK 3.1's stored output, and the cases in which today's tokenisers differ from it."""
 
 import json
 import random

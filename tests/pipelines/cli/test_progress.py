@@ -1,4 +1,4 @@
-"""What people see: the progress line, counts in words, and the summary's taste."""
+"""Progress for people: the progress line, counts in words, and the summary's stories."""
 
 import io
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The probe tells two kinds of text apart where they differ, and says so only of texts that it has not seen."""
+"""The probe separates two kinds of text if they differ, and is measured only on texts that it has not seen."""
 
 from pathlib import Path
 

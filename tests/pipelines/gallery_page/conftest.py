@@ -1,4 +1,4 @@
-"""Committed runs that no network told, and photos that they told of."""
+"""Committed runs made without any network, and their photos."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""The page by keyboard alone, for screen readers, in light and dark, and on a small phone, in a real browser."""
+"""The page with only a keyboard, for screen readers, in light and dark, and on a small phone, in a real browser."""
 
 from collections.abc import Callable
 from functools import partial

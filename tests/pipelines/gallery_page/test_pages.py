@@ -1,4 +1,4 @@
-"""The page's files: what texts can do to them, how they are cut, and when they change."""
+"""The page's files: hostile texts in them, how they are split, and when they change."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Thumbnails: pixels alone, of the very bytes that were told, and a reason where there is none."""
+"""Thumbnails: only pixels, from the same bytes as the story, and a reason if there is none."""
 
 import hashlib
 import io

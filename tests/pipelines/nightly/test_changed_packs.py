@@ -1,4 +1,4 @@
-"""Packs that are damaged, replaced or half there: no run starts with one, and none publishes what it told by one."""
+"""Packs that are damaged, replaced or incomplete: no run starts with one or publishes stories made with one."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Deadlines: what fits is told, the rest is deferred and told by the next run, and the commit happens in time."""
+"""Deadlines: photos that fit are processed, the rest is deferred to the next run, and the commit is in time."""
 
 import dataclasses
 import os

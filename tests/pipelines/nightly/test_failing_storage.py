@@ -1,4 +1,4 @@
-"""Photos in storage that fails now and then, hangs, or returns half a file: told all the same, or tried again."""
+"""Photos in storage that sometimes fails, hangs, or returns half a file: they are processed anyway, or tried again."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Runs that are killed (-9) at any moment: readers see committed runs alone, and the next run tells the rest once."""
+"""Runs that are killed (-9) at any moment: readers see only committed runs; the next run processes the rest once."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What runs count: sums over waves in the manifest, the same as the single pipeline of remote runners counts."""
+"""Counters of runs: sums over waves in the manifest, the same as the single pipeline of remote runners counts."""
 
 import re
 from collections import Counter

@@ -191,7 +191,9 @@ def test_copies_want_styles_of_their_own(tell: Tell, album: Path, output: Any, c
     assert len({row["story"] for row in output.rows("stories")}) == 2
 
 
-def test_equal_vectors_are_processed_once(tell: Tell, output: Any, write_features: Any, counted: dict[str, int]) -> None:
+def test_equal_vectors_are_processed_once(
+    tell: Tell, output: Any, write_features: Any, counted: dict[str, int]
+) -> None:
     draw = np.random.RandomState(3)
     one, other = draw.rand(4096).astype("f4"), draw.rand(4096).astype("f4")
     pairs = [("a", one), ("b", other), ("c", one), ("c", one)]

@@ -1,4 +1,4 @@
-"""Memory that runs out in a run: smaller batches tell the same stories, and where there are none the run fails."""
+"""Memory that runs out in a run: smaller batches give the same stories, and if no batch fits the run fails."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a run is to tell: feature files of every kind, photos, and what is done already."""
+"""Selection of a run's photos: feature files of every kind, photos, and what is done already."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""What a run must never leave or read: planted secrets, and files outside the places that it is allowed."""
+"""A run never writes planted secrets and never reads files outside the allowed places."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Two hundred photos of every kind, twenty of them bad in every way: none is lost and none is told twice."""
+"""Two hundred photos of every kind, twenty of them bad in every way: none is lost and none is processed twice."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Watched workers: what a death is called, and what becomes of the pipeline."""
+"""Watched workers: how a worker's death is reported, and how the pipeline ends."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""From what a few photos took to hours, workers and cost: sums by hand."""
+"""Hours, workers and cost estimated from the time of a few photos: sums by hand."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Commits: numbers that nobody shares, one manifest a run, conflicts, the ratio, and what ledgers say is done."""
+"""Commits: unique numbers, one manifest for each run, conflicts, the ratio, and what the ledgers count as done."""
 
 import json
 import threading

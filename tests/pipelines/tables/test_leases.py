@@ -1,4 +1,4 @@
-"""Leases: one holder, whoever comes when; renewed, lost, given back; and what the main job does with them."""
+"""Leases: one holder in any order of takers; renewed, lost and released leases; and their use in the main job."""
 
 import os
 import subprocess

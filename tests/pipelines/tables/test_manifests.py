@@ -1,4 +1,4 @@
-"""What manifests say: runs as they stand after rewrites, and `current.files`, which heals."""
+"""Manifests: runs with their current files after rewrites, and `current.files`, which repairs itself."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The chain over lists: a step keeps the order of its inputs, and an error stands where there is no result."""
+"""The chain over lists: a step keeps the order of its inputs, and a missing result is replaced by its error."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which networks made what was kept: hashes of files and settings that matter decide, not the pack's digest."""
+"""Digests of the networks that made kept data: they depend on relevant files and settings, not on the pack's digest."""
 
 import hashlib
 import json

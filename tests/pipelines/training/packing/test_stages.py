@@ -1,4 +1,4 @@
-"""Stages beside each other: their order, what goes wrong, and that none outlives the process that began it."""
+"""Stages in parallel: their order, their errors, and that none outlives the process that started it."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Passages that a decoder tells well stay with their style, and the others go."""
+"""Passages that a decoder writes well stay in their style, and the others are removed."""
 
 from pathlib import Path
 

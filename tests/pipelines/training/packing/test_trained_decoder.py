@@ -1,4 +1,4 @@
-"""Own story decoders: a trained one joins a pack and tells its stories, and what goes wrong."""
+"""Own story decoders: a trained one is added to a pack and writes its stories; and errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The sentence encoder's training: its words' loss, and telling a text's neighbour from others."""
+"""The sentence encoder's training: its words' loss, and recognising a text's neighbour among others."""
 
 import math
 
