@@ -1,7 +1,7 @@
-"""Captions as a novel would tell them: what is happening becomes what happened.
+"""Captions rewritten in the past tense of novels.
 
-No corpus tells photos in the past tense. Captions are so plain that a few rules turn them: "a dog runs through a field"
-becomes "the dog ran through a field". What the rules do not understand is left out.
+No corpus describes photos in the past tense. Captions are so plain that a few rules turn them: "a dog runs through a
+field" becomes "the dog ran through a field". What the rules do not understand is left out.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whom a story is about: one person of a book's passage gives place to the person of a caption."""
+"""Protagonists: the one person of a book's passage is replaced by the person of a caption."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from pipelines.corpora.lexicon import (
 from pipelines.corpora.narration import is_plural, subject
 
 PROTAGONIST = "<protagonist>"
-"""Stands in a passage for the one person whom it names."""
+"""Placeholder in a passage for the one person whom it names."""
 
 MARKS = frozenset((".", ",", ";", ":", "!", "?", "'s", "n't", "--"))
 _VERBS = frozenset(PAST.values()) | frozenset(

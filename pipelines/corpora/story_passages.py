@@ -1,4 +1,4 @@
-"""Passages of books that a story can go on with, which a style keeps for the shift `nearest`."""
+"""Passages of books with which a story can continue; a style keeps them for the shift `nearest`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

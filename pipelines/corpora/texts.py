@@ -30,7 +30,7 @@ class PhotoCaptions:
 
 
 def normalise_caption(text: str, lower: bool = True) -> str:
-    """Returns a caption in the form that every caption has here: (lower-case) tokens ending in a lone full stop."""
+    """Returns a caption in normal form: (lower-case) tokens with a full stop as the last token."""
     tokens = tokenise(" ".join((text.lower() if lower else text).split()).rstrip(" .") + ".")
     return " ".join(token for token in tokens if token not in ("``", "''"))
 
@@ -45,7 +45,7 @@ def read_photo_captions(path: Path) -> list[PhotoCaptions]:
 
 
 def read_captions(path: Path) -> list[str]:
-    """Returns the normalised captions of a file with one a line; empty ones are left out."""
+    """Returns the normalised captions of a file with one caption a line, without empty ones."""
     with path.open(encoding="utf-8") as file:
         captions = [normalise_caption(line) for line in file if line.strip(" .\n")]
     return [caption for caption in captions if caption != "."]

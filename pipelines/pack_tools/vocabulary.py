@@ -57,7 +57,7 @@ def expand_vocabulary(pack: str, output: str, texts: Sequence[str], most: int) -
     try:
         new = Vocabulary.of_counts(count_unknown(files, encoder), most + 2, LEAST).words
         if not new:
-            nothing = f"no unknown word of the sentence encoder {LEAST} times or more"
+            nothing = f"no word that appears {LEAST} times or more and is new to the encoder"
             raise ConfigError([f"--texts: {len(files):,} files hold {nothing}; give more"])
         share = add_words(writer, old, entry, new)
         writer.card["new_words"] = {"words": len(new), "files": len(files), "foretold": round(share, 3)}

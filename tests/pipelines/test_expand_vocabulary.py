@@ -230,7 +230,7 @@ def test_what_is_wrong_makes_no_pack(expand: Expand, tmp_path: Path, argv: list[
 
 def test_texts_without_a_new_word(expand: Expand, tmp_path: Path) -> None:
     code, _, errors = expand(text="a zebra on the beach\nqwrtp woman")
-    assert code == 2 and "--texts: 1 files hold no word 2 times or more that the sentence encoder does not" in errors
+    assert code == 2 and "--texts: 1 files hold no word that appears 2 times or more and is new" in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "texts"]
 
 

@@ -1,9 +1,9 @@
 """The pipeline that prepares texts.
 
-Files are read through once (are they text? which are the same?) and then in parts: each is cut into texts, which wait
-in files (pieces) as numbers of the piece's own words. Only 64-bit hashes of texts, lists of pieces and counts of words
-go through the runner, and rows of tables; so a billion words need no more of it than a million, and each is tokenised
-once.
+Files are read once in full (are they text? which are equal?) and then in parts. Each part is cut into texts, which are
+stored in files (pieces) as indices into the piece's own words. Only 64-bit hashes of texts, lists of pieces, counts of
+words and rows of tables go through the runner. So a billion words need no more of it than a million, and each word is
+tokenised once.
 """
 
 import json
@@ -33,7 +33,7 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Target:
-    """Where a corpus is written: OUTPUT, a folder for pieces, and how many words a shard has."""
+    """Destination of a corpus: OUTPUT, a folder for pieces, and the number of words in a shard."""
 
     output: str
     scratch: str
@@ -75,7 +75,7 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target, given
 
 
 def _inspect(root: beam.Pipeline, listing: str, rules: Rules) -> tuple[PCollection[TextFile], PCollection[Refusal]]:
-    """Returns the files that can be used, one of each content, and the others."""
+    """Returns the usable files, one for each content, and the others."""
     inspected = (
         root
         | "Name list" >> beam.Create([listing])
@@ -95,7 +95,7 @@ def _inspect(root: beam.Pipeline, listing: str, rules: Rules) -> tuple[PCollecti
 def _cut(
     files: PCollection[TextFile], held_out: AsSingleton, rules: Rules, target: Target
 ) -> tuple[PCollection[Piece], PCollection[Kept]]:
-    """Returns the written pieces, and each with the places of its texts that are elsewhere already."""
+    """Returns the written pieces, and each piece with the indices of its repeated texts."""
     from_files = (
         files
         | "Part files" >> beam.FlatMap(parts_of)
@@ -119,7 +119,7 @@ def _cut(
 
 
 def _take_words(root: beam.Pipeline, given: str) -> PCollection[list[str]]:
-    """Returns the words that are given, as one element."""
+    """Returns the given words, as one element."""
     words: PCollection[list[str]] = root | "Name words" >> beam.Create([given]) | "Read words" >> beam.Map(read_json)
     return words
 
@@ -161,7 +161,7 @@ class Inspect(beam.DoFn):
 
 
 def key_by_content(file: TextFile) -> tuple[str, TextFile]:
-    """Returns a file behind its kind and digest."""
+    """Returns a file with its kind and digest as key."""
     return f"{file.kind}/{file.digest}", file
 
 
@@ -239,7 +239,7 @@ def keep_texts(texts: Iterable[Text], left_out: Counter[str], name: str, kind: s
 
 
 def spread_rows(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, list[Row]]]:
-    """Yields rows behind their kind and the shard of their photo, so that all of a photo come together."""
+    """Yields rows with their kind and the shard of their photo as key, so that all rows of a photo are grouped."""
     lots: defaultdict[str, list[Row]] = defaultdict(list)
     for number, (kind, row) in enumerate(rows, start=1):
         lots[f"{kind}/{text_hash(repr(photo_key(row))) % SPREAD:03d}"].append(row)
@@ -250,11 +250,11 @@ def spread_rows(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, list[Row
 
 
 def key_by_name(piece: Piece) -> tuple[str, Piece]:
-    """Returns a piece behind its name."""
+    """Returns a piece with its name as key."""
     return piece.name, piece
 
 
 def keep_others(element: tuple[str, dict[str, Any]]) -> Kept:
-    """Returns a piece with the places of its texts that are elsewhere already."""
+    """Returns a piece with the indices of its repeated texts."""
     piece, places = element[1]["pieces"][0], list(element[1]["repeated"])
     return Kept(piece, np.concatenate([np.zeros(0, np.int32), *places]))

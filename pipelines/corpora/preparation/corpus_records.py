@@ -1,4 +1,4 @@
-"""What travels between the steps that prepare texts, and the names of what they leave."""
+"""Records that travel between the steps that prepare texts, and names of their outputs."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ ARRAYS = ("ids", "starts", "neighbours")  # files of a shard
 
 @dataclass(frozen=True)
 class Rules:
-    """All that can change a corpus apart from its inputs.
+    """Rules: everything except the inputs that can change a corpus.
 
     Attributes:
         books: kinds of books, by name.
@@ -47,7 +47,7 @@ class Rules:
         return (*(DEV + kind for kind in learned), *learned)
 
     def is_book(self, kind: str) -> bool:
-        """Tells whether a kind, held out or not, is one of books."""
+        """Returns whether a kind, held out or not, is one of books."""
         return kind.removeprefix(DEV) in self.books
 
     def piece_name(self, kind: str, source: str) -> str:
@@ -57,7 +57,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class TextFile:
-    """An input file, and what reading it through has shown.
+    """An input file, and the facts found by reading it in full.
 
     Attributes:
         uri: where it lies.
@@ -80,7 +80,7 @@ class TextFile:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and the reason."""
 
     uri: str
     reason: str
@@ -139,7 +139,7 @@ class Lot:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A piece, and the places of its texts that are elsewhere already."""
+    """A piece, and the indices of its repeated texts."""
 
     piece: Piece
     repeated: np.ndarray

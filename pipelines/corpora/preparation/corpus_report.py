@@ -1,4 +1,4 @@
-"""The manifest: what a corpus is made of, what was left out, and what its files are."""
+"""The manifest: the contents of a corpus, the texts left out, and its files."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ def _uri(entry: dict[str, Any]) -> str:
 
 
 def describe_kinds(rules: Rules, pieces: Sequence[Piece], shards: Sequence[Shard]) -> dict[str, Any]:
-    """Returns texts, words and files of each kind, and how many texts were left out for what."""
+    """Returns texts, words and files of each kind, and the number of texts left out for each reason."""
     kinds: dict[str, Any] = {}
     for kind in rules.kinds:
         cut = [piece for piece in pieces if piece.kind == kind]
@@ -86,7 +86,7 @@ def _number(shard: Shard) -> int:
 
 
 def describe(manifest: dict[str, Any], output: str) -> str:
-    """Returns a manifest in words."""
+    """Returns a manifest as readable text."""
     lines = [f"{output}: a vocabulary of {manifest['vocabulary']['words']:,} words, and"]
     for kind, entry in manifest["kinds"].items():
         out = entry["left_out"]

@@ -1,4 +1,4 @@
-"""Texts: passages of books and captions, as words, without what is no text to learn from."""
+"""Texts: passages of books and captions, as words, without those that are not suitable for training."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ def paragraphs(lines: Iterable[str]) -> Iterator[str]:
 
 
 def mostly_no_letters(text: str) -> bool:
-    """Tells whether fewer than half of the characters of a text, spaces apart, are letters."""
+    """Returns whether fewer than half of the characters of a text, without spaces, are letters."""
     return 2 * sum(map(str.isalpha, text)) < sum(map(len, text.split()))
 
 
@@ -60,7 +60,7 @@ def book_texts(lines: Iterable[str], rules: Rules, left_out: Counter[str]) -> It
 
 
 def caption_words(caption: str, rules: Rules, left_out: Counter[str]) -> list[str]:
-    """Returns the words of a caption; none where it is left out, which `left_out` counts."""
+    """Returns the words of a caption, or nothing if it is left out; `left_out` counts these."""
     words = [] if mostly_no_letters(caption) else normalise_caption(caption, rules.lower).split()
     if 1 < len(words) <= rules.most:
         return words

@@ -1,4 +1,4 @@
-"""Words that a corpus is to have, in place of those that are counted in its texts."""
+"""Words given for a corpus, instead of the most frequent ones in its texts."""
 
 import json
 
@@ -47,7 +47,7 @@ def _words_of_pack(place: str) -> list[str]:
 
 
 def _is_list_of_words(words: object) -> bool:
-    """Tells whether JSON is a list of words, at least one and each once."""
+    """Returns whether JSON is a list of distinct words, at least one."""
     if not isinstance(words, list) or not words:
         return False
     return all(isinstance(word, str) and word for word in words) and len(set(words)) == len(words)

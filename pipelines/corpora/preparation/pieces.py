@@ -1,4 +1,4 @@
-"""Pieces: some hundred thousand words of texts in one file, as numbers of its own until there is a vocabulary."""
+"""Pieces: several hundred thousand words of texts in one file, as indices of its own until there is a vocabulary."""
 
 import hashlib
 import io
@@ -51,7 +51,7 @@ class PieceTexts:
 
     @classmethod
     def load(cls, uri: str) -> "PieceTexts":
-        """Returns what `save` wrote."""
+        """Returns the piece that `save` wrote."""
         filesystem, path = fsspec.core.url_to_fs(uri)
         with np.load(io.BytesIO(filesystem.cat_file(path)), allow_pickle=False) as arrays:
             words = arrays["words"].tobytes().decode().split("\n")
@@ -59,7 +59,7 @@ class PieceTexts:
 
 
 class _Builder:
-    """Collects texts until they are a piece."""
+    """Collects texts until there are enough for a piece."""
 
     def __init__(self) -> None:
         self._numbers: defaultdict[str, int] = defaultdict()
@@ -117,7 +117,7 @@ def write_pieces(
 
 
 def lots_of(name: str, hashes: np.ndarray, shards: int) -> Iterator[tuple[int, Lot]]:
-    """Yields the hashes of a piece behind their shards."""
+    """Yields the hashes of a piece with their shards as keys."""
     owners = (hashes % np.uint64(shards)).astype(np.int64)  # [n]
     order = np.argsort(owners, kind="stable")  # [n]
     for places in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):

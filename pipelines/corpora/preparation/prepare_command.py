@@ -1,4 +1,4 @@
-"""What `pipelines.prepare_texts` does: look for everything that can be wrong, run the pipeline, say what it left."""
+"""The work of `pipelines.prepare_texts`: checks all options and inputs, runs the pipeline, describes the result."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 
 
 def prepare_texts(flags: argparse.Namespace, options: PipelineOptions) -> str:
-    """Returns what was made, in words.
+    """Returns a description of what was made.
 
     Raises:
         ConfigError: options or inputs are wrong, or hold no text.
@@ -77,7 +77,7 @@ def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str
 
 
 def _given_words(place: str) -> tuple[list[str], list[str]]:
-    """Returns the words at a place, none where there is no place, and what is wrong with it."""
+    """Returns the words at a place, or nothing without a place, and the place's problems."""
     try:
         return (read_words(place) if place else []), []
     except ConfigError as error:
@@ -85,7 +85,7 @@ def _given_words(place: str) -> tuple[list[str], list[str]]:
 
 
 def _named(pattern: str, kind: str) -> tuple[str, str]:
-    """Returns the kind and the place that a flag's value names."""
+    """Returns the kind and the place in a flag's value."""
     found = NAMED.fullmatch(pattern)
     return (found[1], at_home(found[2])) if found else (kind, at_home(pattern))
 
@@ -160,7 +160,7 @@ def run(
         if not sum(entry["texts"] for kind, entry in manifest["kinds"].items() if not kind.startswith(DEV)):
             reasons = [line.strip() for line in describe_refused(manifest)]
             raise ConfigError(["--books, --captions: hold no text to learn from", *reasons])
-    except BaseException as error:  # a job elsewhere goes on when this process is interrupted
+    except BaseException as error:  # a remote job continues when this process is interrupted
         if filesystem.exists(path) and (is_local(options) or isinstance(error, Exception)):
             filesystem.rm(path, recursive=True)
         raise

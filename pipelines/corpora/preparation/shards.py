@@ -33,7 +33,7 @@ def _name(piece: Piece) -> str:
 
 
 def key_by_shard(kept: Kept, shards: dict[str, int]) -> tuple[str, Kept]:
-    """Returns a piece behind the name of its shard."""
+    """Returns a piece with the name of its shard as key."""
     return f"{kept.piece.kind}/{shards[kept.piece.name]:05d}", kept
 
 
@@ -48,7 +48,7 @@ class Encoded:
 
 
 def encode(texts: PieceTexts, repeated: np.ndarray, ids: dict[str, int], share: float, is_book: bool) -> Encoded:
-    """Returns the texts that are nowhere else and have at most a `share` of unknown words."""
+    """Returns the texts that are not repeated and have at most a `share` of unknown words."""
     table = np.asarray([ids.get(word, UNKNOWN) for word in texts.words], np.int32)
     encoded = table[texts.ids]  # [R]
     lengths = np.diff(texts.starts)  # [n]

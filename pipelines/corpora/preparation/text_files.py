@@ -1,4 +1,4 @@
-"""Input files: read through once to see whether they are text, then part by part."""
+"""Input files: read once in full to check that they are text, then part by part."""
 
 import codecs
 import gzip
@@ -17,7 +17,7 @@ from transforms.read_errors import read_error
 BLOCK = 1 << 20  # bytes read at once
 PART = 32 << 20  # bytes of a part, at least
 LONGEST_LINE = 16 << 20  # bytes
-BREAKS = (b"\n\n", b"\n\r\n", b"\n")  # where a part may begin: after a blank line, else after a line
+BREAKS = (b"\n\n", b"\n\r\n", b"\n")  # possible starts of a part: after a blank line, else after a line
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def inspect(file: TextFile, rules: Rules) -> TextFile | Refusal:
 
 
 class NotText(Exception):
-    """A file is not the text that it should be."""
+    """A file is not a text as expected."""
 
 
 def _read_through(stream: IO[bytes]) -> tuple[str, int, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The vocabulary: the words of all texts that are kept to learn from, counted."""
+"""The vocabulary, from counts of the words in all texts that are kept for training."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ SCALE = 1000  # weights count in thousandths
 
 
 def kept_texts(texts: PieceTexts, repeated: np.ndarray) -> np.ndarray:
-    """Returns which of a piece's texts are nowhere else `[n]`."""
+    """Returns which of a piece's texts are not repeated `[n]`."""
     kept = np.ones(len(texts.hashes), bool)  # [n]
     kept[repeated] = False
     return kept
 
 
 def count_words(kept: Kept, rules: Rules) -> Counts:
-    """Returns the counts of the words of a piece, none where it is held out."""
+    """Returns the counts of the words of a piece; none if the piece is held out."""
     if kept.piece.kind.startswith(DEV):
         return Counter(), Counter()
     texts = PieceTexts.load(kept.piece.uri)
@@ -60,7 +60,7 @@ class SumCounts(beam.CombineFn):
 
 
 def choose_words(counts: Counts, rules: Rules) -> list[str]:
-    """Returns the most frequent words, captions' counts weighted; of words that are as frequent the first by name."""
+    """Returns the most frequent words, with captions' counts weighted; equally frequent words are sorted by name."""
     books, captions = counts
     scores = Counter({word: SCALE * count for word, count in books.items()})
     weight = round(SCALE * rules.caption_weight)
