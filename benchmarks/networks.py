@@ -192,7 +192,7 @@ def start(bench: Bench) -> Iterator[Result]:
         "start", scale.name, "start", figures, most_seconds=5, amounts=means, check=check,
         starts={"importing": [one["imports"] for one in told[1:]]},
         notes=[
-            "all weights read and the captions of one photo found; imports are told apart",
+            "all weights read and the captions of one photo found; imports are counted separately",
             f"the original embeds all {len(captions.texts):,} captions: reckoned from {len(sample):,} of them",
         ],
     )  # fmt: skip

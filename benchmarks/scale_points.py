@@ -55,7 +55,7 @@ class Setting:
     """Conditions under which all points are measured.
 
     Attributes:
-        photos: a folder of them; None where no point needs one.
+        photos: a folder of them; None if no point needs one.
         pack: the model pack of the main job.
         beam_width: of the main job.
     """
@@ -162,11 +162,11 @@ def _log(point: Point, output: Path) -> Path:
 
 
 class Results:
-    """What was measured so far, kept in a file after each point, so that a second call goes on.
+    """Results so far, written to a file after each point, so that a second call continues.
 
     Args:
-        file: of the results, made where there is none.
-        facts: what all points have in common.
+        file: file of the results, created if it does not exist.
+        facts: conditions that all points share.
 
     Raises:
         PointError: the file's points were measured under something else.

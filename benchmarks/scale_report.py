@@ -32,7 +32,7 @@ class Line:
 
 
 def fit(counts: Sequence[float], values: Sequence[float]) -> Line | None:
-    """Returns the line through points; None where they are fewer than two different counts."""
+    """Returns the line through points; None if there are fewer than two different counts."""
     if len(set(counts)) < 2:
         return None
     matrix = np.stack([np.asarray(counts, float), np.ones(len(counts))], axis=1)  # [n, 2]

@@ -84,13 +84,13 @@ class CountedBeams(Beams):
             apart: their bounds `[R, V]`.
         """
         most, least = low + apart, low - apart  # [R, V], [R, V]
-        cheapest = (costs - most.amax(dim=1)) + least.logsumexp(dim=1)  # [R]
-        dearest = costs[:, None] - least + most.logsumexp(dim=1, keepdim=True)  # [R, V]
+        lowest_cost = (costs - most.amax(dim=1)) + least.logsumexp(dim=1)  # [R]
+        highest_cost = costs[:, None] - least + most.logsumexp(dim=1, keepdim=True)  # [R, V]
         rows = 0
         for photo in photos.unique():
             own = photos == photo  # [R]
-            line = dearest[own].flatten().topk(self.width, largest=False).values[-1]  # []
-            rows += int((cheapest[own] <= line).sum())
+            line = highest_cost[own].flatten().topk(self.width, largest=False).values[-1]  # []
+            rows += int((lowest_cost[own] <= line).sum())
         return rows
 
     def choose(self, front: Front, rows: Tensor, chances: Tensor) -> Choice:

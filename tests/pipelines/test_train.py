@@ -63,7 +63,7 @@ def test_a_missing_file_is_named(config: str, tmp_path: Path, capsys: pytest.Cap
     flags = ["--config", config, "--data", str(tmp_path / "nothing"), "--output", str(tmp_path / "out")]
     assert main(["joint_embedding", *flags]) == 2
     missing = "nowhere.yaml" if config == "nowhere.yaml" else f"{tmp_path}/nothing"
-    assert f"{missing}: not there" in capsys.readouterr().err
+    assert f"{missing}: does not exist" in capsys.readouterr().err
 
 
 def test_a_sentence_encoder_learns_a_prepared_corpus(prepare: Prepare, tmp_path: Path) -> None:

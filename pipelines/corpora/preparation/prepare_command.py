@@ -45,7 +45,7 @@ def prepare_texts(flags: argparse.Namespace, options: PipelineOptions) -> str:
 
 
 def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str, str], Rules, list[str]]:
-    """Returns the kind of each file, by URI, the rules, and the words that are given, none where they are counted.
+    """Returns the kind of each file, by URI, the rules, and the words that are given, none if they are counted.
 
     Raises:
         ConfigError: lists all that is wrong.

@@ -428,7 +428,7 @@ def test_a_decoder_learns_a_prepared_corpus_on_a_pack(data: Path, packed: Path, 
             ["decoder.network.pack={work}/base"],
             "has no source_style, styles, passages; pipelines.fit_style --passages makes",
         ),
-        (["decoder.network.start=nowhere"], "nowhere/words.json: not there"),
+        (["decoder.network.start=nowhere"], "nowhere/words.json: does not exist"),
         (["decoder.network.start={work}/styled"], "the pack chooses no decoder that a training"),
         (
             ["decoder.stories.passages=500"],
