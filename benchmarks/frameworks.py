@@ -130,7 +130,7 @@ def by_ray(task: Task, paths: Sequence[str], share: float = 0.4) -> np.ndarray:
 
 @contextlib.contextmanager
 def ray_cluster(threads: int) -> Iterator[float]:
-    """Yields the seconds that Ray took to start; it is stopped afterwards. Nothing if Ray is not installed."""
+    """Yields the seconds that Ray took to start; 0 if Ray is not installed. Stops it afterwards."""
     if not find_spec("ray"):
         yield 0.0
         return
