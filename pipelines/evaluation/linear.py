@@ -1,4 +1,4 @@
-"""Linear models on vectors, by scikit-learn: they show what vectors hold, as no network can add to it."""
+"""Linear models on vectors, by scikit-learn: what vectors show without a network that could learn more."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Training of the networks of the chain, and the assembly of a model pack from what was trained."""
+"""Training of the networks of the chain, and assembly of a model pack from the trained networks."""

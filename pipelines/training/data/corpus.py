@@ -1,4 +1,4 @@
-"""The training data on disk, prepared once: photos' features and captions, caption texts, and the books' paragraphs."""
+"""The training data on disk, prepared once: feature vectors and captions of photos, caption texts, and books."""
 
 import errno
 import json
@@ -24,12 +24,12 @@ _CAPTION_FILES = ("flickr30k_train", "coco_sample", "romantic")
 
 @dataclass(frozen=True)
 class Corpus:
-    """The data folder `data` and what was made of it in `prepared`; each part is made when it is first asked for.
+    """The data folder `data` and the files made from it in `prepared`; each part is made when it is first needed.
 
-    `data` holds flickr8k/images and flickr8k/captions.tsv, captions/*.txt (one caption a line) and novels/*.txt; what
-    is not there is empty. Of the novels one in thirty is held out, or at least one where there are two.
+    `data` holds flickr8k/images and flickr8k/captions.tsv, captions/*.txt (one caption per line) and novels/*.txt;
+    missing parts count as empty. One novel in thirty is held out, and at least one if there are two.
 
-    `texts` is a corpus of `pipelines.prepare_texts`; where it is named, skip_thoughts and decoder learn its texts.
+    `texts` is a corpus of `pipelines.prepare_texts`; if it is given, skip_thoughts and decoder learn from its texts.
     """
 
     data: Path
@@ -38,7 +38,7 @@ class Corpus:
 
     @cached_property
     def photos(self) -> list[PhotoCaptions]:
-        """The photos with their captions, all splits."""
+        """The photos of all splits with their captions."""
         path = self.prepared / "flickr8k.json"
         if not (self.data / "flickr8k" / "captions.tsv").exists():
             return []
@@ -55,7 +55,7 @@ class Corpus:
         return self.view(0)
 
     def view(self, number: int) -> np.ndarray:
-        """Feature vectors `[N, F]` of a view of `photos`; view 0 is the whole photos, the others are crops.
+        """Feature vectors `[N, F]` of a view of `photos`; view 0 is of the whole photos, the others are of crops.
 
         Raises:
             FileNotFoundError: there are no photos.
@@ -66,7 +66,7 @@ class Corpus:
         return extract_features([folder / photo.image for photo in self.photos], self.prepared / name, number)
 
     def photos_of(self, *splits: str) -> list[int]:
-        """Places in `photos` of the photos of some splits."""
+        """Places in `photos` of the photos of the given splits."""
         return [place for place, photo in enumerate(self.photos) if photo.split in splits]
 
     def captions(self, name: str) -> list[str]:
@@ -86,16 +86,16 @@ class Corpus:
 
     @cached_property
     def all_captions(self) -> frozenset[str]:
-        """Every normalised caption of the data, of all splits."""
+        """All normalised captions of the data, of all splits."""
         texts = {text for photo in self.photos for text in photo.captions}
         return frozenset(texts.union(*(self.captions(name) for name in _CAPTION_FILES)))
 
     @cached_property
     def _books(self) -> list[list[str]]:
-        """The books' paragraphs as cased tokens joined by spaces, by file name.
+        """The paragraphs of the books, sorted by file name, as cased tokens joined by spaces.
 
         Raises:
-            ConfigError: what was prepared is of other books.
+            ConfigError: the prepared file has another number of books.
         """
         path, files = self.prepared / "novels.tok", self._book_files
         if not files:
@@ -108,11 +108,11 @@ class Corpus:
             else:
                 books.append([])
         if len(books) != len(files) + 1:
-            raise ConfigError(f"{path}: is of {len(books) - 1} books, but there are {len(files)} novels; remove it")
+            raise ConfigError(f"{path}: has {len(books) - 1} books, but there are {len(files)} novels; remove the file")
         return books[:-1]
 
     def _split_off(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-        """Returns what of each book is learned from, and what is held out."""
+        """Returns the items of the books to learn from, and those of the held-out books."""
         every = max(2, len(items) // max(1, len(items) // 30))
         held = [place % every == every - 1 for place in range(len(items))]
         return [item for item, out in zip(items, held, strict=True) if not out], list(compress(items, held))
@@ -124,7 +124,7 @@ class Corpus:
 
     @property
     def held_out_books(self) -> list[list[str]]:
-        """The paragraphs of the books that judge."""
+        """The paragraphs of the held-out books."""
         return self._split_off(self._books)[1]
 
     @property
@@ -147,7 +147,7 @@ class Corpus:
         return sorted((self.data / "novels").glob("*.txt"))
 
     def caption_counts(self) -> Counter[str]:
-        """Words of all captions but the held-out ones."""
+        """Counts of the words in all captions but the held-out ones."""
         counts: Counter[str] = Counter()
         for place in self.photos_of("train", "extra"):
             for text in self.photos[place].captions:

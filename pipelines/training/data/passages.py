@@ -18,13 +18,13 @@ from pipelines.training.engine.whole_files import save_arrays
 class Places(Protocol):
     """Places of texts, in an array or on disk."""
 
-    def __getitem__(self, place: Any, /) -> Any:  # noqa: ANN401, as arrays have it
-        """Returns a place."""
+    def __getitem__(self, place: Any, /) -> Any:  # noqa: ANN401, as in arrays
+        """Returns the entry at a place."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Texts of one kind, and for each the place of a neighbour (the next text, or another of the same photo) or -1."""
+    """Texts of one kind, and the place of a neighbour of each (the next text, or another of the same photo) or -1."""
 
     texts: Tokens
     neighbours: Places
@@ -37,10 +37,10 @@ class Source:
 
 
 def joint_counts(corpus: Corpus, caption_share: float = 3.0) -> Counter[str]:
-    """Returns how much each word of books and captions, in lower case, is wanted in a vocabulary.
+    """Returns a weight for each lower-case word of books and captions; a vocabulary takes the highest.
 
-    A book's count enters by its square root, so that the names of one book give way to words of many; so does that of
-    all captions, multiplied.
+    It sums the square roots of a word's counts in each book, so that words of many books weigh more than the names in
+    one. The square root of its count in all captions is added, times `caption_share`.
     """
     wanted: dict[str, float] = defaultdict(float)
     for book in corpus.books:
@@ -62,9 +62,9 @@ def book_source(
     unknown: float,
     seed: int | None = 0,
 ) -> Source:
-    """Returns passages of books with at most a share `unknown` of unknown words; neighbours follow in a paragraph.
+    """Returns passages of books with at most a share `unknown` of unknown words; neighbours are next in the paragraph.
 
-    Their lengths are drawn from `least` to `most` words; without a seed they are the shortest, mostly single sentences.
+    Their lengths are drawn from `least` to `most` words. Without a seed they are the shortest, mostly one sentence.
     """
     texts: list[np.ndarray] = []
     neighbours: list[int] = []
@@ -86,7 +86,7 @@ def book_source(
 
 
 def caption_source(texts: Sequence[str], vocabulary: Vocabulary, groups: Sequence[Sequence[int]] = ()) -> Source:
-    """Returns captions as ids; `groups` are the places of captions of one photo, each the next one's neighbour."""
+    """Returns captions as ids; the captions at the places of a group are of one photo, each a neighbour of the next."""
     neighbours = np.full(len(texts), -1, np.int64)  # [K]
     for group in groups:
         neighbours[list(group)] = [*group[1:], group[0]]
@@ -94,7 +94,7 @@ def caption_source(texts: Sequence[str], vocabulary: Vocabulary, groups: Sequenc
 
 
 def photo_captions(corpus: Corpus, *splits: str) -> tuple[list[str], list[list[int]]]:
-    """Returns the captions of the photos of some splits, and the places of each photo's own."""
+    """Returns the captions of the photos of the given splits, and the places of each photo's captions."""
     texts: list[str] = []
     groups: list[list[int]] = []
     for place in corpus.photos_of(*splits):
@@ -105,17 +105,17 @@ def photo_captions(corpus: Corpus, *splits: str) -> tuple[list[str], list[list[i
 
 
 def other_captions(corpus: Corpus) -> list[str]:
-    """Returns the captions without photos, the broadest last, and some made of them."""
+    """Returns the captions without photos, the broadest source last, and captions that `swapped` makes from them."""
     texts = corpus.captions("flickr30k_train") + corpus.captions("coco_sample")
     return texts + swapped(texts[::-1])
 
 
 def swapped(texts: Sequence[str], most: int = 300) -> list[str]:
-    """Returns captions of like things, with the thing that captions hardly name in their place; see `LIKE`.
+    """Returns captions with a noun replaced by a similar one that captions rarely name; see `LIKE`.
 
     Args:
         texts: captions.
-        most: for each thing.
+        most: maximum number for each noun.
     """
     made: list[str] = []
     for noun, others in LIKE.items():

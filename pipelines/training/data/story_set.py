@@ -1,9 +1,8 @@
-"""Stories to learn from, with the contexts that the decoder will be given in use.
+"""Stories to learn from, with the contexts that the decoder gets in use.
 
-No corpus tells a photo's story in the manner of a novel. Each is put together here: a caption in the past tense and a
-passage of a novel. Its context is made as the main job makes one by the shift `nearest`: from the mean of the sentence
-vectors of the captions nearest in the bank, some or many, the caption style is taken out, and the passage's own vector
-put in.
+No corpus has stories of photos in the manner of a novel. They are composed here from a caption in the past tense and a
+passage of a novel. The context of a story is made as in the main job with the shift `nearest`: the mean of the sentence
+vectors of some or many captions nearest in the bank, minus the caption style, plus the passage's own vector.
 """
 
 from dataclasses import dataclass
@@ -16,28 +15,28 @@ from pipelines.corpora.texts import Tokens
 from pipelines.training.engine.whole_files import save_arrays
 
 PROTAGONIST_ID = -1
-"""In a passage's ids, stands for whom the story is about."""
+"""Placeholder in a passage's ids for the person whom the story is about."""
 
-RENAMED = {"heroes": "protagonists"}  # in files of trainings that an earlier version began
+RENAMED = {"heroes": "protagonists"}  # in files of trainings that an earlier version started
 
 
 @dataclass(frozen=True)
 class StorySet:
-    """Openings, captions near each opening's subject, and passages with their vectors.
+    """Openings, captions near the subject of each opening, and passages with their vectors.
 
     Attributes:
         bank: sentence vectors of the caption bank `[K, S]`, half precision.
         near: places in the bank of the captions nearest to each opening's photo or caption, best first `[Q, k]`.
         openings: ids of Q openings.
-        captions: ids of the captions that they were.
-        names: ids of what PROTAGONIST_ID can become.
-        protagonists: the place in `names` of each opening's man and woman `[Q, 2]`.
+        captions: ids of the captions that the openings are made from.
+        names: ids of the names that can replace PROTAGONIST_ID.
+        protagonists: places in `names` of each opening's man and woman `[Q, 2]`.
         passages: ids with PROTAGONIST_ID.
         women: whether a passage's protagonist is a woman `[P]`.
         vectors: sentence vectors of the passages `[P, S]`, half precision.
-        rows: the places of each style's passages that are nearest to each opening `[styles, Q, passages]`.
+        rows: places of each style's passages that are nearest to each opening `[styles, Q, passages]`.
         styles: style vectors `[styles, S]`.
-        source: the caption style `[S]`.
+        source: vector of the caption style `[S]`.
     """
 
     bank: np.ndarray
@@ -54,7 +53,7 @@ class StorySet:
     source: np.ndarray
 
     def compose(self, query: int, place: int) -> np.ndarray:
-        """Returns the ids of one story: an opening, and the passage at a place with the opening's protagonist."""
+        """Returns the ids of one story: an opening, then the passage at `place` with the opening's protagonist."""
         passage = self.passages[place]
         (blanks,) = np.nonzero(passage == PROTAGONIST_ID)
         name = self.names[self.protagonists[query, int(self.women[place])]]
@@ -64,7 +63,7 @@ class StorySet:
         return np.concatenate(pieces[:-1])
 
     def context(self, query: int, count: int) -> np.ndarray:
-        """Returns the mean sentence vector `[S]` of the captions nearest to an opening's subject."""
+        """Returns the mean sentence vector `[S]` of the `count` captions nearest to an opening's subject."""
         mean: np.ndarray = self.bank[self.near[query, :count]].mean(axis=0, dtype=np.float32)  # [S]
         return mean
 
@@ -81,7 +80,7 @@ class StorySet:
 
     @classmethod
     def load(cls, path: Path) -> "StorySet":
-        """Returns what `save` wrote."""
+        """Returns the set that `save` wrote."""
         with np.load(path) as arrays:
             packed = [name.removesuffix(".ids") for name in arrays.files if name.endswith(".ids")]
             values: dict[str, Any] = {name: Tokens(arrays[f"{name}.ids"], arrays[f"{name}.starts"]) for name in packed}

@@ -1,1 +1,1 @@
-"""The training loop and what it needs: arithmetic, optimisers, curves, settings, files."""
+"""The training loop and its parts: arithmetic, optimisers, curves, settings, files."""

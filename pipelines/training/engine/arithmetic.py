@@ -1,4 +1,4 @@
-"""Where a network learns and how precisely: a processor or one GPU, with bfloat16 products or without."""
+"""Device and precision of a training: CPU or one GPU, with or without bfloat16 products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,10 +16,10 @@ LOW = torch.bfloat16
 
 
 def has_low_products(device: torch.device) -> bool:
-    """Returns whether the device multiplies bfloat16 numbers itself, faster than float32 ones.
+    """Returns whether the hardware multiplies bfloat16 numbers, faster than float32 ones.
 
-    Among processors these are the ones with AMX; AVX-512's products of bfloat16 numbers made a training step half as
-    long again.
+    Among CPUs only those with AMX do. With the bfloat16 products of AVX-512 a training step took 50 % longer than in
+    float32.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -28,21 +28,21 @@ def has_low_products(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A device, and whether the parts of a network that bear it may use bfloat16 products."""
+    """A device, and whether the parts of a network that tolerate bfloat16 products may use them."""
 
     device: torch.device
     low: bool
 
 
 def choose_arithmetic(device: str, precision: str) -> Arithmetic:
-    """Returns what a training is to compute with.
+    """Returns the device and the precision of a training.
 
     Args:
-        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
-        precision: `float32`, `bfloat16`, or `auto` for the device's own bfloat16 products where it has them.
+        device: `auto` (CUDA if available), `cpu` or `cuda`.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 if the hardware multiplies it.
 
     Raises:
-        ConfigError: the device is not there.
+        ConfigError: the device is not available.
     """
     try:
         where = resolve_device(device)
@@ -55,14 +55,14 @@ _current: ContextVar[Arithmetic | None] = ContextVar("arithmetic", default=None)
 
 
 def arithmetic() -> Arithmetic:
-    """Returns what holds here: what `computing` set, else the processor with what products it has."""
+    """Returns the arithmetic that `computing` set, otherwise the CPU with the products that it has."""
     here = _current.get()
     return here if here is not None else Arithmetic(torch.device("cpu"), has_low_products(torch.device("cpu")))
 
 
 @contextmanager
 def computing(on: Arithmetic) -> Iterator[None]:
-    """Within it new tensors lie on the device (`torch.as_tensor(array)` too), and `arithmetic` says what it says."""
+    """Inside this context new tensors are on the device (`torch.as_tensor(array)` too); `arithmetic` returns `on`."""
     token = _current.set(on)
     try:
         with nullcontext() if on.device.type == "cpu" else on.device:
@@ -73,7 +73,7 @@ def computing(on: Arithmetic) -> Iterator[None]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Within it torch computes with so many threads."""
+    """Inside this context torch computes with `count` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -83,6 +83,6 @@ def threads(count: int) -> Iterator[None]:
 
 
 def autocast() -> torch.autocast:
-    """Returns torch's autocast to bfloat16, switched off where products are float32."""
+    """Returns torch's autocast to bfloat16, disabled if products are float32."""
     here = arithmetic()
     return torch.autocast(here.device.type, LOW, enabled=here.low)

@@ -1,4 +1,4 @@
-"""The curve picture of a training: what its log says, over the steps."""
+"""The picture of the curves of a training: the figures of its log over the steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ _HELD_OUT = "held out: "
 
 
 def draw_curves(log: Sequence[Line], held_out: Sequence[str], path: Path, title: str) -> None:
-    """Writes a picture of a log with a panel for the losses while learning and one for each kind of held-out figure.
+    """Writes a picture of a log: a panel for the training losses and one for each kind of held-out figure.
 
     Args:
-        log: lines of the log in order; figures that a line lacks are left out of its curve.
+        log: lines of the log in order; a curve leaves out the lines that lack its figure.
         held_out: names of the held-out figures. The part after the last `_` names the panel and the part before it the
             curve, so that `books_nll` and `captions_nll` share one.
-        path: of the picture, a PNG.
-        title: above it all.
+        path: file of the picture, a PNG.
+        title: title of the picture.
     """
     panels = {name: curves for name, curves in _panels(log, held_out).items() if curves}
     columns = min(COLUMNS, len(panels))
@@ -43,7 +43,7 @@ def draw_curves(log: Sequence[Line], held_out: Sequence[str], path: Path, title:
 
 
 def _panels(log: Sequence[Line], held_out: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Returns the curves of each panel: the label of each figure, by the figure's name."""
+    """Returns the curves of each panel: the label of each figure by its name."""
     names = list(dict.fromkeys(name for line in log for name in line))
     apart = ("step", "time", "tokens_per_s", "score")
     panels = {LEARNING: {name: name for name in names if name not in (*apart, *held_out)}}

@@ -1,7 +1,7 @@
 """The loop that trains every network: steps, schedule, log, early stopping, and checkpoints that resume exactly.
 
-A task draws each batch, and torch its noise, only from the seed and the number of the step. A run that was killed
-goes on from its last checkpoint to the same losses as one that was not. Every file is put in place whole.
+Each batch and torch's noise depend only on the seed and the number of the step. A training that was killed resumes from
+its last checkpoint and gets the same losses as one that was not killed. Every file is replaced as a whole.
 """
 
 import json
@@ -32,26 +32,26 @@ _STEP_SEEDS = 1_000_003
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast a network learns.
+    """Length, learning rate and other settings of a training.
 
     Args:
-        steps: batches in all; the learning rate falls to zero over them.
-        optimiser: `adamw`, or `adam2015`, the original programs' Adam, whose learning rate stays as it is.
-        learning_rate: the highest.
-        warmup: steps over which the learning rate rises.
-        clip: the largest norm of the gradient.
-        weight_decay: as in AdamW.
+        steps: number of batches, over which the learning rate falls to 2 % of its maximum.
+        optimiser: `adamw`, or `adam2015`, the Adam of the original programs, with a constant learning rate.
+        learning_rate: maximum of the learning rate.
+        warmup: steps over which the learning rate rises to its maximum.
+        clip: maximum norm of the gradient.
+        weight_decay: weight decay of AdamW.
         evaluate_every: steps between two evaluations on the held-out part.
         checkpoint_every: steps between two checkpoints.
-        patience: evaluations without a better score after which training stops; 0 never stops it.
-        seed: of weights, batches and noise.
-        threads: of torch.
-        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
-        precision: of the products in recurrences and output layers: `float32`, `bfloat16`, or `auto`, which is bfloat16
-            where the device has it. Weights, sums and losses are float32.
+        patience: evaluations without a better score after which training stops; 0 for no early stopping.
+        seed: seed of weights, batches and noise.
+        threads: number of torch's threads.
+        device: `auto` (CUDA if available), `cpu` or `cuda`.
+        precision: precision of the products in recurrences and output layers: `float32`, `bfloat16`, or `auto` for
+            bfloat16 if the hardware multiplies it. Weights, sums and losses are float32.
 
     Raises:
-        ConfigError: a choice is unknown, or the device is not there.
+        ConfigError: a choice is unknown, or the device is not available.
     """
 
     steps: int
@@ -88,7 +88,7 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Loss:
-    """A batch's loss to descend, the share of tokens it stands for, and figures for the log."""
+    """The loss of a batch, its number of tokens, and figures for the log."""
 
     value: Tensor
     tokens: int
@@ -98,19 +98,19 @@ class Loss:
 class Task(ABC):
     """A network to train: its weights, its batches, its loss and its score.
 
-    The loop moves the networks and tensors that a task holds to the device. What a task makes while it is asked for a
-    loss or a score lies there too: `torch.as_tensor` moves an array, `torch.from_numpy` would not.
+    The loop moves the networks and tensors of a task to the device. Tensors made for a loss or a score must be on it
+    too: `torch.as_tensor` moves an array, `torch.from_numpy` would not.
     """
 
     model: nn.Module
 
     @abstractmethod
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
-        """Returns the loss of the batch of this step; all chance comes from `draw` and torch's own generator."""
+        """Returns the loss of this step's batch; all random numbers come from `draw` and torch's own generator."""
 
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
-        """Returns figures on the held-out part; `score` is the one that decides, higher is better."""
+        """Returns figures on the held-out part; `score` (higher is better) decides which weights are kept."""
 
     def to(self, device: torch.device) -> None:
         """Moves the task's networks and tensors."""
@@ -127,10 +127,10 @@ class _Progress:
 
 
 def train(task: Task, config: LoopConfig, output: Path) -> dict[str, float]:
-    """Returns the figures of the best evaluation; its weights are left in `output/best.safetensors`.
+    """Returns the figures of the best evaluation; writes its weights to `output/best.safetensors`.
 
     `output` also gets the log (`log.jsonl`), its picture (`curves.png`) and the checkpoint, from which a second call
-    goes on.
+    resumes.
     """
     output.mkdir(parents=True, exist_ok=True)
     where = choose_arithmetic(config.device, config.precision)
@@ -144,7 +144,7 @@ def train(task: Task, config: LoopConfig, output: Path) -> dict[str, float]:
 
 
 def _descend(task: Task, config: LoopConfig, output: Path) -> None:
-    """Trains from the last checkpoint to the last step, or until the score no longer rises."""
+    """Trains from the last checkpoint to the last step, or until the score stops rising."""
     optimiser = make_optimiser(config.optimiser, task.model.parameters(), config.learning_rate, config.weight_decay)
     progress = _restore(task, optimiser, output)
     meter = _Meter(output.name, config.steps, progress.step)
@@ -161,7 +161,7 @@ def _descend(task: Task, config: LoopConfig, output: Path) -> None:
 
 
 def _step(task: Task, optimiser: torch.optim.Optimizer, config: LoopConfig, step: int) -> Loss:
-    """Returns the loss of one step after descending it."""
+    """Takes one step and returns its loss."""
     torch.manual_seed(config.seed * _STEP_SEEDS + step)
     draw = np.random.default_rng([config.seed, step])
     for group in optimiser.param_groups:
@@ -177,12 +177,12 @@ def _step(task: Task, optimiser: torch.optim.Optimizer, config: LoopConfig, step
 
 
 class _Meter:
-    """The figures of the steps since the last evaluation, and a progress bar with them, tokens a second and time left.
+    """Figures of the steps since the last evaluation, on a progress bar with tokens per second and the time left.
 
     Args:
-        name: of the training.
-        steps: in all.
-        done: steps that an earlier call took.
+        name: name of the training.
+        steps: total number of steps.
+        done: steps that an earlier call has taken.
     """
 
     def __init__(self, name: str, steps: int, done: int) -> None:
@@ -192,7 +192,7 @@ class _Meter:
         self._figures: dict[str, list[float]] = {}
 
     def count(self, loss: Loss) -> None:
-        """Takes a step's loss in, and shows the means of the latest now and then."""
+        """Adds the loss of a step, and shows recent means every 20 steps."""
         self._tokens += loss.tokens
         for name, value in {"loss": float(loss.value.detach()), **loss.figures}.items():
             self._figures.setdefault(name, []).append(value)
@@ -203,7 +203,7 @@ class _Meter:
 
     @property
     def speed(self) -> float:
-        """Tokens a second, evaluations included."""
+        """Tokens per second, evaluations included."""
         return self._tokens / (time.monotonic() - self._begun)
 
     def means(self) -> dict[str, float]:
@@ -214,7 +214,7 @@ class _Meter:
 
 
 def _judge(task: Task, progress: _Progress, means: Mapping[str, float], output: Path) -> None:
-    """Evaluates, logs and draws, and keeps the weights where they are the best so far."""
+    """Evaluates, updates the log and its picture, and saves the weights if they are the best so far."""
     task.model.eval()
     with torch.inference_mode():
         figures = task.evaluate()
@@ -238,7 +238,7 @@ def _store(task: Task, optimiser: torch.optim.Optimizer, progress: _Progress, ou
 
 
 def _restore(task: Task, optimiser: torch.optim.Optimizer, output: Path) -> _Progress:
-    """Returns where training goes on: from the checkpoint, or from the start; later lines of the log are taken out."""
+    """Restores the checkpoint, if any, and returns its progress; removes later lines from the log."""
     path, progress = output / CHECKPOINT, _Progress()
     if path.exists():
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -259,7 +259,7 @@ def _write_log(output: Path, lines: list[dict[str, float]]) -> None:
 
 
 def read_best(output: Path) -> dict[str, float]:
-    """Returns the figures of the best evaluation in a training's folder; empty before the first."""
+    """Returns the figures of the best evaluation in a training's folder; nothing before the first evaluation."""
     path = output / "best.json"
     figures: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     return figures

@@ -1,4 +1,4 @@
-"""How weights go down their gradients: AdamW, and the Adam of the 2015 programs."""
+"""The optimisers: AdamW, and the Adam of the 2015 programs."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, overload
@@ -12,7 +12,7 @@ OPTIMISERS = ("adamw", "adam2015")
 def make_optimiser(
     name: str, weights: Iterable[Parameter], learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Returns the optimiser of that name; weights without a gradient stay as they are."""
+    """Returns the optimiser of that name; weights without a gradient do not change."""
     if name == "adam2015":
         return Adam2015(weights, learning_rate)
     return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.99), fused=True)
@@ -21,12 +21,12 @@ def make_optimiser(
 class Adam2015(torch.optim.Optimizer):
     """The Adam of skip-thoughts and the joint embedding, whose early steps are larger than Adam's (SPEC section 13).
 
-    It corrects the bias of its means with their complements, 0.1 and 0.001 in place of 0.9 and 0.999, so that the
-    correction is nearly 1 from the start: 3.5 times Adam's step at the first, about 6.5 times at the tenth.
+    Its bias correction uses 0.1 and 0.001 where Adam has 0.9 and 0.999, so it is nearly 1 from the start: the first
+    step is 3.5 times Adam's, the tenth about 6.5 times.
 
     Args:
-        weights: to learn.
-        lr: the step size; the programs had 0.0002.
+        weights: weights to learn.
+        lr: step size; 0.0002 in the programs of 2015.
     """
 
     def __init__(self, weights: Iterable[Parameter], lr: float = 0.0002) -> None:
@@ -40,7 +40,7 @@ class Adam2015(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Takes one step; returns what `closure` returns, which computes the gradients where it is given."""
+        """Takes one step; returns the value of `closure`, which computes the gradients if it is given."""
         value = None
         if closure is not None:
             with torch.enable_grad():

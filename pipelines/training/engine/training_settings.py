@@ -1,4 +1,4 @@
-"""Training configurations: YAML sections become the dataclasses of the networks; unknown keys are refused."""
+"""Training configurations: YAML sections become dataclasses of the networks; unknown keys are refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -11,7 +11,7 @@ from configs.schema import ConfigError
 
 Section = TypeVar("Section")
 
-RENAMED = {"dearest": "max_cost"}  # keys of configurations that earlier versions read
+RENAMED = {"dearest": "max_cost"}  # keys in configurations of earlier versions
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Sect
     """Returns one section as `kind`, whose fields name the keys.
 
     Raises:
-        ConfigError: a key is unknown, a needed one is missing, or a value has another type than the field.
+        ConfigError: a key is unknown or missing, or a value does not have the type of the field.
     """
     found = settings.get(name) or {}
     if not isinstance(found, Mapping):

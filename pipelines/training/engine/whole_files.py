@@ -1,4 +1,4 @@
-"""Files put in place whole: whoever is killed while writing leaves the old one, or none."""
+"""Atomic writing of files: a process that is killed while it writes leaves the old file, or none."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def put_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Puts a file in place once `write` has written all of it."""
+    """Replaces a file once `write` has written all of the new one."""
     part = path.with_name(f"{path.name}.part")
     write(part)
     os.replace(part, path)
@@ -25,7 +25,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def _save(part: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
-    with part.open("wb") as file:  # numpy would add an ending to a name
+    with part.open("wb") as file:  # numpy would add a suffix to a name
         if isinstance(content, np.ndarray):
             np.save(file, content, allow_pickle=False)
         else:

@@ -1,4 +1,4 @@
-"""A model pack from what was trained: networks in half precision, words, caption bank, styles, and the card."""
+"""Assembles a model pack from trained networks: half-precision weights, words, caption bank, styles, and the card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ from pipelines.training.recipes.text_vectors import load_encoder, load_joint, lo
 Gru = TypeVar("Gru", bound=GruEntry)
 
 STYLE_WORDS = 100
-"""Words of the passages that a style is the mean of, as the README of 2015 asks."""
+"""Minimum words of the passages whose mean is the style vector, as in the README of 2015."""
 
 LICENCE = (
     "Code Apache-2.0. The weights and the caption bank learned from texts and photos whose terms are research and "
@@ -99,7 +99,7 @@ def _add_sentence_encoder(writer: PackWriter, folder: Path) -> None:
 
 
 def _gru_entry(kind: type[Gru], writer: PackWriter, folder: Path, name: str) -> Gru:
-    """Returns the card's entry for a decoder net that a training left in its folder, after writing its files."""
+    """Writes the files of a trained decoder network and returns its entry for the card."""
     weights, words = best_weights(folder), load_words(folder)
     dim, dim_context = weights["state.weight"].shape
     entry = {
@@ -116,12 +116,12 @@ def _gru_entry(kind: type[Gru], writer: PackWriter, folder: Path, name: str) -> 
 
 
 def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | None = None) -> Pack:
-    """Returns a new pack at `output`, without styles and story decoder, of trainings `joint`, `thoughts` and `writer`.
+    """Returns a new pack at `output` from the trainings `joint`, `thoughts` and `writer`, without styles and decoder.
 
     Args:
-        trained: their folder.
-        output: a new folder.
-        defaults: what the pack chooses for its stories.
+        trained: folder of the trainings.
+        output: new folder.
+        defaults: the pack's default options for stories.
     """
     writer = PackWriter(str(output))
     _add_features(writer)
@@ -135,14 +135,14 @@ def assemble_base(trained: Path, output: Path, defaults: Mapping[str, Any] | Non
 
 
 def add_styles(pack: Path, styles: Mapping[str, Sequence[str]], passages: int, corpus: Corpus, output: Path) -> Pack:
-    """Returns a pack with the caption style and some others, each made by `fit_style`; `output` is its folder.
+    """Returns a pack at `output` with the caption style and other styles, each made by `fit_style`.
 
     Args:
-        pack: to start from.
-        styles: for each style the beginnings of the names of its books' files; held-out books are in none.
-        passages: that a style keeps, at most.
+        pack: pack to start from.
+        styles: for each style the prefixes of its books' file names; no style uses held-out books.
+        passages: maximum number of passages that a style keeps.
         corpus: captions and novels.
-        output: of the last pack; those on the way lie beside it.
+        output: folder of the last pack; those of the intermediate packs are next to it.
 
     Raises:
         ConfigError: texts are missing.
@@ -171,21 +171,23 @@ def add_decoder(pack: str, trained: Path, output: Path | str, name: str, card: M
     """Returns a new pack at `output`: `pack` with a trained story decoder, which becomes its default.
 
     Args:
-        pack: to start from.
-        trained: the training's folder.
-        output: a new folder.
-        name: the decoder's.
-        card: what the card says of the new pack; its defaults are added to those of the old one.
+        pack: pack to start from.
+        trained: folder of the training.
+        output: new folder.
+        name: name of the decoder.
+        card: entries of the new pack's card; its defaults are added to those of the old pack.
 
     Raises:
-        ConfigError: the training is not that of a story decoder, or wants other vectors than the pack's.
+        ConfigError: the training is not of a story decoder, or its vectors have another width than the pack's.
         PackError: the old pack is wrong, or the new one exists.
     """
     old = Pack.open(pack)
     width = old.sentence_encoder.width
     first = best_weights(trained).get("state.weight")
     if first is None:
-        raise ConfigError(f"{trained}: holds no story decoder; name the output of pipelines.train decoder")
+        raise ConfigError(
+            f"{trained}: is not the training of a story decoder; name the output of pipelines.train decoder"
+        )
     if width != first.shape[1]:
         raise ConfigError(f"{trained}: its decoder wants vectors {first.shape[1]} wide, those of {pack} are {width}")
     writer = PackWriter(str(output), old)

@@ -1,4 +1,4 @@
-"""What a new pack is worth: the figures of each evaluation task on photos and books that no training saw."""
+"""Quality of a new pack: the figures of each evaluation task on photos and books that no training has seen."""
 
 import shutil
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ MEASURED: dict[str, Options] = {
     "reconstruction": BOOKS | CAPTIONS,
     "stories": PHOTOS | CAPTIONS | BOOKS,
 }
-"""The tasks, and the options of each; DATA stands for the data folder, HELD_OUT for a folder of books."""
+"""The tasks with their options; DATA stands for the data folder, HELD_OUT for a folder of held-out books."""
 
 
 def measure(pack: Path, corpus: Corpus) -> dict[str, Any]:
-    """Returns for each task of `pipelines.evaluate` its figures and the command that gives them.
+    """Returns for each task of `pipelines.evaluate` its figures and the command that computes them.
 
-    Photos are Flickr8k's dev split, books those that no training saw.
+    The photos are the dev split of Flickr8k; no training has seen the books.
     """
     held_out = corpus.prepared / "held_out_books"
     held_out.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def measure(pack: Path, corpus: Corpus) -> dict[str, Any]:
 
 
 def _placed(value: str | list[str], places: Mapping[str, str]) -> str | list[str]:
-    """Returns an option's value, or each of its values, with the folder in place of the word that stands for it."""
+    """Returns an option's value, or each of its values, with the placeholder replaced by its folder."""
     if isinstance(value, list):
         return [f"{_placed(one, places)}" for one in value]
     word, _, rest = value.partition("/")
@@ -55,7 +55,7 @@ def _command(task: str, options: Mapping[str, str | list[str]]) -> str:
 
 
 def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns figures with four significant digits."""
+    """Returns figures rounded to four significant digits."""
     return {
         name: rounded(value)
         if isinstance(value, dict)

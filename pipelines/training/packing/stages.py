@@ -1,4 +1,4 @@
-"""A whole pack's trainings: which there are, what each begins with, and how they run one by one or beside others."""
+"""The trainings of a whole pack: their order, the trainings each depends on, and running them one by one or at once."""
 
 import multiprocessing
 import os
@@ -33,7 +33,7 @@ STAGES = {
     "caption_writer": "writer",
     "decoder": "decoder",
 }
-"""The trainings of a whole pack in order, and their folders; the sentence encoder may learn few words first."""
+"""The trainings of a whole pack in order, with their folders; the sentence encoder may first learn fewer words."""
 
 OPTIONAL = "first_thoughts"
 PARTS: dict[str, dict[str, type]] = {
@@ -43,11 +43,11 @@ PARTS: dict[str, dict[str, type]] = {
     "caption_writer": {"network": WriterConfig, "bank": BankConfig},
     "decoder": {"network": DecoderConfig, "stories": StoriesConfig},
 }
-"""The sections of each training beside `training` and `shares`."""
+"""The sections of each training besides `training` and `shares`."""
 
 
 def run_stage(name: str, settings: Settings, corpus: Corpus, work: Path) -> None:
-    """Trains one network of a whole pack in its folder, from what the stages before it left."""
+    """Trains one network of a whole pack in its folder, from the results of the earlier stages."""
     own = {part: dict(values or {}) for part, values in settings[name].items()}
     network = own.setdefault("network", {})
     if name == "skip_thoughts" and OPTIONAL in settings:
@@ -59,40 +59,40 @@ def run_stage(name: str, settings: Settings, corpus: Corpus, work: Path) -> None
 
 
 def run_stages(settings: Settings, corpus: Corpus, work: Path, at_once: int) -> None:
-    """Trains all networks but the story decoder, each as soon as those that it begins with are there.
+    """Trains all networks but the story decoder, each as soon as the networks that it starts from are trained.
 
     Args:
-        settings: of all networks.
-        corpus: what they learn.
-        work: folder of their folders.
-        at_once: how many are trained at the same time, each in a process of its own; 1 trains them here.
+        settings: settings of all networks.
+        corpus: texts and photos to learn from.
+        work: folder that holds the folders of the trainings.
+        at_once: number of networks trained at the same time, each in its own process; 1 trains them in this one.
     """
     names = [name for name in STAGES if name in settings and name != "decoder"]
     if at_once == 1:
         for name in names:
             run_stage(name, settings, corpus, work)
         return
-    _ = corpus.all_captions  # prepared once, for all
+    _ = corpus.all_captions  # prepared once for all stages
     jobs = {name: partial(run_stage, name, settings, corpus, work) for name in names}
     run_beside(jobs, {name: begins_with(name, names) for name in names}, at_once)
 
 
 def begins_with(name: str, names: Sequence[str]) -> list[str]:
-    """Returns those of the trainings `names` that one of them begins with."""
+    """Returns those of the trainings `names` that the training `name` depends on."""
     first = [OPTIONAL] if OPTIONAL in names else []
     return {"skip_thoughts": first, "caption_writer": ["joint_embedding", *(first or ["skip_thoughts"])]}.get(name, [])
 
 
 def run_beside(jobs: Mapping[str, Callable[[], Any]], after: Mapping[str, Sequence[str]], at_once: int) -> None:
-    """Runs jobs in processes of their own, some at the same time; where one fails the others are stopped.
+    """Runs each job in its own process, some at the same time; if one fails the others are stopped.
 
     Args:
-        jobs: by name; those that can begin at the same time begin in this order.
-        after: for each job those that must be done before; they are in `jobs` too.
-        at_once: jobs that run at the same time.
+        jobs: functions by name; jobs that can start at the same time start in this order.
+        after: for each job the names of the jobs that must end first; they are in `jobs` too.
+        at_once: number of jobs that run at the same time.
 
     Raises:
-        Exception: what a job raised, with a note that names it.
+        Exception: the error of a job, with a note that names the job.
     """
     order = TopologicalSorter(after)
     order.prepare()
@@ -116,23 +116,23 @@ def run_beside(jobs: Mapping[str, Callable[[], Any]], after: Mapping[str, Sequen
 
 
 def finish(future: Future[Any], name: str) -> None:
-    """Takes a job's end.
+    """Checks that a job that has ended did not fail.
 
     Raises:
-        Exception: what the job raised, with a note that names it.
+        Exception: the error of the job, with a note that names the job.
     """
     try:
         future.result()
     except Exception as error:
-        error.add_note(f"This ended {name}; what ran beside it was stopped, and a second call goes on with it")
+        error.add_note(f"{name} failed; the other trainings were stopped, and a second call resumes them")
         raise
 
 
 def set_up_process(threads: int, lock: RLock) -> None:
     """Makes a process ready for stages.
 
-    It gets its share of the cores, for threads that wait for cores are slower than none; its progress bars are drawn
-    in turn with others'; and it ends with its parent, for an orphan would go on writing where a second call writes.
+    It uses its share of the cores, because waiting threads are slower than fewer threads. Its progress bars take turns
+    with those of other processes. It ends with its parent, because an orphan would write to the files of a second call.
     """
     torch.set_num_threads(threads)
     tqdm.set_lock(lock)

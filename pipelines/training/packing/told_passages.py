@@ -1,4 +1,4 @@
-"""Passages that a story decoder knows well enough to tell; the styles of its pack keep no others."""
+"""Selects the passages that a story decoder can tell well; the styles of its pack keep only these."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ from pipelines.cli.options import beam_options
 from pipelines.pack_tools.photo_means import photo_means
 from pipelines.telling.settings import pack_choices
 
-BATCH = 64  # passages told at once
-INDEFINITE = 2  # times "a" in a story; more of them describe what is seen, as captions do
+BATCH = 64  # passages decoded at once
+INDEFINITE = 2  # indefinite articles in a story; a text with more of them describes a scene, as captions do
 LEAST = 100
-"""Passages that a style keeps, however badly they are told."""
+"""Passages that a style keeps in any case, whatever their costs."""
 
 
 def keep_told(pack: Pack, max_cost: float, output: Path) -> Pack:
-    """Returns a new pack at `output` whose styles keep those passages that the default decoder tells well.
+    """Returns a new pack at `output` whose styles keep the passages that the default decoder tells well.
 
-    What a decoder has not learned it tells in words that hardly hang together, and at a high cost.
+    The decoder tells passages that it has not learned incoherently and at a high cost.
 
     Args:
-        pack: with a default decoder, and styles that keep passages.
-        max_cost: the highest cost a word, in nats, of a passage that is told well.
-        output: a new folder.
+        pack: pack with a default decoder, and with styles that keep passages.
+        max_cost: highest cost per word, in nats, of a passage that is told well.
+        output: new folder.
     """
     writer = PackWriter(str(output), pack)
     try:
@@ -42,9 +42,9 @@ def keep_told(pack: Pack, max_cost: float, output: Path) -> Pack:
 
 
 def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
-    """Returns the cost a word, in nats, of a story with each passage of each style `[P]`.
+    """Returns the cost per word, in nats, of a story with each passage of each style `[P]`.
 
-    Each is told about the caption of the pack's bank that it is nearest to, and without a beam.
+    Each story is about the nearest caption of the pack's caption bank and is decoded with greedy search.
     """
     where, choices = Placement(pack.location, pack.digest), pack_choices(pack)
     rules = SearchRules(0, choices.max_words, choices.no_repeat)
@@ -64,9 +64,9 @@ def telling_costs(pack: Pack) -> dict[str, np.ndarray]:
 
 
 def _cost(passage: Passage | Exception, least: int) -> float:
-    """Returns a passage's cost a word; infinite where it is no story.
+    """Returns a passage's cost per word; infinity if it is not a story.
 
-    That is a passage that could not be told, one of less than `least` words, or one that describes as captions do.
+    That is a failed passage, one of fewer than `least` words, or one that describes a scene as captions do.
     """
     if isinstance(passage, Exception) or passage.words < least:
         return float("inf")

@@ -1,4 +1,4 @@
-"""Story decoders that were trained, in a new pack."""
+"""Adds trained story decoders to a new pack."""
 
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,23 @@ from pipelines.training.packing.assembly import add_decoder
 from pipelines.training.recipes.text_vectors import WORDS
 
 TOLD_BY_DECODER = ("decoder", "reconstruction", "stories")
-"""Tasks of `pipelines.evaluate` whose figures are those of a pack's decoder."""
+"""Tasks of `pipelines.evaluate` that measure a pack's decoder."""
 
 OF_THE_MACHINE = ("time", "tokens_per_s")
-"""Figures of a training that say nothing of the network."""
+"""Figures of a training that say nothing about the network."""
 
 
 def add_trained(pack: str, output: str, name: str, trained: Path) -> Pack:
-    """Returns the pack that was made, with a trained story decoder as its default.
+    """Returns a new pack with a trained story decoder as its default.
 
     Args:
-        pack: to start from, a folder or URI.
+        pack: pack to start from, a folder or URI.
         output: a new folder.
-        name: the decoder's; one of the pack's own is replaced.
+        name: name of the decoder; a decoder of the pack with this name is replaced.
         trained: output folder of the training.
 
     Raises:
-        ConfigError: the name is wrong, or the training is not there or does not fit the pack.
+        ConfigError: the name is wrong, or the training is missing or does not fit the pack.
         PackError: the old pack is wrong, or the new one exists.
     """
     problems = name_problems(name) + training_problems(trained)
@@ -42,13 +42,13 @@ def add_trained(pack: str, output: str, name: str, trained: Path) -> Pack:
 
 
 def describe_decoder(pack: Pack, name: str) -> str:
-    """Returns a sentence on a decoder that was added to a pack."""
+    """Returns a line that describes a decoder added to a pack."""
     words = of_family(pack.decoder(name), GruDecoderEntry, pack.location, "the command").n_words - 2
     return f"{pack.location}: story decoder {name} of {words:,} words, the default (digest {pack.digest[:12]})"
 
 
 def training_problems(trained: Path) -> list[str]:
-    """Returns which files a training's folder lacks."""
+    """Returns problems with the folder of a training: its missing files."""
     missing = [file for file in (WEIGHTS, WORDS) if not (trained / file).is_file()]
     if not missing:
         return []
@@ -56,12 +56,12 @@ def training_problems(trained: Path) -> list[str]:
 
 
 def card_entries(pack: Pack, name: str, trained: Path) -> dict[str, Any]:
-    """Returns what the new pack's card says anew: figures of the training, none that the old decoder was measured by.
+    """Returns the changed entries of the new pack's card: figures of the training, no measures of the old decoder.
 
     Args:
-        pack: the old one.
-        name: the decoder's.
-        trained: the training's folder.
+        pack: old pack.
+        name: name of the decoder.
+        trained: folder of the training.
     """
     figures = {key: value for key, value in read_best(trained).items() if key not in OF_THE_MACHINE}
     decoders = pack.card.get("trained_decoders", {}) | {name: figures}

@@ -1,4 +1,4 @@
-"""A whole pack from one configuration: every network in order, the styles, the decoder, and what it is worth."""
+"""Makes a whole pack from one configuration: all networks in order, the styles, the decoder, the measured quality."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -27,19 +27,19 @@ DECODER = "romance"
 
 @dataclass(frozen=True)
 class PackConfig:
-    """The new pack.
+    """Settings of the new pack.
 
     Args:
-        name: of the pack.
-        version: of the pack.
-        styles: for each style the beginnings of the names of its books' files.
-        passages: passages that a style keeps, at most.
-        at_once: networks trained at the same time, each in a process of its own; 1 trains one after the other.
-        max_cost: the highest cost a word, in nats, of a passage that the decoder tells well; a style keeps no others.
-        defaults: what the pack chooses for its stories where the user says nothing.
+        name: name of the pack.
+        version: version of the pack.
+        styles: for each style the prefixes of its books' file names.
+        passages: maximum number of passages that a style keeps.
+        at_once: networks trained at the same time, each in its own process; 1 trains one after the other.
+        max_cost: highest cost per word, in nats, of a passage that the decoder tells well; a style keeps no others.
+        defaults: the pack's default options for stories.
 
     Raises:
-        ConfigError: none is to be trained at once.
+        ConfigError: `at_once` is below 1.
     """
 
     name: str = "pocket"
@@ -56,12 +56,12 @@ class PackConfig:
 
 
 def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any]:
-    """Returns the figures of a pack that is written to `output`, with all that is on the way in `output.training`.
+    """Returns the figures of a pack that is written to `output`; intermediate results are in `output.training`.
 
-    A second call goes on where the first one was broken off.
+    A second call resumes where the first one stopped.
 
     Raises:
-        ConfigError: sections are missing or wrong, or there is a pack already.
+        ConfigError: sections are missing or wrong, or the pack exists already.
     """
     problems = [f"{output}: exists already; name a new folder"] if output.exists() else []
     problems += problems_of(settings, corpus)
@@ -89,20 +89,22 @@ def make_pack(settings: Settings, corpus: Corpus, output: Path) -> dict[str, Any
     writer = PackWriter(str(output), made)
     try:
         writer.card |= {"name": config.name, "version": config.version, "quality": measure(unmeasured, corpus)}
-        del writer.card["made_from"]  # which is no pack of its own
+        del writer.card["made_from"]  # the pack that it was made from is an intermediate one
         return dict(writer.finish().card["quality"])
     finally:
         writer.discard()
 
 
 def problems_of(settings: Settings, corpus: Corpus) -> list[str]:
-    """Returns what can be known to be wrong before the first network is trained."""
+    """Returns the problems that can be found before the first network is trained."""
     needed = [name for name in (*STAGES, "pack") if name != OPTIONAL]
     problems = [f"section {name} is missing" for name in needed if name not in settings]
     for name in [name for name in STAGES if name in settings]:
         kinds, own = PARTS[name] | {"training": LoopConfig}, settings[name]
         known = [*kinds, "shares"]
-        problems += [f"{name}.{part} is no section; known are {', '.join(known)}" for part in own if part not in known]
+        problems += [
+            f"{name}.{part} is not a section; known are {', '.join(known)}" for part in own if part not in known
+        ]
         problems += [f"{name}: {problem}" for part, kind in kinds.items() for problem in _wrong(own, part, kind)]
     problems += _wrong(settings, "pack", PackConfig)
     return problems or style_problems(settings, corpus)
@@ -117,13 +119,13 @@ def _wrong(settings: Settings, name: str, kind: type) -> list[str]:
 
 
 def style_problems(settings: Settings, corpus: Corpus) -> list[str]:
-    """Returns what is wrong with the styles of a pack."""
+    """Returns the problems with the styles of a pack."""
     styles = section(settings, "pack", PackConfig).styles
     if not styles or not all(isinstance(starts, list) for starts in styles.values()):
-        return ["pack.styles: must hold styles, each with a list of beginnings of its books' names"]
+        return ["pack.styles: must hold styles, each with a list of prefixes of its books' file names"]
     names = corpus.book_names
     return [
-        f"pack.styles.{name}: no book's name begins so"
+        f"pack.styles.{name}: no book's file name has one of these prefixes"
         for name, starts in styles.items()
         if not any(book.startswith(tuple(starts)) for book in names)
     ]

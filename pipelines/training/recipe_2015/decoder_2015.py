@@ -1,4 +1,4 @@
-"""The story decoder as the program of 2015 trained it: a passage from its own sentence vector (SPEC section 13)."""
+"""The training of the story decoder in 2015: a passage from its own sentence vector (SPEC section 13)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from pipelines.training.recipes.text_vectors import TableEncoder
 
 @dataclass(frozen=True)
 class OriginalDecoderConfig:
-    """Sizes, passages and loss, with the program's values where it had any.
+    """Sizes, passages and loss, with the values of the program of 2015 where it had any.
 
     Args:
-        vocabulary: rows of the word table; words by falling count.
-        maxlen: passages of so many words or more are left out.
-        least: words of a passage at least.
+        vocabulary: rows of the word table, for the most frequent words.
+        maxlen: passages of this many words or more are left out.
+        least: minimum words of a passage.
         decay: weight of the sum of all squared weights.
-        style_words: passages of more words make the style vector.
+        style_words: the style vector is the mean of passages with more words.
     """
 
     recipe: str = RECIPE
@@ -45,13 +45,13 @@ class OriginalDecoderConfig:
 
 
 def decoder_loss(model: StoryDecoder, contexts: Tensor, ids: Tensor, lengths: Tensor, decay: float = 0.0) -> Tensor:
-    """Returns the summed negative log likelihood of passages, teacher forced.
+    """Returns the summed negative log likelihood of passages with teacher forcing.
 
     Args:
-        model: the decoder.
+        model: story decoder.
         contexts: sentence vectors `[N, S]`.
         ids: passages with their closing 0 `[N, T]`.
-        lengths: words of each with the closing 0 `[N]`.
+        lengths: words of each passage with the closing 0 `[N]`.
         decay: weight of the sum of squared weights.
     """
     return decayed(summed_nll(model(contexts, ids), ids, lengths), model, decay)
@@ -59,14 +59,14 @@ def decoder_loss(model: StoryDecoder, contexts: Tensor, ids: Tensor, lengths: Te
 
 @dataclass(frozen=True)
 class Passages:
-    """The same passages twice: in the decoder's words, and in those that the sentence encoder reads."""
+    """The same passages twice: as ids of the decoder's words, and of the sentence encoder's words."""
 
     written: Tokens
     read: Tokens
 
 
 class OriginalDecoderTask(Task):
-    """Trains a `StoryDecoder` on passages; the sentence encoder stays as it is and reads each batch anew."""
+    """Trains a `StoryDecoder` on passages; the sentence encoder is frozen and encodes each batch when it is drawn."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class OriginalDecoderTask(Task):
         return Loss(value, tokens, {"nll": float(value.detach()) / tokens})
 
     def evaluate(self) -> dict[str, float]:
-        """Returns the loss a token on held-out passages."""
+        """Returns the loss per token on held-out passages."""
         figures = {f"{name}_nll": self._nll(passages) for name, passages in self.held_out.items()}
         return figures | {"score": -sum(figures.values())}
 

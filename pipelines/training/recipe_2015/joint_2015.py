@@ -1,4 +1,4 @@
-"""The joint embedding as the program of 2015 trained it (Kiros, Salakhutdinov and Zemel 2014; SPEC section 13)."""
+"""The training of the joint embedding in 2015 (Kiros, Salakhutdinov and Zemel 2014; SPEC section 13)."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ from pipelines.training.recipes.joint import PhotoSet, embed_texts, hinge, recal
 
 @dataclass(frozen=True)
 class OriginalJointConfig:
-    """Sizes and loss, with the program's values.
+    """Sizes and loss, with the values of the program of 2015.
 
     Args:
-        vocabulary: rows of the word table at most; the program took every word.
-        margin: by which a right pair must beat each wrong one.
-        maxlen: captions of so many words or more are left out.
+        vocabulary: maximum rows of the word table; the program of 2015 used every word.
+        margin: margin by which a right pair must beat each wrong one.
+        maxlen: captions of this many words or more are left out.
         decay: weight of the sum of all squared weights.
     """
 
@@ -37,14 +37,14 @@ class OriginalJointConfig:
 def joint_loss(
     model: JointEmbedding, features: Tensor, ids: Tensor, lengths: Tensor, margin: float, decay: float = 0.0
 ) -> Tensor:
-    """Returns the sum of the hinges of all wrong pairs, both ways; photos count with the length of their embedding.
+    """Returns the sum of the hinge losses of all wrong pairs in both directions; image vectors are not normalised.
 
     Args:
-        model: the network. Sentence vectors have unit length in training as at inference, image vectors only there.
-        features: of unit length `[N, F]`.
-        ids: a caption of each photo, with its closing 0 `[N, T]`.
+        model: joint embedding. Sentence vectors always have unit length, image vectors only at inference.
+        features: feature vectors of unit length `[N, F]`.
+        ids: one caption per photo, with its closing 0 `[N, T]`.
         lengths: words of each caption with the closing 0 `[N]`.
-        margin: by which a right pair must win.
+        margin: margin by which a right pair must win.
         decay: weight of the sum of squared weights.
     """
     similarity = model.image_projection(features) @ model.embed_sentences(ids, lengths).T  # [N, N]
@@ -77,7 +77,7 @@ class OriginalJointTask(Task):
         return Loss(value, int(lengths.sum()))
 
     def evaluate(self) -> dict[str, float]:
-        """Returns recalls on the held-out photos; the score is their sum, by which the program chose its model."""
+        """Returns recalls on the held-out photos; the score is their sum, as in the program of 2015."""
         images = self.model.embed_images(torch.as_tensor(self.dev.features))  # [N, J]
         figures = recalls(images @ embed_texts(self.model, self.dev.captions).T, self.dev.rows)
         return figures | {"score": sum(figures.values())}

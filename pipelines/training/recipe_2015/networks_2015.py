@@ -1,4 +1,4 @@
-"""The networks that can be trained as in 2015, by name; `network.recipe: "2015"` in a configuration asks for them."""
+"""The networks that can be trained as in 2015, by name; a configuration chooses them by `network.recipe: "2015"`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ Settings = Mapping[str, Any]
 
 
 def book_words(books: Sequence[Sequence[str]], size: int) -> Vocabulary:
-    """Returns the vocabulary of the most frequent words of books, in lower case."""
+    """Returns the vocabulary of the most frequent lower-case words of books."""
     counts = Counter(word for book in books for paragraph in book for word in paragraph.lower().split())
     return Vocabulary.of_counts(counts, size)
 
 
 def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a joint embedding, which is left in `output`."""
+    """Trains a joint embedding in `output` and returns its best figures."""
     network, loop = section(settings, "network", OriginalJointConfig), section(settings, "training", LoopConfig)
     vocabulary = Vocabulary.of_counts(corpus.caption_counts(), network.vocabulary)
     save_vocabulary(vocabulary, output)
@@ -43,7 +43,7 @@ def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> d
 
 
 def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a sentence encoder, which is left in `output` with its two decoders."""
+    """Trains a sentence encoder with its two decoders in `output` and returns its best figures."""
     network, loop = section(settings, "network", OriginalThoughtsConfig), section(settings, "training", LoopConfig)
     if corpus.texts is not None:
         vocabulary, learned, dev = prepared_sentences(corpus.texts, network.maxlen)
@@ -58,10 +58,10 @@ def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dic
 
 
 def prepared_sentences(folder: Path, maxlen: int) -> tuple[Vocabulary, Sentences, Sentences]:
-    """Returns the words of a prepared corpus, and the sentences of its books to learn from and of those held out.
+    """Returns the words of a prepared corpus, the sentences of its books to learn from, and the held-out sentences.
 
     Raises:
-        ConfigError: in one of both there are no three sentences in a row.
+        ConfigError: one of the two has no three sentences in a row.
     """
     vocabulary, sources = read_prepared(folder)
     kinds = ("books", "dev_books")
@@ -77,13 +77,15 @@ def prepared_sentences(folder: Path, maxlen: int) -> tuple[Vocabulary, Sentences
 
 
 def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a story decoder, which is left in `output` with the style vectors.
+    """Trains a story decoder in `output`, with the style vectors, and returns its best figures.
 
     Raises:
-        ConfigError: no passage is long enough for the style, or a prepared corpus is named.
+        ConfigError: no passage is long enough for the style, or a prepared corpus is given.
     """
     if corpus.texts is not None:
-        raise ConfigError(f"network.recipe: the decoder of {RECIPE} reads no --corpus; it learns the novels of --data")
+        raise ConfigError(
+            f"network.recipe: the decoder of {RECIPE} reads no --corpus; it learns from the novels of --data"
+        )
     network, loop = section(settings, "network", OriginalDecoderConfig), section(settings, "training", LoopConfig)
     thoughts = output.parent / "thoughts"
     encoder, read = load_encoder(thoughts), load_words(thoughts)
@@ -105,11 +107,11 @@ def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str,
 def book_passages(
     settings: OriginalDecoderConfig, corpus: Corpus, read: Vocabulary, output: Path
 ) -> tuple[Vocabulary, dict[str, Passages]]:
-    """Returns the decoder's vocabulary and the passages of the books, made once and kept in `output`.
+    """Returns the decoder's vocabulary and the passages of the books; `output` caches both.
 
     Args:
-        settings: least and largest size of a passage.
-        corpus: has the books.
+        settings: minimum and maximum length of a passage.
+        corpus: corpus with the books.
         read: words of the sentence encoder.
         output: folder of the training.
     """
@@ -137,7 +139,7 @@ def book_passages(
 
 
 def mean_vector(encoder: TableEncoder, texts: Tokens) -> np.ndarray:
-    """Returns the mean sentence vector `[S]` of texts: a style (SPEC section 8)."""
+    """Returns the mean sentence vector `[S]` of texts, which is a style vector (SPEC section 8)."""
     mean: np.ndarray = sentence_vectors(encoder, texts).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
@@ -152,10 +154,10 @@ ORIGINAL_NETWORKS: dict[str, Runner] = {
 
 
 def choose_network(name: str, settings: Settings) -> Runner:
-    """Returns what trains a network, or a whole pack, by the recipe that its configuration names.
+    """Returns the function that trains a network, or a whole pack, by the recipe in its configuration.
 
     Raises:
-        ConfigError: there is no such recipe for it.
+        ConfigError: the network has no such recipe.
     """
     if name == PACK:
         return make_pack

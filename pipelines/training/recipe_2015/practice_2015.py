@@ -1,4 +1,4 @@
-"""What the trainings of 2015 share: how weights begin, the summed loss, and batches of one length (SPEC section 13)."""
+"""Common parts of the trainings of 2015: initial weights, summed loss, batches of one length (SPEC section 13)."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -11,10 +11,10 @@ RECIPE = "2015"
 
 
 def begin_as_in_2015(net: nn.Module) -> None:
-    """Gives a network the first weights of 2015: square matrices orthogonal, others even in -0.1 to 0.1, no biases.
+    """Initialises a network as in 2015: square matrices orthogonal, others uniform in -0.1 to 0.1, biases zero.
 
-    A recurrent unit is three matrices side by side, each filled by itself. It had no recurrent bias then: that stays 0
-    and does not learn.
+    The three matrices of a GRU are initialised separately. In 2015 it had no recurrent bias, so this stays 0 and is not
+    trained.
     """
     for module in net.modules():
         if isinstance(module, nn.GRU | nn.GRUCell):
@@ -42,9 +42,9 @@ def summed_nll(logits: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
     """Returns the sum, not the mean, of `-log(p + 1e-8)` over all words of a batch.
 
     Args:
-        logits: `[N, T, V]`.
+        logits: logits of the words `[N, T, V]`.
         ids: texts with their closing 0 `[N, T]`.
-        lengths: words of each with the closing 0 `[N]`.
+        lengths: words of each text with the closing 0 `[N]`.
     """
     likely = torch.softmax(logits, dim=2).gather(2, ids[:, :, None]).squeeze(2)  # [N, T]
     mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]  # [N, T]
@@ -52,20 +52,20 @@ def summed_nll(logits: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
 
 
 def decayed(loss: Tensor, net: nn.Module, decay: float) -> Tensor:
-    """Returns the loss with `decay` times the sum of the squares of all weights."""
+    """Returns the loss plus `decay` times the sum of the squares of all weights."""
     if not decay:
         return loss
     return loss + decay * torch.stack([weight.square().sum() for weight in net.parameters()]).sum()
 
 
 class EqualLengthBatches:
-    """Batches of texts of one length each, so that nothing is padded; every text comes once in an epoch.
+    """Batches of texts of equal length, without padding; every text comes once per epoch.
 
     Args:
-        lengths: words of each text; those of no words, or of `maxlen` or more, are left out.
-        batch_size: texts of a batch; the last of a length may be smaller.
-        maxlen: as above.
-        seed: of the order, which changes with each epoch.
+        lengths: words of each text; texts without words, or with `maxlen` or more, are left out.
+        batch_size: texts per batch; the last batch of a length may be smaller.
+        maxlen: length from which texts are left out.
+        seed: seed of the order, which changes with each epoch.
 
     Raises:
         ValueError: every text is left out.
@@ -86,7 +86,7 @@ class EqualLengthBatches:
         return self._epoch(epoch)[turn]
 
     def _order(self, epoch: int) -> list[np.ndarray]:
-        """Returns an epoch's batches: the lengths take turns until each is used up."""
+        """Returns the batches of an epoch; the lengths take turns until each is used up."""
         draw = np.random.default_rng([self._seed, epoch])
         queues = [self._cut(draw.permutation(self._groups[place])) for place in draw.permutation(len(self._groups))]
         longest = max(len(queue) for queue in queues)

@@ -1,7 +1,7 @@
-"""The sentence encoder as the program of 2015 trained it: from a sentence to the one before and the one after.
+"""The training of the sentence encoder in 2015: from a sentence to the previous and the next one.
 
-Kiros et al. (2015), SPEC section 13. Both decoders start from the encoder's last state, as it is, and share word table
-and output layer with each other, and the table with the encoder, which in training reads the closing 0 too.
+Kiros et al. (2015), SPEC section 13. Both decoders start from the encoder's unchanged last state. They share
+the output layer with each other, and the word table also with the encoder, which reads the closing 0 too in training.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ from pipelines.training.recipe_2015.practice_2015 import (
 
 @dataclass(frozen=True)
 class OriginalThoughtsConfig:
-    """Sizes and sentences, with the program's values.
+    """Sizes and sentences, with the values of the program of 2015.
 
     Args:
         uni: width of the forward encoder; 0 leaves it out.
         bi: width of each encoder of the bidirectional part; 0 leaves it out.
         vocabulary: rows of the word table.
-        maxlen: a sentence of so many words or more is left out with its neighbours.
+        maxlen: a sentence of this many words or more is left out with its neighbours.
         decay: weight of the sum of all squared weights.
     """
 
@@ -48,14 +48,14 @@ class OriginalThoughtsConfig:
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences in the order of the books, and the places of those whose neighbours on both sides may be learned."""
+    """Sentences in the order of the books, and the places of those with usable neighbours on both sides."""
 
     texts: Tokens
     places: np.ndarray
 
     @classmethod
     def of_books(cls, books: Sequence[Sequence[str]], vocabulary: Vocabulary, maxlen: int) -> "Sentences":
-        """Returns the sentences of books, whose paragraphs are tokens joined by spaces, in lower case."""
+        """Returns the lower-case sentences of books whose paragraphs are tokens joined by spaces."""
         texts: list[list[int]] = []
         books_of: list[int] = []
         for number, book in enumerate(books):
@@ -70,7 +70,7 @@ class Sentences:
 
     @classmethod
     def of_source(cls, source: Source, maxlen: int) -> "Sentences":
-        """Returns the texts of prepared books, which are sentences; neighbours on both sides are of one paragraph."""
+        """Returns the texts of prepared books, one sentence each; both neighbours are of the same paragraph."""
         short = source.texts.lengths < maxlen
         followed = np.asarray(source.neighbours) >= 0
         right = short[:-2] & short[1:-1] & short[2:] & followed[:-2] & followed[1:-1]
@@ -78,7 +78,7 @@ class Sentences:
 
 
 class OriginalThoughts(nn.Module):
-    """A word table, a `SkipThoughts` encoder, and the two decoders that it learns with."""
+    """A word table, a `SkipThoughts` encoder, and the two decoders that train it."""
 
     def __init__(self, config: OriginalThoughtsConfig, n_words: int) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class OriginalThoughts(nn.Module):
         begin_as_in_2015(self)
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns sentence vectors `[N, S]` of any length, from ids with their closing 0 `[N, T]`."""
+        """Returns unnormalised sentence vectors `[N, S]` of ids with their closing 0 `[N, T]`."""
         words = self.table(ids)  # [N, T, W]
         vectors: Tensor = self.encoder(words, words, lengths, normalise=False)  # [N, S]
         return vectors
 
     def neighbour_loss(self, decoder: nn.GRU, vectors: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns the summed loss of neighbours `[N, T]` of sentences with these vectors `[N, S]`."""
+        """Returns the summed loss of the neighbours `[N, T]`, given the sentence vectors `[N, S]`."""
         shown = self.table(ids)[:, :-1]  # [N, T - 1, W]
         inputs = torch.cat([torch.zeros_like(self.table(ids[:, :1])), shown], dim=1)  # [N, T, W]
         states, _ = decoder(inputs, vectors[None])  # [N, T, S]
@@ -121,7 +121,7 @@ class OriginalThoughtsTask(Task):
         return Loss(decayed(value, self.model, self.config.decay), tokens, {"nll": nll})
 
     def _loss(self, sentences: Sentences, places: np.ndarray) -> tuple[Tensor, int]:
-        """Returns the summed loss of both neighbours of some sentences, and how many words these have."""
+        """Returns the summed loss of both neighbours of sentences, and the number of their words."""
         model, texts = self.model, sentences.texts
         vectors = model.encode(*_batch(texts, places))  # [N, S]
         after, before = _batch(texts, places + 1), _batch(texts, places - 1)
@@ -130,7 +130,7 @@ class OriginalThoughtsTask(Task):
         return value, int(after[1].sum() + before[1].sum())
 
     def evaluate(self) -> dict[str, float]:
-        """Returns the loss a token of the neighbours of held-out sentences."""
+        """Returns the loss per token of the neighbours of held-out sentences."""
         total, tokens = 0.0, 0
         for first in range(0, len(self.dev.places), self.config.batch_size):
             value, count = self._loss(self.dev, self.dev.places[first : first + self.config.batch_size])
@@ -139,6 +139,6 @@ class OriginalThoughtsTask(Task):
 
 
 def _batch(texts: Tokens, places: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Returns ids with the closing 0 `[N, T]`, and lengths with it `[N]`."""
+    """Returns ids `[N, T]` and lengths `[N]`, both with the closing 0."""
     ids, lengths = padded([texts[place] for place in places])
     return torch.as_tensor(ids), torch.as_tensor(lengths)

@@ -50,7 +50,7 @@ def test_names_and_texts_of_books_go_together(tmp_path: Path) -> None:
 
 def test_books_that_came_later_are_reported(tmp_path: Path) -> None:
     assert len(write_books(tmp_path, "ab").books) == 1
-    with pytest.raises(ConfigError, match="novels.tok: is of 2 books, but there are 3 novels; remove it"):
+    with pytest.raises(ConfigError, match="novels.tok: has 2 books, but there are 3 novels; remove the file"):
         write_books(tmp_path, "c").books.sort()
 
 

@@ -88,7 +88,7 @@ def test_weights_take_the_backbones_names_in_order_and_must_fit() -> None:
     net = nn.Linear(2, 3)
     weights = {"a": torch.ones(3, 2), "b": torch.zeros(3)}
     assert list(in_timm_names(weights, net)) == ["weight", "bias"]
-    with pytest.raises(ValueError, match="differ in the shape of weight"):
+    with pytest.raises(ValueError, match="have different shapes of weight"):
         in_timm_names(weights | {"a": torch.ones(2, 3)}, net)
-    with pytest.raises(ValueError, match="1 tensors and the backbone 2"):
+    with pytest.raises(ValueError, match="1 tensors, but the backbone has 2"):
         in_timm_names({"a": torch.ones(3, 2)}, net)

@@ -104,7 +104,7 @@ def test_a_corpus_that_is_not_whole_is_refused(corpus: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="vocabulary.json, books/00000.ids.npy"):
         read_prepared(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(ConfigError, match="has the format 99, this program reads 1"):
+    with pytest.raises(ConfigError, match="has the format 99, but this program reads 1"):
         read_prepared(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_a_corpus_that_is_not_whole_is_refused(corpus: Path, tmp_path: Path) -> 
     [
         ({"books": 1.0, "romantic": 1.0, "dev_books": 1.0}, "no texts of romantic, dev_books; .* kinds books, cap"),
         ({}, "shares: must say how often each kind is learned; .* has the kinds books, captions"),
-        ({"books": 1.0}, "holds out no texts, so that nothing can judge; it has books, captions. Prepare it with"),
+        ({"books": 1.0}, "has no held-out texts to evaluate on; it has books, captions. Prepare it with"),
     ],
 )
 def test_a_corpus_without_what_is_learned_is_refused(corpus: Path, shares: dict[str, float], message: str) -> None:

@@ -70,7 +70,7 @@ def test_an_error_comes_through_and_ends_the_others(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seven") as caught:
         run_beside(jobs, {"long": [], "fails": [], "later": ["fails"]}, 2)
     (note,) = caught.value.__notes__
-    assert note == "This ended fails; what ran beside it was stopped, and a second call goes on with it"
+    assert note == "fails failed; the other trainings were stopped, and a second call resumes them"
     assert not multiprocessing.active_children()
     assert not (tmp_path / "l").exists()
 

@@ -94,7 +94,7 @@ def test_a_decoder_of_the_same_name_is_replaced(add: Add, story_pack: Pack, tmp_
         (["--name=a/b", "--trained=none"], ["--name 'a/b': letters", "--trained none: has no best.safetensors and no"]),
         (["--trained={folder}/half"], ["half: has no words.json; name the output of pipelines.train decoder"]),
         (["--trained={folder}/wide"], ["--trained {folder}/wide: its decoder wants vectors 50 wide", "are 48"]),
-        (["--trained={folder}/encoder"], ["encoder: holds no story decoder; name the output of"]),
+        (["--trained={folder}/encoder"], ["encoder: is not the training of a story decoder; name the output of"]),
         (["--output={folder}/half"], ["{folder}/half: exists already"]),
         (["--output=gs://a/b"], ["gs://a/b: packs are written to local folders"]),
         (["--pack={folder}/half"], ["{folder}/half: no model pack there"]),

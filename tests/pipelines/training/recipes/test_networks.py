@@ -364,7 +364,7 @@ def changed(**sections: Any) -> Config:
         (
             changed(joint_embedding={"network": {"dims": 5}, "trainings": {}}, decoder={"training": {"steps": "many"}}),
             [
-                "joint_embedding.trainings is no section; known are network, training, shares",
+                "joint_embedding.trainings is not a section; known are network, training, shares",
                 "joint_embedding: network.dims is no option",
                 "decoder: training.steps is 'many', but must be of type int",
             ],
@@ -377,7 +377,7 @@ def changed(**sections: Any) -> Config:
         (changed(pack={"styles": {"tale": "Grimm"}}), ["pack.styles: must hold styles, each with a list"]),
         (
             changed(pack={"styles": {"naturalist": ["Zola"]}}),
-            ["pack.styles.naturalist: no book's name begins so"],  # his only one is held out
+            ["pack.styles.naturalist: no book's file name has one of these prefixes"],  # his only one is held out
         ),
     ],
 )
