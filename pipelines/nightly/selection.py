@@ -1,4 +1,4 @@
-"""What a run on this machine processes: listed photos or ready-made feature vectors, less what earlier runs did."""
+"""Photos or ready-made feature vectors that a local run processes: those listed, without those that are done."""
 
 import hashlib
 import logging
@@ -32,7 +32,7 @@ from transforms.redaction import SIGNED, USER, bare_uri
 from transforms.uris import SCHEMES, absolute
 
 Task = tuple[Listing, np.ndarray | None]
-"""A listed object to tell, with its feature vector where it came with one."""
+"""A listed object to process, with its ready-made feature vector if it has one."""
 
 
 def feature_tasks(location: str) -> Iterator[Task]:
@@ -88,7 +88,7 @@ def _feature_rows(location: str, batch: pa.RecordBatch) -> Iterator[Task]:
 
 
 def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
-    """Returns the photo record of a ready-made feature vector, beside the vector."""
+    """Returns the photo record of a ready-made feature vector, and the vector."""
     listing, feature = task
     photo, *copies = (Photo(one.uri, one.version, one.version, None, None, one.styles) for one in each_listing(listing))
     count("photos", 1 + len(copies))
@@ -96,7 +96,7 @@ def feature_photo(task: tuple[Listing, np.ndarray]) -> tuple[Photo, np.ndarray]:
 
 
 def listed_sources(config: RunConfig) -> list[str]:
-    """Returns everything that a run lists, local files by their absolute paths."""
+    """Returns all sources that a run lists, local ones by their absolute paths."""
     features = [config.features] if config.features else []
     return [absolute(bare_uri(source)) for source in photo_patterns(config) + config.uris + features]
 
@@ -105,7 +105,7 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
     """Yields the listed objects.
 
     Raises:
-        ConfigError: a source cannot be listed, or no source has anything.
+        ConfigError: a source cannot be listed, or all sources are empty.
     """
     patterns = photo_patterns(config)
     empty: list[str] = []
@@ -132,7 +132,7 @@ def photo_tasks(config: RunConfig) -> Iterator[Task]:
 
 
 def selection_of(config: RunConfig) -> Selection:
-    """Returns which photos a run that starts now is to tell."""
+    """Returns which photos are selected if the run starts now."""
     since = None
     if config.since is not None:
         if AGE.fullmatch(config.since):
@@ -144,7 +144,7 @@ def selection_of(config: RunConfig) -> Selection:
 
 
 def tried_before(run: Run) -> dict[str, list[Attempt]]:
-    """Returns by uri what earlier runs with the same pack and settings tried."""
+    """Returns the attempts of earlier runs with the same pack and settings, by uri."""
     tried: dict[str, list[Attempt]] = {}
     for manifest in read_manifests(run.output):
         if comparable(run, manifest):
@@ -154,7 +154,7 @@ def tried_before(run: Run) -> dict[str, list[Attempt]]:
 
 
 def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
-    """Returns what a run on this machine is to tell, and the outcomes of what it need not.
+    """Returns the photos that a local run must process, and the outcomes of the others.
 
     Raises:
         ConfigError: a source cannot be read.
@@ -173,12 +173,12 @@ def collect(settings: Settings, run: Run) -> tuple[list[Task], list[Outcome]]:
 
 
 def limits_of(config: RunConfig) -> ReadLimits:
-    """Returns what may be read."""
+    """Returns the limits of what may be read."""
     return ReadLimits(config.max_bytes, config.max_pixels, allowed(config))
 
 
 def _find_kept(listings: list[Listing], tried: dict[str, list[Attempt]], run: Run, limits: ReadLimits) -> list[Listing]:
-    """Returns the listings, with the places of what earlier runs kept of their photos."""
+    """Returns the listings with the places where earlier runs kept features and captions of their photos."""
     if not run.networks or not listings:
         return listings
     versions = {ledger_uri(listing): listing.version for listing in listings}
@@ -189,10 +189,10 @@ def _find_kept(listings: list[Listing], tried: dict[str, list[Attempt]], run: Ru
 
 
 def _join_copies(listings: list[Listing], config: RunConfig) -> list[Listing]:
-    """Returns the listings less copies, which go with the first of them.
+    """Returns the listings with copies attached to the first of them.
 
     Raises:
-        LostPhotoError: one would be lost, or processed twice.
+        LostPhotoError: a photo would be lost, or processed twice.
     """
     if config.features:
         joined = put_together(listings, map(identify_vector, listings))
@@ -205,7 +205,7 @@ def _join_copies(listings: list[Listing], config: RunConfig) -> list[Listing]:
 
 
 def count_photos(tasks: Iterable[Task]) -> int:
-    """Returns how many photos are to be told, copies too."""
+    """Returns the number of photos to process, copies included."""
     return sum(1 + len(listing.copies) for listing, _ in tasks)
 
 
@@ -215,9 +215,9 @@ def identify_vector(listing: Listing) -> Listing:
 
 
 def source_problems(config: RunConfig) -> list[str]:
-    """Returns what is wrong with the inputs, before any photo is read."""
+    """Returns the problems with the inputs, before any photo is read."""
     problems = [
-        f"--schemes {scheme}: is none that photos are read from; there are {', '.join(sorted(SCHEMES))}"
+        f"--schemes {scheme}: is not a scheme that photos are read from; there are {', '.join(sorted(SCHEMES))}"
         for scheme in config.schemes
         if scheme not in SCHEMES
     ]
@@ -225,14 +225,14 @@ def source_problems(config: RunConfig) -> list[str]:
     problems += [problem for name in config.uris if (problem := check_input(name))]
     problems += _secret_problems(config)
     if config.features and (config.input or config.uris):
-        problems.append("--features comes in place of photos; leave --input and --uris out")
+        problems.append("--features replaces photos; leave out --input and --uris")
     if config.features and config.since:
-        problems.append("--since: feature vectors have no time at which they were modified; leave it out")
+        problems.append("--since: feature vectors have no modification time; leave it out")
     return problems + (_feature_problems(config.features) if config.features else [])
 
 
 def _secret_problems(config: RunConfig) -> list[str]:
-    """Returns a problem for each place that holds a secret and is written down as it is."""
+    """Returns a problem for each location that contains a secret and would be stored as it is."""
     named: dict[str, list[Any]] = {
         "output": [config.output],
         "pack": [config.pack],
@@ -240,7 +240,7 @@ def _secret_problems(config: RunConfig) -> list[str]:
         "uris": config.uris,
     }
     return [
-        f"--{name}: a URI with a password or signature would be written down; configure it for fsspec instead"
+        f"--{name}: a URI with a password or signature would be stored; configure it for fsspec instead"
         for name, uris in named.items()
         if any(uri and "://" in uri and (USER.search(uri) or SIGNED.search(uri)) for uri in uris)
     ]

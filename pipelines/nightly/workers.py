@@ -1,7 +1,7 @@
-"""Worker processes of a run on this machine, watched: one that dies ends the run.
+"""Worker processes of a local run. They are watched: if one dies, the run ends.
 
-With `--direct_running_mode=multi_processing` Beam's FnApiRunner starts processes, and waits for ever for the answer of
-one that is no more. Here it starts them in an environment of our own, whose handler notices their end.
+With `--direct_running_mode=multi_processing` Beam's FnApiRunner starts processes, and waits forever for the answer of
+a process that has died. Here it starts them in an environment of our own, whose handler notices when they end.
 """
 
 import contextlib
@@ -42,19 +42,19 @@ from transforms.cores import cores
 COMMAND = (sys.executable, "-m", "pipelines.nightly.worker_process", "apache_beam.runners.worker.sdk_worker_main")
 ROOT = Path(__file__).parents[2]  # where the command finds this code
 SYSTEM_COUNTS = Path("/proc/vmstat")
-WATCHED = "storyteller:env:watched_process:v1"  # Beam names environments so
-GRACE = 0.5  # seconds in which threads notice that the workers they read from are gone
+WATCHED = "storyteller:env:watched_process:v1"  # in the form of Beam's environment names
+GRACE = 0.5  # seconds for threads to notice that their workers are gone
 
 
 class Crew:
     """The worker processes of one pipeline.
 
     Args:
-        threads: that networks have in each of them; None leaves torch's own choice, one a core.
+        threads: torch threads of each process; None leaves the choice to torch, one a core.
 
     Attributes:
-        endings: gets None where the pipeline has ended well, an error where it has not, and one for each worker that
-            dies.
+        endings: receives None if the pipeline has succeeded, its error if it has failed, and an error for each worker
+            that dies.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -65,7 +65,7 @@ class Crew:
         self._ended = False
 
     def start(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        """Returns a new process that has more in its environment; it ends when its input does."""
+        """Starts a process with additional environment variables; it ends when its standard input is closed."""
         with self._lock:
             if self._ended:
                 raise RuntimeError("the pipeline is over")
@@ -75,7 +75,7 @@ class Crew:
         return process
 
     def end(self) -> None:
-        """Ends the processes that have not ended, and lets no more be started."""
+        """Ends the running processes and refuses to start more."""
         with self._lock:
             self._ended = True
             for process in self._processes:
@@ -85,12 +85,12 @@ class Crew:
 
 
 def in_processes(options: PipelineOptions) -> bool:
-    """Tells whether the runner is to start worker processes on this machine."""
+    """Returns whether the runner starts worker processes on this machine."""
     return bool(options.view_as(DirectOptions).direct_running_mode == "multi_processing")
 
 
 def worker_threads(options: PipelineOptions) -> int | None:
-    """Returns the threads that networks have in each worker process: its share of the cores, None for one."""
+    """Returns the torch threads of each worker process: its share of the cores; None for a single worker."""
     workers = options.view_as(DirectOptions).direct_num_workers or cores()
     if workers == 1 or not in_processes(options):
         return None
@@ -101,11 +101,11 @@ def run_watched(options: PipelineOptions, run: Callable[[PipelineRunner | None],
     """Calls a function that runs a pipeline, until it returns or one of the pipeline's worker processes dies.
 
     Args:
-        options: of the pipeline.
-        run: gets the runner that the pipeline must have; None leaves the choice to the options.
+        options: options of the pipeline.
+        run: function that runs the pipeline on the given runner; None leaves the choice to the options.
 
     Raises:
-        WorkerDiedError: one did; the others were ended, and nothing of the pipeline goes on.
+        WorkerDiedError: a worker died; the others were ended, and no part of the pipeline is running.
     """
     if not in_processes(options) or runner_name(options) == "PrismRunner":
         run(None)
@@ -128,7 +128,7 @@ def run_watched(options: PipelineOptions, run: Callable[[PipelineRunner | None],
 
 @contextlib.contextmanager
 def _hide_cut_off_threads() -> Iterator[None]:
-    """Hides that threads of the runner fail which read what a worker sends: the worker's end is reported by itself."""
+    """Hides failures of the runner's threads that read from a dead worker, since its end is reported separately."""
     before = threading.excepthook
 
     def hook(failure: threading.ExceptHookArgs) -> None:
@@ -152,7 +152,7 @@ def _report(run: Callable[[], None], endings: "queue.SimpleQueue[BaseException |
 
 @contextlib.contextmanager
 def _serve_logs() -> Iterator[str]:
-    """Yields the address to which worker processes send what they log, which joins the run's own log."""
+    """Yields the address to which worker processes send their log records, which join the log of the run."""
     server = grpc.server(shared_unbounded_instance(), options=[("grpc.http2.max_ping_strikes", 0)])  # of any number
     beam_fn_api_pb2_grpc.add_BeamFnLoggingServicer_to_server(WorkerLogs(), server)
     port = server.add_insecure_port("localhost:0")
@@ -164,10 +164,10 @@ def _serve_logs() -> Iterator[str]:
 
 
 class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
-    """Logs what worker processes log."""
+    """Receives the log records of worker processes."""
 
     def Logging(self, bundles: Iterable[Any], context: object = None) -> Iterator[Any]:  # noqa: N802 (Beam's name)
-        """Returns no answers, once the worker has no more to log."""
+        """Logs the records of a worker until it ends; returns no answers."""
         for bundle in bundles:
             for entry in bundle.log_entries:
                 text = "\n".join(filter(None, (entry.message, entry.trace)))
@@ -176,12 +176,12 @@ class WorkerLogs(beam_fn_api_pb2_grpc.BeamFnLoggingServicer):
 
 
 class CrewInfo(ExtendedProvisionInfo):
-    """What FnApiRunner hands to each worker's handler: here also the crew that starts the worker.
+    """What FnApiRunner passes to the handler of each worker, and the crew that starts the worker.
 
     Args:
         crew: the worker processes of the pipeline.
-        logs: address to which they send what they log.
-        info: what Beam itself hands on.
+        logs: address to which they send their log records.
+        info: Beam's own provision info.
     """
 
     def __init__(self, crew: Crew, logs: str, info: beam_provision_api_pb2.ProvisionInfo) -> None:
@@ -190,16 +190,16 @@ class CrewInfo(ExtendedProvisionInfo):
         self.logs = logs
 
     def for_environment(self, env: beam_runner_api_pb2.Environment) -> "CrewInfo":
-        """Returns the same for the steps of one environment."""
+        """Returns the info for the steps of one environment."""
         return CrewInfo(self.crew, self.logs, super().for_environment(env).provision_info)
 
 
 class WatchedRunner(FnApiRunner):
-    """FnApiRunner with worker processes that are watched.
+    """FnApiRunner with watched worker processes.
 
     Args:
-        crew: starts them.
-        logs: address to which they send what they log.
+        crew: crew that starts the processes.
+        logs: address to which they send their log records.
     """
 
     def __init__(self, crew: Crew, logs: str) -> None:
@@ -209,7 +209,7 @@ class WatchedRunner(FnApiRunner):
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
     ) -> RunnerResult:
-        """Runs a pipeline, its subprocess environments replaced by watched ones."""
+        """Runs a pipeline with watched environments in place of its subprocess environments."""
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.urn = WATCHED
@@ -221,10 +221,10 @@ class WatchedWorker(GrpcWorkerHandler):
     """A worker process of WatchedRunner, which reports when it dies.
 
     Args:
-        _command: what Beam would start; not used.
-        state: what Beam gives every handler.
-        info: names the crew.
-        server: what Beam gives every handler.
+        _command: command that Beam would start; not used.
+        state: as for every handler of Beam.
+        info: info with the crew.
+        server: as for every handler of Beam.
     """
 
     def __init__(self, _command: bytes, state: StateServicer, info: CrewInfo, server: GrpcServer) -> None:
@@ -235,7 +235,7 @@ class WatchedWorker(GrpcWorkerHandler):
         self._process = self._crew.start(self._environment(info.logs))
 
     def _environment(self, logs: str) -> dict[str, str]:
-        """Returns where the process finds this code, and what Beam's harness reads from its environment."""
+        """Returns the environment variables: where the process finds this code, and what Beam's harness reads."""
         control, logging_ = (endpoints_pb2.ApiServiceDescriptor(url=url) for url in (self.control_address, logs))
         return {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
@@ -246,7 +246,7 @@ class WatchedWorker(GrpcWorkerHandler):
         }
 
     def start_worker(self) -> None:
-        """Watches the process, which looks for the run by itself."""
+        """Watches the process, which connects to the run by itself."""
         threading.Thread(target=self._tell_end, daemon=True).start()
 
     def _tell_end(self) -> None:
@@ -268,9 +268,9 @@ class WatchedWorker(GrpcWorkerHandler):
 
 
 def killed_for_memory() -> int:
-    """Returns how many processes the system has killed since its start because memory ran out.
+    """Returns how many processes the system has killed since it started because memory ran out.
 
-    It is 0 where the system does not say.
+    It is 0 if the system does not count them.
     """
     try:
         found = re.search(r"^oom_kill (\d+)$", SYSTEM_COUNTS.read_text(), re.MULTILINE)
@@ -280,12 +280,12 @@ def killed_for_memory() -> int:
 
 
 def describe_end(pid: int, code: int, for_memory: bool) -> str:
-    """Returns in words how a worker process ended, and what to do."""
+    """Returns how a worker process ended, and what to do, in words."""
     how = f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
     more = "Use fewer workers (--direct_num_workers), smaller batches (--batch-size) or a machine with more memory"
     if code == -signal.SIGKILL:
-        how = "was killed (SIGKILL), by somebody or by the system, as it does where memory is short"
+        how = "was killed (SIGKILL), by a user or by the system, which does so when memory is short"
         if for_memory:
             how = "was killed by the system (SIGKILL): memory ran out"
     advice = f"{more}, and run again" if code == -signal.SIGKILL else "Run again"
-    return f"worker process {pid} {how}. {advice}; photos that are committed already stay told"
+    return f"worker process {pid} {how}. {advice}; committed stories stay published"

@@ -1,4 +1,4 @@
-"""One night as it would go: what is listed, what a sample of it takes here, and the report on both."""
+"""Plans a night: lists the photos, measures a sample on this machine, and reports both."""
 
 import time
 from typing import Any
@@ -19,10 +19,10 @@ def plan_night(settings: Settings, photos: int, wanted: Wanted, local: bool) -> 
     """Returns what the main job would take with these settings.
 
     Args:
-        settings: of the job.
-        photos: measured on this machine.
-        wanted: workers, time and prices.
-        local: the job would run on this machine.
+        settings: settings of the job.
+        photos: number of photos measured on this machine.
+        wanted: workers, time and prices that the user asked for.
+        local: whether the job would run on this machine.
 
     Raises:
         ConfigError: this machine lacks the device.

@@ -2,7 +2,7 @@
 
     load -> extract_features -> find_captions -> mean_vectors -> shift_styles -> decode_stories
 
-A step returns a result for each of its inputs, in their order; a StoryError stands where there is none.
+A step returns a result for each of its inputs, in their order; a StoryError takes the place of a missing result.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ class StoryError(Exception):
 
     Attributes:
         reason: what went wrong, without the photo's name.
-        uri: uri of the photo, empty where the error is not one photo's.
+        uri: uri of the photo, empty if the error is not about one photo.
         stage: step that failed, as dead letters name it.
         error: name of the error's class, as dead letters have it.
     """
@@ -142,7 +142,7 @@ def mean_vectors(vectors: SentenceVectors, matched: Sequence[Matched]) -> list[t
     """
     captions = list(dict.fromkeys(match.caption for one in matched for match in one.captions))
     if captions:
-        vectors.of(captions)  # all at once: a batch is quicker than many
+        vectors.of(captions)  # all at once: one batch is faster than many
     return [(one, mean_vector(vectors.of([match.caption for match in one.captions]))) for one in matched]
 
 

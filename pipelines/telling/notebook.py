@@ -1,4 +1,4 @@
-"""The stories of one photo as a notebook shows them: with the photo and its captions, and as a row besides."""
+"""Stories for notebooks: shown with the photo and its captions, and usable as a row."""
 
 import base64
 import html
@@ -17,8 +17,8 @@ from pipelines.telling.one_photo import Models, load_models, see, tell_batch
 from pipelines.telling.settings import resolve
 from transforms.rows import Row
 
-CAPTIONS = 5  # shown of a photo
-SIDE = 320  # pixels of the picture in a notebook, at most
+CAPTIONS = 5  # captions shown
+SIDE = 320  # maximum side of the picture in pixels
 
 
 OnePhoto: TypeAlias = str | os.PathLike[str] | bytes | Image.Image
@@ -34,7 +34,7 @@ class PhotoStory(Mapping[str, Any]):
 
     Attributes:
         rows: rows of the photo, one a style.
-        content: bytes of the photo's file, where the photo came as bytes or as an image.
+        content: bytes of the photo's file, if the photo was given as bytes or as an image.
     """
 
     rows: tuple[Row, ...]
@@ -63,7 +63,7 @@ class PhotoStory(Mapping[str, Any]):
         return as_text(self.rows)
 
     def picture(self) -> Image.Image | None:
-        """Returns the photo, upright and small, or None where it cannot be read any more."""
+        """Returns the photo, upright and small, or None if it can no longer be read."""
         try:
             return small_picture(self.content or _read(self.rows[0]["uri"]), SIDE)
         except (OSError, ValueError):
@@ -104,13 +104,13 @@ def story(
     style: str | Sequence[str] | None = None,
     show: bool = False,
 ) -> PhotoStory | list[PhotoStory]:
-    """Returns a photo's captions and stories, which a notebook shows with the photo; for a list of photos a list.
+    """Returns a photo's captions and stories, which a notebook shows with the photo; a list for a list of photos.
 
     Args:
         models: the models.
-        photo: path, URI, bytes of a file, PIL image, or a list of such.
+        photo: path, URI, bytes of a file, PIL image, or a list of these.
         style: a style of the pack, or several; None is those that the models were loaded with.
-        show: also prints captions and stories.
+        show: whether to print captions and stories as well.
 
     Raises:
         ValueError: the pack has no such style.
@@ -131,7 +131,7 @@ def story(
 
 
 def with_styles(models: Models, styles: Sequence[str]) -> Models:
-    """Returns the models with other styles of their pack; networks that are loaded stay loaded.
+    """Returns the models with other styles of their pack; loaded networks stay loaded.
 
     Raises:
         ValueError: the pack lacks a style.
@@ -147,7 +147,7 @@ def with_styles(models: Models, styles: Sequence[str]) -> Models:
 
 
 def _with_content(photo: OnePhoto) -> tuple[str, bytes | None]:
-    """Returns the name of a photo, and its bytes where it did not come as a path or URI."""
+    """Returns the name of a photo, and its bytes if it was not given as a path or URI."""
     if isinstance(photo, bytes | bytearray | memoryview):
         return "<bytes>", bytes(photo)
     if isinstance(photo, Image.Image):
@@ -156,7 +156,7 @@ def _with_content(photo: OnePhoto) -> tuple[str, bytes | None]:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Returns a photo's nearest captions and its story in each style, as a person reads them."""
+    """Returns a photo's nearest captions and its story in each style, as text for people."""
     lines = ["Captions:"]
     lines += [f"  {match['similarity']:.3f}  {match['caption']}" for match in rows[0]["captions"][:CAPTIONS]]
     for row in rows:
@@ -165,10 +165,10 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def small_picture(content: bytes, side: int) -> Image.Image:
-    """Returns a photo upright, in RGB, and with sides of so many pixels at most.
+    """Returns a photo upright, in RGB, and no larger than the given side in pixels.
 
     Raises:
-        OSError: the bytes are no image.
+        OSError: the bytes are not an image.
         ValueError: the image is damaged.
     """
     with Image.open(io.BytesIO(content)) as image:

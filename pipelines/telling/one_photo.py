@@ -34,7 +34,7 @@ FLAG = re.compile(r"--([a-z][a-z-]*)")
 
 @dataclass(frozen=True)
 class Models:
-    """Everything that makes stories: checked settings and the steps made from them."""
+    """Everything needed to write stories: checked settings and the steps made from them."""
 
     settings: Settings
     steps: Steps
@@ -72,7 +72,7 @@ def load_all(pack: str | None = None, **options: object) -> Models:
 
 
 def _in_python(problem: str) -> str:
-    """Returns what is wrong with an option, named as Python names it and not as a command line does."""
+    """Returns the problem with an option, named as in Python instead of on a command line."""
     return FLAG.sub(lambda found: str(found[1]).replace("-", "_"), problem).replace("; see --help", "")
 
 
@@ -88,13 +88,13 @@ def tell(models: Models, photo: str) -> list[Row]:
 def see(
     models: Models, photo: str, styles: tuple[str, ...] | None = None, content: bytes | None = None
 ) -> tuple[Photo, np.ndarray]:
-    """Returns a photo that is read now, and its feature vector `[F]`.
+    """Reads a photo; returns it and its feature vector `[F]`.
 
     Args:
         models: the models.
         photo: path or URI.
         styles: styles that the photo wants; None is all of the models'.
-        content: bytes of the photo's file; None reads them.
+        content: bytes of the photo's file; None to read them.
 
     Raises:
         StoryError: the photo cannot be read, or the network failed on it.
@@ -108,7 +108,7 @@ def see(
 def tell_batch(models: Models, photos: Sequence[tuple[Photo, np.ndarray]]) -> list[Row | StoryError]:
     """Returns the rows of photos that the networks see at once, one a photo and style, from feature vectors `[F]`.
 
-    Errors of photos that have no captions come first, one a photo; others stand where a story did not come about.
+    Errors of photos without captions come first, one a photo; other errors take the place of missing stories.
 
     Raises:
         StoryError: the captions cannot be encoded.

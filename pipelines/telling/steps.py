@@ -30,11 +30,11 @@ class Steps:
         styles: what each style's shift needs, by name.
         strength: strength of the shift.
         provenance: decoder, pack and digests, as the rows name them.
-        with_style: the story handler wants the style's own vector beside the shifted one.
+        with_style: whether the story handler also needs the style's own vector.
         table: sentence vectors that the pack holds ready, if it does.
-        complete: `table` holds the vectors of all captions.
+        complete: whether `table` has the vectors of all captions.
         hints: resource hints of the GPU steps, and of those between them, so that vectors need not change workers.
-        networks: digests under which features and captions are kept; None where nothing is kept.
+        networks: digests under which features and captions are kept; None if nothing is kept.
         deadline: time after which photos are deferred instead of read or decoded; None for no limit.
     """
 
@@ -57,7 +57,7 @@ class PhotoSteps(Steps):
     """The steps from photos to stories.
 
     Attributes:
-        load: reads and decodes photos.
+        load: transform that reads and decodes photos.
         features: handler that makes feature vectors of pixels.
     """
 
@@ -73,7 +73,7 @@ def make_steps(
     Args:
         settings: settings of the run.
         hints: resource hints of the GPU steps.
-        processes: that decode photos for each process of the run; None is one a core.
+        processes: number of decoding processes for each process of the run; None is one a core.
         deadline: see Steps.
     """
     config, choices, pack = settings.config, settings.choices, settings.pack

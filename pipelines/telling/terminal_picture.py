@@ -1,4 +1,4 @@
-"""A picture in a terminal: by its own protocol where it has one, else in half blocks of two pixels each."""
+"""Pictures in terminals: by the terminal's protocol if it has one, otherwise in half blocks of two pixels each."""
 
 import base64
 import io
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-WIDTH = 60  # columns of a picture in half blocks, at most
+WIDTH = 60  # maximum columns of a picture in half blocks
 PIECE = 4096  # characters of one message to the terminal
 
 
 def draw(picture: Image.Image, environment: Mapping[str, str], columns: int) -> str:
-    """Returns what prints a picture; nothing where the terminal can show neither pictures nor all colours.
+    """Returns the text that shows a picture; empty if the terminal has neither pictures nor true colour.
 
     Args:
-        picture: in RGB.
-        environment: environment variables, which say what the terminal is.
+        picture: picture in RGB.
+        environment: environment variables, which name the terminal.
         columns: width of the terminal.
     """
     if "NO_COLOR" in environment:

@@ -137,7 +137,7 @@ def test_wrong_options_are_listed_without_their_secrets(
 def test_schemes_and_roots_are_checked_first() -> None:
     found = source_problems(check_config({"input": ["/photos"], "schemes": ["gs", "ftp"], "roots": ["gs://b"]}))
     assert len(found) == 2
-    assert "--schemes ftp: is none that photos are read from" in found[0]
+    assert "--schemes ftp: is not a scheme that photos are read from" in found[0]
     assert "/photos: the scheme file:// is not allowed; allowed are gs" in found[1]
     (problem,) = source_problems(check_config({"input": ["file:///etc"], "uris": ["l.txt"], "roots": ["/photos"]}))
     assert "outside the allowed places (/photos)" in problem

@@ -36,7 +36,7 @@ TWO = PipelineOptions(["--direct_running_mode=multi_processing"])
 @pytest.mark.parametrize(
     ("code", "for_memory", "words"),
     [
-        (-9, False, ["was killed (SIGKILL), by somebody or by the system", "--direct_num_workers", "run again"]),
+        (-9, False, ["was killed (SIGKILL), by a user or by the system", "--direct_num_workers", "run again"]),
         (-9, True, ["was killed by the system (SIGKILL): memory ran out", "--batch-size", "more memory"]),
         (-11, False, ["was ended by SIGSEGV. Run again"]),
         (-7, False, ["was ended by SIGBUS"]),
