@@ -19,22 +19,22 @@ class LostPhotoError(Exception):
 
 
 def story_outcome(element: tuple[StoryRequest, Any]) -> tuple[bytes, Outcome]:
-    """Returns the outcome `story` of a request behind its uri."""
+    """Returns (uri, outcome `story`) of a request."""
     request, _ = element
     photo = request.photo
     return key_by_uri(Outcome(photo.uri, photo.version, photo.photo_id, request.style, "story"))
 
 
 def letter_outcome(letter: DeadLetter) -> tuple[bytes, Outcome]:
-    """Returns the outcome `dead_letter` behind its uri; its style is `*` where all styles failed."""
+    """Returns (uri, outcome `dead_letter`); the style is `*` if all styles failed."""
     return key_by_uri(Outcome(letter.uri, letter.version, letter.photo_id, letter.style or "*", "dead_letter"))
 
 
 def settle(element: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Outcome]:
-    """Yields one outcome for each style that was wanted of a listed object.
+    """Yields one outcome for each style that was requested for a listed object.
 
     Raises:
-        LostPhotoError: a style has none or several, or something that was never listed has one.
+        LostPhotoError: a style has no outcome or several, or something that was never listed has one.
     """
     key, groups = element
     listings, outcomes = list(groups["listings"]), list(groups["outcomes"])
@@ -56,10 +56,10 @@ def settle(element: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Outcome]
 class AuditOutcomes(beam.PTransform[PCollection[Listing], PCollection[Outcome]]):
     """Exactly one outcome for each listed object and style.
 
-    Input: the Listings that went in. Output: Outcome. A hole or a double fails the run. No dead letters.
+    Input: the run's Listings. Output: Outcome. A missing or second outcome fails the run. No dead letters.
 
     Attributes:
-        outcomes: the (uri, Outcome) that came out.
+        outcomes: (uri, Outcome) of everything that the run finished.
     """
 
     outcomes: PCollection[tuple[bytes, Outcome]]

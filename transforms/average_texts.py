@@ -1,4 +1,4 @@
-"""Texts of people's own: books and lists become passages, and passages the mean of their sentence vectors."""
+"""Mean sentence vector of a user's own texts: books and lists are cut into passages, which are averaged."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,12 +16,12 @@ BATCH = 64  # passages encoded at once
 
 
 def read_passages(uri: str, min_words: int) -> Iterator[str]:
-    """Yields a file's passages: its lines, or with `min_words` whole paragraphs joined until they hold so many words.
+    """Yields a file's passages: its lines, or paragraphs joined until they have at least `min_words` words.
 
     Args:
-        uri: UTF-8 text; bytes that are not stay as surrogates.
-        min_words: least words of a passage; 0 takes each line for one. What is left at the end of a book, and too
-            short, is dropped.
+        uri: UTF-8 text file; bytes that are not UTF-8 become surrogates.
+        min_words: minimum number of words in a passage; with 0, each line is a passage. Paragraphs left over at the
+            end of a book are dropped if they are too short.
     """
     with fsspec.open(uri, "rb") as file:
         text = file.read().decode("utf-8-sig", "surrogateescape")
@@ -30,7 +30,7 @@ def read_passages(uri: str, min_words: int) -> Iterator[str]:
 
 
 def join_paragraphs(lines: Iterable[str], min_words: int) -> Iterator[str]:
-    """Yields passages of at least `min_words` words, cut only between paragraphs, which blank lines part."""
+    """Yields passages of at least `min_words` words, cut only between paragraphs (at blank lines)."""
     words: list[str] = []
     for line in [*lines, ""]:
         if line:
@@ -42,7 +42,7 @@ def join_paragraphs(lines: Iterable[str], min_words: int) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """The mean `[S]` of sentence vectors, how many went into it, and their covariance `[S, S]` where it was wanted."""
+    """Mean `[S]` of sentence vectors, their number, and their covariance `[S, S]` if it was requested."""
 
     vector: np.ndarray
     count: int
@@ -50,25 +50,25 @@ class Mean:
 
 
 def read_keys(uri: str, min_words: int) -> Iterator[bytes]:
-    """Yields a file's passages as bytes; Beam's text coder refuses what is not UTF-8."""
+    """Yields a file's passages as bytes, since Beam's text coder refuses text that is not UTF-8."""
     for passage in read_passages(uri, min_words):
         yield caption_key(passage)
 
 
 def as_texts(keys: list[bytes]) -> Texts:
-    """Returns a batch of passages, as the encoder takes it."""
+    """Returns a batch of passages in the form that the encoder takes."""
     return Texts.from_keys(keys)
 
 
 Sums = tuple[np.ndarray | float, np.ndarray | float, int]
-"""Sums in float64 of vectors `[S]` and, where wanted, of their products `[S, S]`, and how many were summed."""
+"""Float64 sums of vectors `[S]` and, if requested, of their products `[S, S]`, with the number of vectors."""
 
 
 class MeanVector(beam.CombineFn):
-    """Combines arrays `[n, S]` into their Mean over all rows; None where there were none.
+    """Combines arrays `[n, S]` into the Mean of all rows; None if there are no rows.
 
     Args:
-        spread: the covariance is wanted too.
+        spread: compute the covariance too.
     """
 
     def __init__(self, spread: bool = False) -> None:
@@ -76,11 +76,11 @@ class MeanVector(beam.CombineFn):
         self.spread = spread
 
     def create_accumulator(self) -> Sums:
-        """Returns sums of nothing."""
+        """Returns empty sums."""
         return 0.0, 0.0, 0
 
     def add_input(self, accumulator: Sums, vectors: np.ndarray) -> Sums:
-        """Returns the sums and count with the rows of `vectors` `[n, S]` added."""
+        """Returns the sums and count after adding the rows of `vectors` `[n, S]`."""
         total, products, count = accumulator
         if self.spread:
             wide = vectors.astype(np.float64)  # [n, S]
@@ -88,12 +88,12 @@ class MeanVector(beam.CombineFn):
         return total + vectors.sum(axis=0, dtype=np.float64), products, count + len(vectors)
 
     def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
-        """Returns the sums and counts of all accumulators added up."""
+        """Returns the total of all accumulators."""
         totals, products, counts = zip(*accumulators, strict=True)
         return sum(totals), sum(products), sum(counts)
 
     def extract_output(self, accumulator: Sums) -> Mean | None:
-        """Returns the mean in float32, and the covariance in float64."""
+        """Returns the mean in float32 and the covariance in float64."""
         total, products, count = accumulator
         if not count:
             return None
@@ -117,13 +117,13 @@ def raise_failures(vectors: np.ndarray | Exception) -> np.ndarray:
 class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
     """The mean sentence vector of all passages of text files.
 
-    Input: URIs of text files. Output: one Mean, or None where no file held a passage. No dead letters: a file that
+    Input: URIs of text files. Output: one Mean, or None if no file has a passage. No dead letters: a file that
     cannot be read fails the run.
 
     Attributes:
-        handler: lists of texts to arrays `[n, S]`.
-        min_words: least words of a passage; 0 takes each line for one.
-        spread: the covariance is wanted too.
+        handler: turns lists of texts into arrays `[n, S]`.
+        min_words: minimum number of words in a passage; with 0, each line is a passage.
+        spread: compute the covariance too.
     """
 
     handler: SentenceModel
@@ -131,7 +131,7 @@ class AverageTexts(beam.PTransform[PCollection[str], PCollection[Mean]]):
     spread: bool = False
 
     def expand(self, uris: PCollection[str]) -> PCollection[Mean]:
-        """Returns the mean, as one element."""
+        """Returns the mean as a single element."""
         mean: PCollection[Mean] = (
             uris
             | "Spread files" >> beam.Reshuffle()

@@ -1,4 +1,4 @@
-"""Sentence vectors that a run has written, by caption: each chunk of them is fetched and opened once a process."""
+"""Sentence vectors that a run has written, by caption; each process fetches and opens each chunk once."""
 
 import functools
 import json
@@ -13,14 +13,14 @@ import numpy as np
 from transforms.per_process import PerProcess
 from transforms.write_whole import needing_room
 
-FILES = 400  # of a table that are open at once, each a file descriptor, of which a process often may have 1,024
+FILES = 400  # chunks of a table open at once; each needs a file descriptor, and processes are often limited to 1,024
 
 
 class ChunkTable:
-    """The vectors of written chunks, memory-mapped from this machine's disk; threads may share it.
+    """Sentence vectors of written chunks, memory-mapped from the local disk; safe to share between threads.
 
     Args:
-        uris: what `write_chunk` returned.
+        uris: URIs of chunks, as `write_chunk` returns them.
     """
 
     def __init__(self, uris: Sequence[str] = ()) -> None:
@@ -47,7 +47,7 @@ class ChunkTable:
         texts = json.loads(filesystem.cat_file(f"{path}.json"))
         local = self._local(filesystem, f"{path}.npy")
         self._vectors(local)
-        self._paths.append(local)  # first: other threads find a file by its captions
+        self._paths.append(local)  # vectors first: other threads look up a file by its captions
         self._places.update((text, (len(self._paths) - 1, row)) for row, text in enumerate(texts))
 
     def _local(self, filesystem: fsspec.AbstractFileSystem, path: str) -> str:
@@ -61,7 +61,7 @@ class ChunkTable:
         return target
 
     def holds(self, caption: str) -> bool:
-        """Tells whether the caption has a vector here."""
+        """Returns whether the table has a vector for the caption."""
         return caption in self._places
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
@@ -71,7 +71,7 @@ class ChunkTable:
         return np.stack(rows)  # [K, S]
 
     def close(self) -> None:
-        """Gives back the memory, and the copies on this machine's disk; what is added later is opened again."""
+        """Frees the memory and the copies on the local disk; chunks added later are opened again."""
         with self._lock:
             for held in (self._added, self._places, self._paths):
                 held.clear()
@@ -88,13 +88,13 @@ def _open_chunk(path: str) -> np.ndarray:
 
 
 class SharedChunks(PerProcess[ChunkTable]):
-    """A handle on the vectors that a run has written so far; each process opens them once."""
+    """Handle on the vectors that a run has written so far; each process opens them once."""
 
     def __init__(self) -> None:
         super().__init__(ChunkTable)
 
     def open(self, uris: Sequence[str]) -> ChunkTable:
-        """Returns the table of this process, with these chunks in it."""
+        """Returns this process's table after adding these chunks."""
         table = self.get()
         table.add(uris)
         return table

@@ -1,8 +1,8 @@
-"""Photos that are there twice: of several with the same bytes one goes through the networks, with the others at hand.
+"""Copies of photos: of several files with the same bytes, one goes through the networks and carries the others.
 
-Only files of the same size, and with the same checksum where the store has one, can be copies. Those are read and
-hashed before anything is decoded, each where it is read: names are shuffled, bytes and pixels never. (A checksum
-proves nothing: CRC32C and MD5 can be forged.)
+Only files of the same size, and with the same checksum if the store has one, can be copies. These are read and
+hashed on one worker each before anything is decoded: names are shuffled, bytes and pixels never. (A checksum proves
+nothing: CRC32C and MD5 can be forged.)
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from transforms.records import Listing, StoryRequest
 from transforms.step_labels import labelled
 from transforms.uris import EVERYTHING, Allowed
 
-MOST_COPIES = 10_000  # that travel with one photo; of more, another one goes through the networks
+MOST_COPIES = 10_000  # copies that travel with one photo; further copies go through the networks with another photo
 ALONE, ALIKE = "alone", "alike"
 
 
 def may_be_copied(listing: Listing, max_bytes: int) -> bool:
-    """Tells whether a file's bytes are worth a comparison."""
+    """Returns whether a file's bytes should be compared with those of others."""
     return 0 < listing.size <= max_bytes
 
 
 def identify(listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
-    """Yields the listings with their photo ids; a file that cannot be read has none, and fails again later."""
+    """Yields the listings with their photo ids; a file that cannot be read gets none, and fails again later."""
     unknown = [listing for listing in listings if listing.photo_id is None]
     yield from (listing for listing in listings if listing.photo_id is not None)
     for listing, content in read_batch(unknown, max_bytes, allowed):
@@ -39,14 +39,14 @@ def identify(listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTH
 
 
 def identity(listing: Listing) -> bytes:
-    """Returns what a listing shares only with its copies."""
+    """Returns the key that a listing shares only with its copies."""
     return listing.photo_id.encode() if listing.photo_id else b"uri " + key_by_uri(listing)[0]
 
 
 def join_copies(listings: Iterable[Listing]) -> Iterator[Listing]:
-    """Yields the first of listings with the same bytes, the others as its copies.
+    """Yields the first of listings with the same bytes, with the others as its copies.
 
-    First is one of which the most was kept; among those it goes by uri.
+    The first one is the listing for which earlier runs kept most; ties are broken by uri.
     """
     ordered = iter(sorted(listings, key=_order))
     while group := list(islice(ordered, MOST_COPIES)):
@@ -59,13 +59,13 @@ def _order(listing: Listing) -> tuple[bool, bool, bytes]:
 
 
 def each_listing(listing: Listing) -> Iterator[Listing]:
-    """Yields the listing and its copies, each for itself."""
+    """Yields the listing and its copies one by one."""
     yield replace(listing, copies=())
     yield from listing.copies
 
 
 def find_copies(listings: Sequence[Listing], max_bytes: int, allowed: Allowed = EVERYTHING) -> list[Listing]:
-    """Returns the listings less copies, which go with the first of them; what FindCopies does, in this process."""
+    """Returns the listings without copies, which go with the first of them; FindCopies for lists in this process."""
     groups = _group(key_by_likeness(listing, max_bytes) for listing in listings)
     alike = [listing for group in groups.values() if len(group) > 1 for listing in group]
     known = [one for batch in batch_listings(alike) for one in identify(batch, max_bytes, allowed)]
@@ -73,11 +73,11 @@ def find_copies(listings: Sequence[Listing], max_bytes: int, allowed: Allowed = 
 
 
 def put_together(listings: Sequence[Listing], known: Iterable[Listing]) -> list[Listing]:
-    """Returns the listings in their order, less copies.
+    """Returns the listings in their order, without copies.
 
     Args:
-        listings: each uri once.
-        known: those that may have copies, with their photo ids.
+        listings: listings, each uri once.
+        known: listings that may have copies, with their photo ids.
     """
     groups = _group((identity(listing), listing) for listing in known)
     joined = {one.uri: one for group in groups.values() for one in join_copies(group)}
@@ -93,14 +93,14 @@ def _group(pairs: Iterable[tuple[Hashable, Listing]]) -> dict[Hashable, list[Lis
 
 
 def key_by_likeness(listing: Listing, max_bytes: int) -> tuple[bytes, Listing]:
-    """Returns the listing behind size and checksum, or behind its uri where it is not worth a comparison."""
+    """Returns the listing keyed by size and checksum, or by its uri if it need not be compared."""
     if may_be_copied(listing, max_bytes):
         return f"{listing.size} {listing.checksum}".encode(), listing
     return b"uri " + key_by_uri(listing)[0], listing
 
 
 def split_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
-    """Yields the listing that is like no other, several that are alike under the tag ALIKE."""
+    """Yields a listing that is unlike all others; listings that may be alike come under the tag ALIKE."""
     _, group = element
     listings = iter(group)
     first = list(islice(listings, 2))
@@ -112,24 +112,24 @@ def split_alike(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Any]:
 
 
 def key_by_identity(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns the listing behind what it shares only with its copies."""
+    """Returns the listing with the key that it shares only with its copies."""
     return identity(listing), listing
 
 
 def join_group(element: tuple[bytes, Iterable[Listing]]) -> Iterator[Listing]:
-    """Yields the first of listings with the same bytes, the others as its copies."""
+    """Yields the first of listings with the same bytes, with the others as its copies."""
     yield from join_copies(element[1])
 
 
 @dataclass(eq=False)
 class JoinCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
-    """Listings less copies, which go with the first of them.
+    """Listings without copies, which go with the first of them.
 
-    Input: Listing with its photo id where it may have copies. Output: Listing. No dead letters.
+    Input: Listing, with its photo id if it may have copies. Output: Listing. No dead letters.
     """
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        """Returns the first listing of each photo, which holds the others."""
+        """Returns the first listing of each photo, with the others as its copies."""
         joined: PCollection[Listing] = (
             listings
             | "Key by identity" >> beam.Map(key_by_identity)
@@ -141,21 +141,21 @@ class JoinCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
 
 @dataclass(eq=False)
 class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
-    """Listings less copies, which go with the first of them.
+    """Listings without copies, which go with the first of them.
 
-    Input: Listing, each uri once. Output: Listing. No dead letters: a file that cannot be read goes on by itself,
-    and is a dead letter where it is read again.
+    Input: Listing, each uri once. Output: Listing. No dead letters: a file that cannot be read continues
+    by itself, and becomes a dead letter when it is read again.
 
     Attributes:
-        max_bytes: a file of more is not read.
-        allowed: schemes and places; files of others are not read.
+        max_bytes: larger files are not read.
+        allowed: allowed schemes and places; other files are not read.
     """
 
     max_bytes: int
     allowed: Allowed = EVERYTHING
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        """Returns the listings with their copies; files that may be alike are read and compared."""
+        """Returns the listings with their copies, after reading and comparing files that may be alike."""
         split = labelled(beam.FlatMap(split_alike), "FlatMap(part_alike)")
         groups = (
             listings
@@ -175,7 +175,7 @@ class FindCopies(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
 
 
 def copy_stories(element: tuple[StoryRequest, Any]) -> Iterator[tuple[StoryRequest, Any]]:
-    """Yields the story of a photo for the photo and for each of its copies that wants the style."""
+    """Yields the story of a photo for the photo and for each of its copies that needs the style."""
     request, story = element
     for photo in request.photo.wanting(request.style):
         yield replace(request, photo=photo), story

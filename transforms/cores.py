@@ -1,4 +1,4 @@
-"""The processor cores of this machine."""
+"""Number of processor cores."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Files are decoded by several processes at once, and ahead of whoever takes what comes out."""
+"""Decodes files in several processes at once, ahead of their consumer."""
 
 import hashlib
 import time
@@ -15,21 +15,21 @@ from transforms.photo_errors import PhotoError
 from transforms.preprocessing import crop_side
 from transforms.read_errors import ReadError
 
-AHEAD_PIXELS = 4_000_000  # that wait for the network, 12 MB as grey levels; a photo for each process may anyway
+AHEAD_PIXELS = 4_000_000  # photos waiting for the network, 12 MB as grey levels; at least one for each process
 
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a file holds.
+    """Result of decoding a file.
 
     Attributes:
         photo_id: sha256 of its bytes.
-        size: their number.
-        found: pixels as the feature handler takes them, width and height; or what is wrong with the file.
-        msecs: that its decoding took.
-        counted: names of what is to be counted.
+        size: number of bytes.
+        found: pixels as the feature handler takes them, width and height; or the error.
+        msecs: milliseconds that decoding took.
+        counted: names of the counters to increase.
     """
 
     photo_id: str
@@ -40,7 +40,7 @@ class Decoded:
 
 
 def decode_file(content: bytes, decoders: Decoders) -> Decoded:
-    """Returns what a file holds; it counts nothing itself, as Beam counts only on its own threads."""
+    """Returns the decoded file; counts nothing itself, since Beam counts only on its own threads."""
     photo_id = hashlib.sha256(content).hexdigest()
     counted: list[str] = []
     found: tuple[np.ndarray, int, int] | PhotoError
@@ -55,14 +55,14 @@ def decode_file(content: bytes, decoders: Decoders) -> Decoded:
 def decode_ahead(
     contents: Iterable[tuple[Key, bytes | ReadError]], decoders: Decoders
 ) -> Generator[tuple[Key, Decoded | ReadError], None, None]:
-    """Yields what each file holds, or why there are no bytes of it, in their order.
+    """Yields each decoded file, or the error if its bytes could not be read, in the order of the files.
 
-    While one is worked on that was yielded, the next ones are decoded. When the generator ends or is closed, nothing of
-    it goes on.
+    While the consumer works on one file, the next ones are decoded. When the generator ends or is closed, all decoding
+    stops.
 
     Args:
-        contents: files' bytes behind what they belong to.
-        decoders: decode the files.
+        contents: pairs of a key and the file's bytes.
+        decoders: processes that decode the files.
 
     Raises:
         RuntimeError: a bug, or no process can be started.
@@ -87,7 +87,7 @@ def _begin(content: bytes, decoders: Decoders) -> Future[Decoded]:
 
 
 def _first(begun: deque[tuple[Key, Future[Decoded] | ReadError]]) -> tuple[Key, Decoded | ReadError]:
-    """Returns the first file, when it is decoded, and takes it out."""
+    """Waits for the first file, and removes and returns it."""
     key, coming = begun[0]
     decoded = coming.result() if isinstance(coming, Future) else coming
     begun.popleft()

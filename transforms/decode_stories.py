@@ -1,4 +1,4 @@
-"""Shifted sentence vectors become stories."""
+"""Decodes shifted sentence vectors into stories."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from transforms.records import StoryRequest
 from transforms.step_labels import TaggedOutputs
 
 StoryModel = ModelHandler[np.ndarray, Any, Any]
-"""Tells a passage from a shifted sentence vector `[S]` or `[2, S]`."""
+"""Decodes a passage from a shifted sentence vector `[S]` or `[2, S]`."""
 
 
 @dataclass(eq=False)
@@ -21,7 +21,7 @@ class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]]
     """Stories from shifted sentence vectors.
 
     Input: (StoryRequest, vector `[S]` or `[2, S]`, as the handler takes it). Output: `results` (StoryRequest, passage
-    object with passage, story, cost, words); a vector of another width or a search that leaves nothing is a dead letter
+    object with passage, story, cost, words); a vector of another width or a search without a result is a dead letter
     of stage `story`.
     """
 
@@ -29,5 +29,5 @@ class DecodeStories(beam.PTransform[PCollection[tuple[StoryRequest, np.ndarray]]
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, vectors: PCollection[tuple[StoryRequest, np.ndarray]]) -> TaggedOutputs:
-        """Returns the passages by RESULTS and DEAD_LETTERS."""
+        """Returns the passages and dead letters by the tags RESULTS and DEAD_LETTERS."""
         return vectors | "Infer stories" >> Infer(self.handler, "story", self.hints)

@@ -1,6 +1,6 @@
-"""Which listed photos are due tonight, and the outcomes of the others: once on lists, once on PCollections.
+"""Which listed photos are due in this run, and the outcomes of the others: for lists and for PCollections.
 
-Both forms go by the rules of transforms/due_rules.py. A run on this machine has lists, one on another runner has
+Both forms use the rules of transforms/due_rules.py. A run on this machine uses lists, a run on another runner uses
 PCollections, and both select the same photos.
 """
 
@@ -39,12 +39,12 @@ def take_out_done(
     selection: Selection = EVERYTHING_NEW,
     files: bool = True,
 ) -> tuple[list[Listing], list[Outcome]]:
-    """Returns what TakeOutDone does, from lists: listings with the styles that are due, and the outcomes of the rest.
+    """Returns the listings with the styles that are due, and the outcomes of the others; TakeOutDone for lists.
 
     Args:
-        listings: in an order that what is due keeps.
+        listings: listed objects; those that are due keep this order.
         styles: see TakeOutDone.
-        attempts: by uri as ledgers spell it.
+        attempts: earlier attempts by uri, as ledgers spell it.
         selection: see TakeOutDone.
         files: see TakeOutDone.
     """
@@ -66,7 +66,7 @@ def take_out_done(
 def _split_names(
     listings: Iterable[Listing], styles: Sequence[str], files: bool
 ) -> tuple[list[Listing], list[Outcome]]:
-    """Returns one listing of each uri that may be a photo, and the outcomes of the rest."""
+    """Returns one listing of each uri that may be a photo, and the outcomes of the others."""
     once: dict[str, Listing] = {}
     settled: list[Outcome] = []
     for listing in listings:
@@ -91,7 +91,7 @@ def _is_ignored(listing: Listing, files: bool) -> bool:
 
 
 def split_ignored(listing: Listing, styles: tuple[str, ...], files: bool = True) -> Iterator[Any]:
-    """Yields the listing, or where it is known to be no photo its outcomes under the tag SETTLED."""
+    """Yields the listing, or its outcomes under the tag SETTLED if it is known not to be a photo."""
     if not _is_ignored(listing, files):
         yield listing
         return
@@ -104,7 +104,7 @@ def split_done(
     selection: Selection = EVERYTHING_NEW,
     last: bytes | None = None,
 ) -> Iterator[Any]:
-    """Yields a uri's listing with the styles that are due; the others' outcomes under SETTLED."""
+    """Yields a uri's listing with the styles that are due; outcomes of the other styles come under SETTLED."""
     _, groups = element
     attempts = list(groups["attempts"])
     for listing in groups["listings"]:
@@ -115,7 +115,7 @@ def split_done(
 
 
 def split_beyond(listing: Listing, last: bytes | None) -> Iterator[Any]:
-    """Yields the listing where its uri is not beyond the last one that is taken, else its outcomes under SETTLED."""
+    """Yields the listing if its uri is within the limit, otherwise its outcomes under SETTLED."""
     if not is_beyond(uri_key(listing), last):
         yield listing
         return
@@ -123,12 +123,12 @@ def split_beyond(listing: Listing, last: bytes | None) -> Iterator[Any]:
 
 
 def key_attempt(attempt: Attempt) -> tuple[bytes, Attempt]:
-    """Returns the attempt behind its uri."""
+    """Returns the attempt keyed by its uri."""
     return attempt.uri.encode(), attempt
 
 
 def key_plainly(listing: Listing) -> tuple[bytes, Listing]:
-    """Returns the listing behind its uri as ledgers spell it."""
+    """Returns the listing keyed by its uri, as ledgers spell it."""
     return ledger_uri(listing).encode(), listing
 
 
@@ -136,13 +136,13 @@ def key_plainly(listing: Listing) -> tuple[bytes, Listing]:
 class FindBound(beam.PTransform[PCollection[bytes], PCollection[Any]]):
     """The largest of the `count` smallest keys.
 
-    Input: keys. Output: one key; None where there are no more keys than that. No dead letters.
+    Input: keys. Output: one key; None if there are no more keys than `count`. No dead letters.
     """
 
     count: int
 
     def expand(self, keys: PCollection[bytes]) -> PCollection[Any]:
-        """Returns the highest of the smallest keys, as one element."""
+        """Returns the largest of the smallest keys as a single element."""
         smallest = keys | "Find smallest" >> Top.Smallest(self.count)
         last: PCollection[Any] = smallest | "Take last" >> beam.Map(bound, self.count)
         return last
@@ -150,17 +150,17 @@ class FindBound(beam.PTransform[PCollection[bytes], PCollection[Any]]):
 
 @dataclass(eq=False)
 class TakeOutDone(beam.PTransform[PCollection[Listing], TaggedOutputs]):
-    """Listings of which stories are due, each uri once.
+    """Listings with stories that are due, each uri once.
 
     Input: Listing. Output: `listed` Listing with the styles that are due, and `settled` Outcome: `repeated`,
     `ignored`, `unchanged` or `deferred`. No dead letters.
 
     Attributes:
-        attempts: of earlier runs, comparable to this one.
-        styles: of this run.
+        attempts: attempts of earlier runs that are comparable to this one.
+        styles: styles of this run.
         selection: which photos this run takes.
-        files: listings are of files, some of which are known by their names to be no photos; others are of ready-made
-            feature vectors.
+        files: the listings are of files, some of whose names show that they are not photos; otherwise they are of
+            ready-made feature vectors.
     """
 
     attempts: PCollection[Attempt]
@@ -169,7 +169,7 @@ class TakeOutDone(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     files: bool = True
 
     def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
-        """Returns the listings by LISTED, and the outcomes by SETTLED."""
+        """Returns the listings and outcomes by the tags LISTED and SETTLED."""
         once = listings | "Split repeated" >> SplitRepeated()
         repeated = once[REPEATED] | "Settle repeated" >> beam.FlatMap(settle_early, self.styles, "repeated")
         leave_out = labelled(beam.FlatMap(split_ignored, self.styles, self.files), "FlatMap(part_ignored)")

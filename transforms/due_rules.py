@@ -1,4 +1,4 @@
-"""The rules that say which stories are due: those that no earlier run settled, and that this run selects."""
+"""Rules for which stories are due: those that no earlier run has settled and that this run selects."""
 
 import hashlib
 from collections.abc import Collection, Iterable
@@ -8,20 +8,20 @@ from transforms.read_photos import key_by_uri
 from transforms.records import DEFERRED, Listing, Outcome
 from transforms.rows import plain_text
 
-AGAIN = 3  # times that a photo is tried again after a dead letter that another night may do better on
+AGAIN = 3  # retries of a photo after a dead letter that may succeed in a later run
 TOLD, FAILED, MAY_PASS = "story", "dead_letter", "retryable"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of a photo in one style in one committed run that tried it.
+    """Result of a photo in one style, in one committed run that tried it.
 
     Attributes:
-        uri: as ledgers spell it.
-        version: as listed then.
-        style: of the story.
-        result: TOLD, FAILED for good, or MAY_PASS, a dead letter that another night may do better on.
-        run: number of the run; a later one has a higher number.
+        uri: uri, as ledgers spell it.
+        version: version as listed in that run.
+        style: style of the story.
+        result: TOLD, FAILED (for good), or MAY_PASS (a dead letter that may succeed in a later run).
+        run: number of the run; later runs have higher numbers.
     """
 
     uri: str
@@ -33,13 +33,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the photos that are due a run takes; the others are deferred.
+    """Which of the photos that are due a run processes; the others are deferred.
 
     Attributes:
-        since: seconds since 1970; photos modified earlier are left, those of which the store does not say when are not.
-        sample: share of the listed photos below 1, else how many of them; the same ones each night.
-        limit: photos at most, the first by uri.
-        failed: only what ended as a dead letter when it was last tried, however often that was.
+        since: seconds since 1970; photos modified earlier are deferred, those without a known time are not.
+        sample: share of the listed photos if below 1, otherwise their number; the same photos in each run.
+        limit: maximum number of photos, the first ones by uri.
+        failed: only photos whose last attempt ended as a dead letter, no matter how many attempts there were.
     """
 
     since: float | None = None
@@ -49,12 +49,12 @@ class Selection:
 
     @property
     def sample_size(self) -> int | None:
-        """Returns how many photos are in the sample; None where that is not counted."""
+        """Returns the number of photos in the sample; None if the sample is a share or there is none."""
         return int(self.sample) if self.sample is not None and self.sample >= 1 else None
 
     @property
     def share(self) -> bytes | None:
-        """Returns the sample key up to which photos are in a sample that is a share."""
+        """Returns the highest sample key that is in a sample given as a share."""
         if self.sample is None or self.sample >= 1:
             return None
         return int(self.sample * 2**64).to_bytes(8, "big")
@@ -69,34 +69,34 @@ def ledger_uri(listing: Listing) -> str:
 
 
 def sample_key(listing: Listing) -> bytes:
-    """Returns what orders listings at random, but always alike."""
+    """Returns a key that puts listings in a random order that is the same in each run."""
     uri = ledger_uri(listing).encode()
     return hashlib.blake2b(uri, digest_size=8).digest() + uri
 
 
 def uri_key(listing: Listing) -> bytes:
-    """Returns what orders listings by uri."""
+    """Returns a key that orders listings by uri."""
     return key_by_uri(listing)[0]
 
 
 def bound(smallest: Collection[bytes], count: int) -> bytes | None:
-    """Returns the largest of the `count` smallest keys; None where all keys are among them."""
+    """Returns the largest of the `count` smallest keys; None if there are fewer keys."""
     return max(smallest) if len(smallest) == count else None
 
 
 def is_beyond(key: bytes, last: bytes | None) -> bool:
-    """Returns whether a key comes after the last one that is taken; None takes all."""
+    """Returns whether a key is beyond the last one that is selected; None selects all."""
     return last is not None and key > last
 
 
 def is_settled(attempts: Iterable[Attempt]) -> bool:
-    """Returns whether a photo's version needs no further try in a style, by all that was tried."""
+    """Returns whether earlier attempts settled a photo's version in a style, so that it is not tried again."""
     results = [attempt.result for attempt in attempts]
     return TOLD in results or FAILED in results or results.count(MAY_PASS) > AGAIN
 
 
 def settle_early(listing: Listing, styles: Iterable[str], outcome: str) -> list[Outcome]:
-    """Returns the outcomes of a listed object that gets no story in this run, one a style."""
+    """Returns the outcomes of a listed object that gets no story in this run, one for each style."""
     return [Outcome(listing.uri, listing.version, None, style, outcome) for style in styles]
 
 
@@ -110,11 +110,11 @@ def pending(
     """Returns the listing with the styles that are due, and the outcomes `unchanged` and `deferred` of the others.
 
     Args:
-        listing: as listed.
-        styles: of the run.
-        attempts: of this uri, in comparable runs.
-        selection: what of it the run takes.
-        last: largest sample key that is in the sample; None takes all photos in.
+        listing: listed object.
+        styles: styles of the run.
+        attempts: attempts at this uri in comparable runs.
+        selection: which photos the run selects.
+        last: largest sample key that is in the sample; None if all photos are.
     """
     early = selection.since is not None and listing.modified is not None and listing.modified < selection.since
     left = early or is_beyond(sample_key(listing), last)
@@ -130,7 +130,7 @@ def pending(
 
 
 def _outcome(listing: Listing, tried: Collection[Attempt], failed: bool) -> str | None:
-    """Returns the outcome in a style in which no story is due, None where one is."""
+    """Returns the outcome in a style if no story is due in it, None if one is due."""
     same = [attempt for attempt in tried if attempt.version == listing.version]
     if not failed:
         return "unchanged" if is_settled(same) else None

@@ -1,4 +1,4 @@
-"""Sentence vectors of the run's captions: each unique caption encoded once, then averaged for each photo."""
+"""Sentence vectors of the run's captions: each unique caption is encoded once, then averaged for each photo."""
 
 import hashlib
 import io
@@ -18,34 +18,34 @@ from transforms.metrics import count
 from transforms.records import Matched
 from transforms.write_whole import write_whole
 
-CHUNK = 1024  # captions a file
+CHUNK = 1024  # captions in a file
 
 SentenceModel = ModelHandler[list[str], np.ndarray | Exception, Any]
 """Encodes each list of sentences as vectors `[n, S]`."""
 
 
 class Texts(list[str]):
-    """Texts that Beam pickles whole between steps; in plain lists its coders refuse what is not UTF-8."""
+    """Texts that Beam pickles whole between steps; in plain lists, its coders refuse text that is not UTF-8."""
 
     @classmethod
     def from_keys(cls, keys: Iterable[bytes]) -> "Texts":
-        """Returns the texts of keys, see `caption_key`."""
+        """Returns the texts of keys (see `caption_key`)."""
         return cls(key.decode("utf-8", "surrogateescape") for key in keys)
 
 
-@runtime_checkable  # Beam checks arguments of steps
+@runtime_checkable  # Beam checks the arguments of steps
 class VectorTable(Protocol):
-    """Sentence vectors that are there already."""
+    """Table of sentence vectors that already exist."""
 
     def holds(self, caption: str) -> bool:
-        """Tells whether the caption has a vector here."""
+        """Returns whether the table has a vector for the caption."""
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
         """Returns the captions' sentence vectors `[K, S]` float32."""
 
 
 def caption_key(caption: str) -> bytes:
-    """Returns a caption as bytes; Beam's text coder refuses the surrogates of captions that are not UTF-8."""
+    """Returns a caption as bytes, since Beam's text coder refuses surrogates (captions that are not UTF-8)."""
     return caption.encode("utf-8", "surrogateescape")
 
 
@@ -63,7 +63,7 @@ def shard_of(key: bytes, shards: int) -> int:
 def leave_out_known(
     key: bytes, known: Sequence[str], table: VectorTable | None, chunks: SharedChunks
 ) -> Iterator[bytes]:
-    """Yields the caption unless it is in the table given, or in the chunks that earlier waves wrote."""
+    """Yields the caption unless it is in the table or in the chunks of earlier waves."""
     caption = key.decode("utf-8", "surrogateescape")
     if table is not None and table.holds(caption):
         return
@@ -72,12 +72,12 @@ def leave_out_known(
 
 
 def key_by_shard(key: bytes, shards: int) -> tuple[int, bytes]:
-    """Returns the key behind its shard."""
+    """Returns (shard, key)."""
     return shard_of(key, shards), key
 
 
 def cut_into_chunks(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str, Texts]]:
-    """Yields a shard's captions, sorted, in named chunks of at most CHUNK."""
+    """Yields a shard's captions, sorted, in named chunks of at most CHUNK captions."""
     shard, keys = element
     captions = sorted(keys)
     for start in range(0, len(captions), CHUNK):
@@ -85,7 +85,7 @@ def cut_into_chunks(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str,
 
 
 def with_texts(element: tuple[str, Texts]) -> tuple[tuple[str, Texts], Texts]:
-    """Returns the chunk keyed by its name and texts, so that both come back beside the vectors."""
+    """Returns the chunk keyed by its name and texts, so that both are returned with the vectors."""
     name, texts = element
     return (name, texts), texts
 
@@ -111,17 +111,17 @@ def write_chunk(element: tuple[tuple[str, Texts], Any], prefix: str) -> str:
 def mean_vector(vectors: np.ndarray) -> np.ndarray:
     """Returns the mean `[S]` of sentence vectors `[K, S]`.
 
-    They are summed one after the other in rank order, in float32, as the original does (SPEC section 8).
+    They are summed one by one in rank order, in float32, as the original does (SPEC section 8).
     """
     mean: np.ndarray = np.add.reduce(vectors, axis=0, dtype=np.float32) / np.float32(len(vectors))
     return mean
 
 
 def look_up_in(tables: Sequence[VectorTable], captions: Sequence[str]) -> np.ndarray:
-    """Returns the captions' sentence vectors `[K, S]` float32, each from the first table that holds it.
+    """Returns the captions' sentence vectors `[K, S]` float32, each from the first table that has it.
 
     Raises:
-        KeyError: no table holds one.
+        KeyError: no table has a caption.
     """
     found: dict[str, np.ndarray] = {}
     for table in tables:
@@ -132,7 +132,7 @@ def look_up_in(tables: Sequence[VectorTable], captions: Sequence[str]) -> np.nda
 
 
 class TakeMeans(beam.DoFn):
-    """Yields (Matched, mean sentence vector `[S]`) from the table given, and else from the run's chunks."""
+    """Yields (Matched, mean sentence vector `[S]`), from the table first, then from the run's chunks."""
 
     def __init__(
         self,
@@ -154,20 +154,20 @@ class TakeMeans(beam.DoFn):
 
 @dataclass(eq=False)
 class EncodeSentences(beam.PTransform[PCollection[Matched], PCollection[tuple[Matched, np.ndarray]]]):
-    """Mean sentence vectors of photos, each unique caption of the run encoded exactly once.
+    """Mean sentence vectors of photos; each unique caption of the run is encoded exactly once.
 
     Input: Matched. Output: (Matched, mean sentence vector `[S]`). No dead letters: a caption that cannot be encoded is
-    the pack's fault and fails the run. Vectors meet photos through files, never through a shuffle.
+    the pack's fault and fails the run. Vectors reach photos through files, never through a shuffle.
 
     Attributes:
-        handler: lists of captions to arrays `[n, S]`; unused where `table` holds all.
-        prefix: starts the URIs of the files; the caller removes them after the run.
-        shards: how many workers can encode at once.
+        handler: turns lists of captions into arrays `[n, S]`; unused if `table` has all captions.
+        prefix: prefix of the files' URIs; the caller removes the files after the run.
+        shards: number of workers that can encode at once.
         known: URIs of the chunks that earlier waves of this run wrote.
-        table: vectors that are there already, such as those of the caption index.
-        hints: resource hints of the encoding, and of the steps that take its vectors.
-        complete: the table, where there is one, holds every caption.
-        chunks: the vectors that were written so far, shared by the waves of a run.
+        table: vectors that already exist, such as those of the caption index.
+        hints: resource hints of the encoding and of the steps that take its vectors.
+        complete: the table, if there is one, has every caption.
+        chunks: vectors written so far, shared by the waves of a run.
     """
 
     handler: SentenceModel

@@ -1,4 +1,4 @@
-"""Pixels of photos become feature vectors."""
+"""Extracts feature vectors from the pixels of photos."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +13,14 @@ from transforms.records import Photo
 from transforms.step_labels import TaggedOutputs
 
 FeatureModel = ModelHandler[np.ndarray, np.ndarray | Exception, Any]
-"""Makes a feature vector `[F]` of the pixels of a photo."""
+"""Extracts a feature vector `[F]` from the pixels of a photo."""
 
 
 @dataclass(eq=False)
 class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], TaggedOutputs]):
     """Feature vectors of photos.
 
-    Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo that the network fails on
+    Input: (Photo, pixels of LoadImages). Output: `results` (Photo, feature `[F]`); a photo on which the network fails
     is a dead letter of stage `features`.
     """
 
@@ -28,5 +28,5 @@ class ExtractFeatures(beam.PTransform[PCollection[tuple[Photo, np.ndarray]], Tag
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, pixels: PCollection[tuple[Photo, np.ndarray]]) -> TaggedOutputs:
-        """Returns the feature vectors by RESULTS and DEAD_LETTERS."""
+        """Returns the feature vectors and dead letters by the tags RESULTS and DEAD_LETTERS."""
         return pixels | "Infer features" >> Infer(self.handler, "features", self.hints)

@@ -1,8 +1,8 @@
-"""What lies under a folder or glob, on this machine or on any fsspec file system, in the same order each time.
+"""Files under a folder or glob, on this machine or any fsspec file system, in the same order each time.
 
-Local folders are walked with everything in them, hidden files as well. Symbolic links are followed, but never back into
-a folder above. A glob's match that is a folder is not entered: `photos/*` takes the files in photos, `photos/**` and
-`photos` those below as well.
+Local folders are walked completely, hidden files included. Symbolic links are followed, but never back into a folder
+above. A folder that matches a glob is not entered: `photos/*` selects the files in photos, `photos/**` and `photos`
+also those in its subfolders.
 """
 
 import fnmatch
@@ -23,7 +23,7 @@ QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
 class ListingError(Exception):
     """An input cannot be listed: a folder that may not be entered, or a broken list of URIs.
 
-    Its message has no secrets.
+    The message contains no secrets.
     """
 
     code = "listing"
@@ -33,7 +33,7 @@ class ListingError(Exception):
 
 
 class Entry(NamedTuple):
-    """One name in a folder: its path there, whether it is a folder, and what is known of it."""
+    """An entry of a folder: its path, whether it is a folder, and its metadata if known."""
 
     path: str
     is_folder: bool
@@ -44,19 +44,19 @@ class Entry(NamedTuple):
 
 
 def expand(pattern: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
-    """Yields the objects that a folder, file or glob stands for; a name that is there literally is no glob.
+    """Yields the objects that a folder, file or glob stands for; a name that exists literally is not a glob.
 
-    A symbolic link out of the allowed places is a listing of size -1, and never followed.
+    A symbolic link out of the allowed places becomes a listing of size -1 and is never followed.
 
     Raises:
-        ListingError: a folder may not be entered, or storage fails.
+        ListingError: a folder may not be read, or storage fails.
     """
     folders = _LocalFolders(allowed) if is_local(pattern) else _RemoteFolders(pattern)
     yield from _expand(folders, folders.path(pattern))
 
 
 class _LocalFolders:
-    """Folders of this machine."""
+    """Local folders."""
 
     local = True
 
@@ -84,14 +84,14 @@ class _LocalFolders:
             return Entry(path, False)
         if os.path.isdir(path):
             return Entry(path, True)
-        if not os.path.isfile(path):  # a broken link, a pipe: its look-up will say so in its dead letter
+        if not os.path.isfile(path):  # such as a broken link or a pipe: the look-up reports it as a dead letter
             return Entry(path, False)
         status = os.stat(path)
         return Entry(path, False, status.st_size, local_version(status), status.st_mtime)
 
 
 class _RemoteFolders:
-    """Folders of an fsspec file system; what a pattern has before its path is put before paths to make URIs."""
+    """Folders of an fsspec file system; a pattern's prefix before the path is put before paths to make URIs."""
 
     local = False
 
@@ -130,7 +130,7 @@ class _RemoteFolders:
 
 
 def _expand(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[Listing]:
-    """Yields what a path or glob stands for; a name that is there literally is no glob."""
+    """Yields the objects that a path or glob stands for; a name that exists literally is not a glob."""
     try:
         entry = folders.find(path)
         if entry is None and not folders.local and QUERY.search(path):
@@ -142,7 +142,7 @@ def _expand(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[List
             found = _walk(folders, entry, ["**"]) if entry else iter(())
         for entry in found:
             yield folders.listing(entry)
-    except Exception as error:  # read_error raises it again where it is a bug
+    except Exception as error:  # read_error raises it again if it is a bug
         raise ListingError(f"{path} cannot be listed: {read_error(path, error)}") from error
 
 
@@ -151,7 +151,7 @@ def _has_magic(text: str) -> bool:
 
 
 def _glob(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[Entry]:
-    """Yields the matches of a glob below the longest folder that is there literally."""
+    """Yields the matches of a glob below the longest leading folder that is taken literally."""
     parts = path.split("/")
     literal = 0  # parts[:literal] name a folder
     while literal < len(parts) - 1:
@@ -166,17 +166,17 @@ def _glob(folders: _LocalFolders | _RemoteFolders, path: str) -> Iterator[Entry]
 
 
 def _walk(folders: _LocalFolders | _RemoteFolders, root: Entry, parts: list[str]) -> Iterator[Entry]:
-    """Yields the files below a folder that match the parts of a glob, by name; of a file itself.
+    """Yields the files below a folder that match the parts of a glob, by name; a file yields itself.
 
     Args:
-        folders: where the root lies.
-        root: a file, or the folder to look into.
-        parts: one pattern a name, `**` for any number of names.
+        folders: file system of the root.
+        root: a file, or the folder to search.
+        parts: one pattern for each name, `**` for any number of names.
     """
     if not root.is_folder:
         yield root
         return
-    # A folder waits with the places in `parts` that its children may match next, and with the folders above it.
+    # Each waiting folder has the positions in `parts` that its children may match next, and the folders above it.
     waiting: list[tuple[Entry, frozenset[int], tuple[Any, ...]]] = [(root, _places({0}, parts), ())]
     while waiting:
         entry, places, above = waiting.pop()
@@ -201,7 +201,7 @@ def _walk(folders: _LocalFolders | _RemoteFolders, root: Entry, parts: list[str]
 
 
 def _places(places: set[int], parts: list[str]) -> frozenset[int]:
-    """Returns the places and those behind each `**` among them, which may stand for no name at all."""
+    """Returns the positions and those after each `**` among them, since `**` may match no name."""
     closed = set(places)
     for place in range(len(parts)):
         if place in closed and parts[place] == "**":
