@@ -1,4 +1,4 @@
-"""RunInference with dead letters: what each GPU step is made of."""
+"""RunInference with dead letters, the core of each GPU step."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,14 +20,14 @@ Key = Photo | PhotoWithFeature | StoryRequest
 
 
 def photo_of(key: Key) -> Photo:
-    """Returns the photo behind a key."""
+    """Returns the photo of a key."""
     return key if isinstance(key, Photo) else key.photo
 
 
 def split_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
-    """Yields the element, or where its result is an error dead letters under the tag DEAD_LETTERS.
+    """Yields the element, or dead letters under the tag DEAD_LETTERS if its result is an error.
 
-    There is one for its photo, and one for each of the photo's copies.
+    There is one dead letter for its photo, and one for each of the photo's copies.
     """
     key, result = element
     if not isinstance(result, Exception):
@@ -41,11 +41,11 @@ def split_failure(element: tuple[Key, Any], stage: str) -> Iterator[Any]:
 
 
 class MeasuredHandler(KeyedModelHandler[Any, Any, Any, Any]):
-    """A model handler over keyed examples that measures its batches.
+    """Model handler for keyed examples that measures its batches.
 
     Args:
-        handler: takes the examples without their keys.
-        stage: starts the names of what is measured.
+        handler: model handler for the examples without their keys.
+        stage: prefix of the names of the metrics.
     """
 
     def __init__(self, handler: ModelHandler[Any, Any, Any], stage: str) -> None:
@@ -55,7 +55,7 @@ class MeasuredHandler(KeyedModelHandler[Any, Any, Any, Any]):
     def run_inference(
         self, batch: Sequence[tuple[Any, Any]], model: object, inference_args: dict[str, Any] | None = None
     ) -> Iterable[tuple[Any, Any]]:
-        """Returns the results behind their keys."""
+        """Returns the results with their keys."""
         begun = time.monotonic()
         results = super().run_inference(batch, model, inference_args)
         measure(f"{self._stage}_batch_msecs", 1000 * (time.monotonic() - begun))
@@ -65,15 +65,15 @@ class MeasuredHandler(KeyedModelHandler[Any, Any, Any, Any]):
 
 @dataclass(eq=False)
 class Infer(beam.PTransform[PCollection[tuple[Any, Any]], TaggedOutputs]):
-    """Keyed results of a model handler, with the failures apart.
+    """Keyed results of a model handler, separated from failures.
 
     Input: (key, example); the key is a Photo, a PhotoWithFeature or a StoryRequest. Output: `results` (key, result)
     and `dead_letters` DeadLetter, one for each example whose result is an exception.
 
     Attributes:
-        handler: takes the examples without their keys.
+        handler: model handler for the examples without their keys.
         stage: names the step in labels and dead letters.
-        hints: resource hints of the whole step, its batching with it.
+        hints: resource hints of the whole step, including its batching.
     """
 
     handler: ModelHandler[Any, Any, Any]
@@ -81,7 +81,7 @@ class Infer(beam.PTransform[PCollection[tuple[Any, Any]], TaggedOutputs]):
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, examples: PCollection[tuple[Any, Any]]) -> TaggedOutputs:
-        """Returns the handler's results by RESULTS and DEAD_LETTERS."""
+        """Returns the handler's results and dead letters by the tags RESULTS and DEAD_LETTERS."""
         inference = RunInference(MeasuredHandler(self.handler, self.stage)).with_resource_hints(**self.hints)
         split = labelled(beam.FlatMap(split_failure, self.stage), "FlatMap(part_failure)")
         split = split.with_resource_hints(**self.hints).with_outputs(DEAD_LETTERS, main=RESULTS)

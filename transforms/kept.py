@@ -1,6 +1,6 @@
-"""Feature vectors and captions that earlier runs kept: found by uri and version, read in place of the photo.
+"""Feature vectors and captions that earlier runs kept: found by uri and version, and read instead of the photo.
 
-What is joined are names and places of rows; a vector goes from its file straight to the step that takes it.
+Only names and places of rows are joined; a vector goes from its file straight to the step that uses it.
 """
 
 import logging
@@ -29,17 +29,17 @@ from transforms.uris import EVERYTHING, Allowed, check_uri
 
 KEPT_FEATURES, KEPT_CAPTIONS, UNREAD = "features", "captions", "unread"
 NAMES = ["uri", "version", "photo_id", "width", "height", "features_digest", "captions_digest"]
-BLOCK = 2**18  # bytes read ahead; the columns of NAMES lie beside each other, the vectors behind them
+BLOCK = 2**18  # bytes read ahead; the columns of NAMES are next to each other, the vectors follow them
 
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file of the table `features`, as it stands.
+    """A file of the table `features`.
 
     Attributes:
-        path: below OUTPUT.
+        path: path below OUTPUT.
         run: number of the run.
-        groups: the row groups that are the run's; None where all are.
+        groups: row groups that belong to the run; None if all do.
     """
 
     path: str
@@ -49,14 +49,14 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class KeptPhoto:
-    """What an earlier run kept of a photo, and by which networks.
+    """What an earlier run kept of a photo.
 
     Attributes:
-        uri: as ledgers spell it.
-        version: as listed then.
+        uri: uri, as ledgers spell it.
+        version: version as listed in that run.
         photo_id: sha256 of its bytes, in hex.
         pixels: width times height.
-        kept: where.
+        kept: where it was kept.
         run: number of the run.
     """
 
@@ -70,9 +70,9 @@ class KeptPhoto:
 
 @contextmanager
 def open_table(root: str, path: str) -> Iterator[pq.ParquetFile]:
-    """Yields a file below OUTPUT, open; of a remote one only what is wanted is fetched.
+    """Yields an open file below OUTPUT; only the parts that are read are fetched from a remote file.
 
-    It is closed at once: a remote file fetches ahead till then, and complains in the log where it is just forgotten.
+    The file is closed at once: a remote file fetches ahead until then, and warns in the log if it is never closed.
     """
     filesystem, name = fsspec.core.url_to_fs(posixpath.join(root, path))
     with filesystem.open(name, "rb", block_size=BLOCK) as source:
@@ -80,14 +80,14 @@ def open_table(root: str, path: str) -> Iterator[pq.ParquetFile]:
 
 
 def read_kept(file: KeptFile, root: str, networks: Networks) -> Iterator[KeptPhoto]:
-    """Yields the photos in a file whose feature vectors are by the networks of this run.
+    """Yields the photos in a file whose feature vectors were made by the networks of this run.
 
-    Of a file that is gone or broken there are none: its photos are then read themselves.
+    A file that is missing or damaged yields none: its photos are read themselves.
     """
     try:
         groups = call_again(file.path, _read_names, root, file)
     except (ReadError, pa.ArrowException) as error:
-        logging.warning("%s: what was kept there is not used (%s)", file.path, error)
+        logging.warning("%s: kept feature vectors and captions are not used (%s)", file.path, error)
         return
     for group, rows in groups:
         for place, row in enumerate(rows.to_pylist()):
@@ -105,12 +105,12 @@ def _read_names(root: str, file: KeptFile) -> list[tuple[int, pa.Table]]:
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What may be read in this run; what was kept of other photos is not used either.
+    """Limits on the photos of this run; nothing kept is used for photos beyond them.
 
     Attributes:
-        max_bytes: of a file.
-        max_pixels: of a photo.
-        allowed: schemes and places.
+        max_bytes: largest size of a file.
+        max_pixels: largest number of pixels of a photo.
+        allowed: allowed schemes and places.
     """
 
     max_bytes: int
@@ -119,10 +119,10 @@ class ReadLimits:
 
 
 def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: ReadLimits) -> Listing:
-    """Returns the listing with the place of what was kept of its version, if anything was and it may be used."""
+    """Returns the listing with the place of what was kept for its version, if there is anything that may be used."""
     same = [
         photo for photo in photos if photo.version == listing.version and photo.pixels <= limits.max_pixels
-    ]  # all of its uri
+    ]  # all entries for its uri
     if not same or not 0 < listing.size <= limits.max_bytes or check_uri(listing.uri, limits.allowed):
         return listing
     best = max(same, key=_worth)
@@ -130,7 +130,7 @@ def take_kept(listing: Listing, photos: Iterable[KeptPhoto], limits: ReadLimits)
 
 
 def find_kept(listings: Sequence[Listing], photos: Iterable[KeptPhoto], limits: ReadLimits) -> list[Listing]:
-    """Returns what FindKept does, from lists: the listings with the places of what earlier runs kept of them."""
+    """Returns the listings with the places of what earlier runs kept for them; FindKept for lists."""
     versions = {ledger_uri(listing): listing.version for listing in listings}
     found: dict[str, list[KeptPhoto]] = {}
     for photo in photos:
@@ -144,7 +144,7 @@ def _worth(photo: KeptPhoto) -> tuple[bool, int]:
 
 
 def join_kept(element: tuple[bytes, dict[str, Iterable[Any]]], limits: ReadLimits) -> Iterator[Listing]:
-    """Yields a uri's listings with the places of what was kept of them."""
+    """Yields a uri's listings with the places of what was kept for them."""
     _, groups = element
     photos = list(groups["photos"])
     for listing in groups["listings"]:
@@ -152,26 +152,26 @@ def join_kept(element: tuple[bytes, dict[str, Iterable[Any]]], limits: ReadLimit
 
 
 def key_kept(photo: KeptPhoto) -> tuple[bytes, KeptPhoto]:
-    """Returns the kept photo behind its uri."""
+    """Returns the kept photo keyed by its uri."""
     return photo.uri.encode(), photo
 
 
 @dataclass(eq=False)
 class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
-    """Listings with the places of what earlier runs kept of them.
+    """Listings with the places of what earlier runs kept for them.
 
     Input: Listing, each uri once. Output: Listing. No dead letters.
 
     Attributes:
-        photos: that earlier runs kept.
-        limits: what may be read in this run.
+        photos: photos of which earlier runs kept something.
+        limits: limits on the photos of this run.
     """
 
     photos: PCollection[KeptPhoto]
     limits: ReadLimits
 
     def expand(self, listings: PCollection[Listing]) -> PCollection[Listing]:
-        """Returns the listings, those of kept photos with their places."""
+        """Returns the listings, those of kept photos with the places."""
         joined = {
             "listings": listings | "Key listings" >> beam.Map(key_plainly),
             "photos": self.photos | "Key kept" >> beam.Map(key_kept),
@@ -181,7 +181,7 @@ class FindKept(beam.PTransform[PCollection[Listing], PCollection[Listing]]):
 
 
 def split_kept(listing: Listing) -> Iterator[Any]:
-    """Yields (place of a row group, listing) of what was kept, other listings under the tag UNREAD."""
+    """Yields (place of a row group, listing) if something was kept, other listings under the tag UNREAD."""
     if listing.kept is None:
         yield TaggedOutput(UNREAD, listing)
     else:
@@ -191,14 +191,14 @@ def split_kept(listing: Listing) -> Iterator[Any]:
 def read_group(element: tuple[bytes, Iterable[Listing]], root: str) -> Iterator[Any]:
     """Yields (Photo, feature `[F]`), or (PhotoWithFeature, captions) under the tag KEPT_CAPTIONS if they were kept too.
 
-    Where a file is gone or broken, its listings come under the tag UNREAD.
+    If a file is missing or damaged, its listings come under the tag UNREAD.
     """
     key, listings = element
     group, path = key.decode().split(" ", 1)
     try:
         rows = call_again(path, _read_rows, root, path, int(group))
     except (ReadError, pa.ArrowException) as error:
-        logging.warning("%s: what was kept there is not used (%s)", path, error)
+        logging.warning("%s: kept feature vectors and captions are not used (%s)", path, error)
         rows = None
     for listing in listings:
         assert listing.kept is not None
@@ -242,7 +242,7 @@ class CaptionPairs(list[tuple[str, float]]):
 
 @dataclass(eq=False)
 class ReadKept(beam.PTransform[PCollection[Listing], TaggedOutputs]):
-    """What earlier runs kept of photos, in place of the photos.
+    """Feature vectors and captions that earlier runs kept, instead of the photos.
 
     Input: Listing. Output: `features` (Photo, feature `[F]`), `captions` (PhotoWithFeature, captions with
     similarities), and `unread` Listing of photos that must be read themselves. No dead letters.
@@ -254,7 +254,7 @@ class ReadKept(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     root: str
 
     def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
-        """Returns what was kept by KEPT_FEATURES and KEPT_CAPTIONS, other listings by UNREAD."""
+        """Returns what was kept by the tags KEPT_FEATURES and KEPT_CAPTIONS, and other listings by UNREAD."""
         split = labelled(beam.FlatMap(split_kept), "FlatMap(part_kept)")
         places = listings | "Part kept" >> split.with_outputs(UNREAD, main=KEPT_FEATURES)
         read = (
@@ -268,13 +268,13 @@ class ReadKept(beam.PTransform[PCollection[Listing], TaggedOutputs]):
 
 
 def carry_feature(element: tuple[Photo, np.ndarray]) -> tuple[PhotoWithFeature, np.ndarray]:
-    """Returns the feature vector behind a key that holds it too, so that it is still there beside the captions."""
+    """Returns the feature vector with a key that also has it, so that it is still available with the captions."""
     photo, feature = element
     return PhotoWithFeature(photo, feature), feature
 
 
 def feature_rows(element: tuple[PhotoWithFeature, list[tuple[str, float]]], networks: Networks) -> Iterator[Row]:
-    """Yields the rows that keep what the networks made of a photo, its copies' too; none that was kept already."""
+    """Yields the rows that keep the results for a photo and its copies, unless they were kept already."""
     found, pairs = element
     captions = [{"caption": caption_key(caption), "similarity": similarity} for caption, similarity in pairs]
     for photo in found.photo.each():

@@ -1,4 +1,4 @@
-"""What comes after the run's deadline is deferred: it gets no story now, and a later run finds it as new as it was."""
+"""Defers what arrives after the run's deadline: it gets no story now, and a later run treats it as new."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ IN_TIME = "in_time"
 
 
 def defer(named: Listing | Photo | StoryRequest) -> Iterator[Outcome]:
-    """Yields the outcome `deferred` of what was to get a story and of its copies, one a style."""
+    """Yields the outcomes `deferred` of a photo and its copies, one for each style."""
     if isinstance(named, StoryRequest):
         for photo in named.photo.wanting(named.style):
             yield Outcome(photo.uri, photo.version, photo.photo_id, named.style, DEFERRED)
@@ -33,7 +33,7 @@ def split_late(element: Any, deadline: datetime) -> Iterator[Any]:  # noqa: ANN4
 
     Args:
         element: a Listing, or an array behind its Photo or StoryRequest.
-        deadline: by any time zone.
+        deadline: time with any time zone.
     """
     if datetime.now(UTC) < deadline:
         yield element
@@ -44,18 +44,18 @@ def split_late(element: Any, deadline: datetime) -> Iterator[Any]:  # noqa: ANN4
 
 @dataclass(eq=False)
 class SplitLate(beam.PTransform[PCollection[Any], TaggedOutputs]):
-    """Elements that come before the deadline, by the clock of the worker.
+    """Elements that arrive before the deadline, by the worker's clock.
 
     Input: Listing, (Photo, array) or (StoryRequest, array). Output: `in_time` the element, and `deferred` Outcome, one
-    a style. No dead letters.
+    for each style. No dead letters.
 
     Attributes:
-        deadline: an absolute time; it travels with the step.
+        deadline: absolute time, pickled with the step.
     """
 
     deadline: datetime
 
     def expand(self, elements: PCollection[Any]) -> TaggedOutputs:
-        """Returns the elements by IN_TIME, and the outcomes by DEFERRED."""
+        """Returns the elements and outcomes by the tags IN_TIME and DEFERRED."""
         split = labelled(beam.FlatMap(split_late, self.deadline), "FlatMap(part_late)")
         return elements | "Look at the clock" >> split.with_outputs(DEFERRED, main=IN_TIME)

@@ -1,4 +1,4 @@
-"""A process that ends when the one that started it does, however that ends: even by `kill -9`."""
+"""Ends a process when the process that started it ends, even by `kill -9`."""
 
 import fcntl
 import os
@@ -7,24 +7,24 @@ import signal
 
 
 def tie(descriptor: int) -> None:
-    """Ends this process when nobody holds the other end of a pipe any more, whatever it is doing then.
+    """Ends this process, whatever it is doing, when no process has the other end of a pipe open any more.
 
-    From here on anything that arrives on the pipe ends the process too; `untie` comes before that.
+    From now on, anything that arrives on the pipe ends the process too; call `untie` before reading from it.
 
     Args:
-        descriptor: of the reading end.
+        descriptor: file descriptor of the reading end.
     """
-    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process; a handler would wait for Python's turn
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # ends the process; a Python handler would wait for the interpreter
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     _set_async(descriptor, True)
     poll = select.poll()
     poll.register(descriptor, 0)
-    if poll.poll(0):  # the other end was closed before
+    if poll.poll(0):  # the other end was closed already
         os.kill(os.getpid(), signal.SIGIO)
 
 
 def untie(descriptor: int) -> None:
-    """Lets messages arrive on the pipe again."""
+    """Allows messages to arrive on the pipe again."""
     _set_async(descriptor, False)
 
 

@@ -1,4 +1,4 @@
-"""Step 2 of the main job: listed files become pixels, read in bulk and decoded ahead, in other processes."""
+"""Step 2 of the main job: reads listed files in bulk and decodes them to pixels ahead, in other processes."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -30,8 +30,8 @@ from transforms.storage import read_all, stat_all
 from transforms.uris import EVERYTHING, Allowed, absolute
 
 DEFAULT_MAX_BYTES = 64_000_000
-BATCH_FILES = 64  # read in one call
-BATCH_BYTES = 64_000_000  # held at once, unless a single file is larger
+BATCH_FILES = 64  # files read in one call
+BATCH_BYTES = 64_000_000  # bytes held at once, unless a single file is larger
 
 
 class FileTooLarge(ReadError):
@@ -43,7 +43,7 @@ class FileTooLarge(ReadError):
 
 
 class SizeMismatch(ReadError):
-    """The file has another size than when it was listed: it is being written, or was replaced."""
+    """The file's size has changed since it was listed: it is being written, or was replaced."""
 
     code = "size_mismatch"
     again = False
@@ -52,7 +52,7 @@ class SizeMismatch(ReadError):
 def batch_listings(
     listings: Iterable[Listing], files: int = BATCH_FILES, size: int = BATCH_BYTES
 ) -> Iterator[list[Listing]]:
-    """Yields the listings in batches of at most so many files and bytes; a larger file is a batch of its own."""
+    """Yields the listings in batches limited in files and bytes; a larger file is a batch of its own."""
     batch: list[Listing] = []
     total = 0
     for listing in listings:
@@ -68,9 +68,9 @@ def batch_listings(
 def read_batch(
     listings: list[Listing], max_bytes: int, allowed: Allowed = EVERYTHING
 ) -> Iterator[tuple[Listing, bytes | ReadError]]:
-    """Yields each listing with its file's bytes, or why there are none.
+    """Yields each listing with its file's bytes or the error.
 
-    The listed size decides whether a file is read at all; never more than one byte beyond it is.
+    The listed size decides whether a file is read at all; at most one byte beyond it is read.
     """
     unseen = [listing for listing in listings if listing.size < 0]
     reasons = dict(zip(unseen, stat_all([listing.uri for listing in unseen], allowed), strict=True))
@@ -107,8 +107,8 @@ def load_photos(
     """Yields photos and their pixels as the feature handler takes them, or dead letters.
 
     Args:
-        contents: listings with their files' bytes, or why there are none.
-        decoders: decode the files.
+        contents: listings with their files' bytes or the errors.
+        decoders: processes that decode the files.
     """
     with closing(decode_ahead(contents, decoders)) as found:
         for listing, decoded in found:
@@ -116,7 +116,7 @@ def load_photos(
 
 
 def as_photo(listing: Listing, decoded: Decoded | ReadError) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns a photo and its pixels as the feature handler takes them, or its dead letter, and counts it."""
+    """Returns a photo and its pixels as the feature handler takes them, or its dead letter; counts either."""
     if isinstance(decoded, ReadError):
         return _letter(listing, None, "read", decoded)
     for name in decoded.counted:
@@ -137,9 +137,9 @@ def _letter(listing: Listing, photo_id: str | None, stage: str, error: PhotoFail
 
 
 def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listing, Listing | None]:
-    """Returns the listing that was decoded, with its copies, and the one that is still to be read.
+    """Returns the listing that was decoded, with its copies, and the listing that is still to be read.
 
-    A file that is gone or has other bytes by now goes on by itself, and leaves its copies to the first of them.
+    A file that is now missing or has other bytes continues by itself, and passes its copies to the first of them.
     """
     if not listing.copies:
         return listing, None
@@ -149,9 +149,9 @@ def split_copies(listing: Listing, decoded: Decoded | ReadError) -> tuple[Listin
 
 
 def load_batch(listings: list[Listing], decoders: SharedDecoders, max_bytes: int, allowed: Allowed) -> Iterator[Any]:
-    """Yields (Photo, pixels as in LoadImages) of each listing, or dead letters under the tag DEAD_LETTERS.
+    """Yields (Photo, pixels as in LoadImages) for each listing, or dead letters under the tag DEAD_LETTERS.
 
-    A listing has a dead letter of its own, and one for each of its copies.
+    There is one dead letter for the listing, and one for each of its copies.
     """
     count("photos", sum(1 + len(listing.copies) for listing in listings))
     while listings:
@@ -173,16 +173,16 @@ class BatchListings(beam.DoFn):
     """Batches within a bundle, so that no photo waits for another bundle's."""
 
     def start_bundle(self) -> None:
-        """Begins with an empty batch."""
+        """Starts an empty batch."""
         self._batch: list[Listing] = []
 
     def process(self, listing: Listing) -> Iterator[list[Listing]]:
-        """Yields the batch that is full when the listing joins it."""
+        """Adds the listing to the batch; yields the batch before it if that is full."""
         *full, self._batch = batch_listings([*self._batch, listing])
         yield from full
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Yields what is left."""
+        """Yields the last batch."""
         if self._batch:
             window = GlobalWindow()
             yield WindowedValue(self._batch, window.max_timestamp(), (window,))
@@ -193,22 +193,22 @@ class BatchListings(beam.DoFn):
 class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """Pixels of listed files.
 
-    Input: Listing, with its photo id where it has copies, in the global window. Output: `results` (Photo, pixels) and
+    Input: Listing, with its photo id if it has copies, in the global window. Output: `results` (Photo, pixels) and
     `dead_letters` DeadLetter. Pixels are grey levels `[crop, crop, 3]` uint8, which the feature handler scales, or its
     network's input `[3, crop, crop]` float32 (see `cut`). Dead letters are of stage `read` for files that are missing,
-    too large, unreadable or of another size than listed, and of stage `decode` for empty files, whatever is no good
-    image, and what crashes or hangs the process that decodes. Nothing is shuffled.
+    too large, unreadable or of another size than listed, and of stage `decode` for empty files, files that are
+    not valid images, and files that crash or hang the decoder process. Nothing is shuffled.
 
     Attributes:
         recipe: the model pack's preprocessing.
         decoding: `strict` or `original`.
-        max_pixels: a photo of more is a dead letter, by its header.
-        max_bytes: a file of more is a dead letter, unread.
+        max_pixels: larger photos, by their header, are dead letters.
+        max_bytes: larger files are dead letters, unread.
         seconds: a photo that takes longer to decode is a dead letter.
-        allowed: schemes and places; a photo of others is a dead letter.
+        allowed: allowed schemes and places; other photos are dead letters.
         preprocessing: `pack`, or `fast`: large JPEGs are decoded to fewer pixels, and the recipe starts from these.
-        processes: that decode at a time, for each process of the run; None is one a core.
-        decoders: the processes, which last as long as these settings.
+        processes: decoder processes for each process of the run; None is one for each core.
+        decoders: the decoder processes, which last as long as these settings.
     """
 
     recipe: Recipe
@@ -235,13 +235,13 @@ class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
 
     @property
     def settings(self) -> str:
-        """Returns in one text how files become pixels."""
+        """Returns the settings of decoding as one text."""
         limits = (self.max_pixels, self.max_bytes, self.seconds)
         return decoder_settings(self.recipe, self.decoding, *limits, self.preprocessing, self.processes)
 
     def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
-        """Returns the pixels by RESULTS and DEAD_LETTERS."""
-        self.decoders.get()  # so they go on with the next pipeline in this process
+        """Returns the pixels and dead letters by the tags RESULTS and DEAD_LETTERS."""
+        self.decoders.get()  # so that they continue with the next pipeline in this process
         load = beam.FlatMap(load_batch, self.decoders, self.max_bytes, self.allowed)
         return (
             listings
@@ -253,13 +253,13 @@ class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
 def load_photo(
     uri: str, load: LoadImages, styles: tuple[str, ...] = (), content: bytes | None = None
 ) -> tuple[Photo, np.ndarray] | DeadLetter:
-    """Returns one photo and its pixels (see LoadImages), or its dead letter, by the steps of the pipeline.
+    """Returns one photo and its pixels (see LoadImages), or its dead letter, like the pipeline's steps.
 
     Args:
-        uri: path or URI, or any name where the content is given.
+        uri: path or URI, or any name if the content is given.
         load: how photos are read and decoded.
-        styles: styles that the photo wants.
-        content: bytes of the file, whose sha256 is the version then; None reads them.
+        styles: styles of the photo's stories.
+        content: bytes of the file, whose sha256 is then the version; None reads the file.
     """
     contents: Iterable[tuple[Listing, bytes | ReadError]]
     if content is not None:

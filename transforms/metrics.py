@@ -1,7 +1,7 @@
-"""Beam's counters and distributions of the main job, by the same names on all runners.
+"""Beam counters and distributions of the main job, with the same names on all runners.
 
-A bundle that is tried again counts again, and a runner may lose what a worker counted that died: counters show how a
-run goes, and prove nothing. What became of each photo is in the ledger.
+A bundle that is retried counts again, and a runner may lose the counts of a worker that died: counters show the
+progress of a run, and prove nothing. The outcome of each photo is in the ledger.
 """
 
 from apache_beam.metrics.metric import Metrics
@@ -33,12 +33,12 @@ and ledgers."""
 
 
 def count(name: str, number: int = 1) -> None:
-    """Counts; outside of a pipeline it does nothing."""
+    """Increases a counter; does nothing outside a pipeline."""
     Metrics.counter(NAMESPACE, name).inc(number)
 
 
 def measure(name: str, value: float) -> None:
-    """Adds a value, as a whole number, to a distribution; outside of a pipeline it does nothing."""
+    """Adds a value, as a whole number, to a distribution; does nothing outside a pipeline."""
     Metrics.distribution(NAMESPACE, name).update(round(value))
 
 

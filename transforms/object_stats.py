@@ -1,4 +1,4 @@
-"""What storage says of an object: size, version, modification time and checksum."""
+"""Metadata of a stored object: size, version, modification time and checksum."""
 
 import os
 import re
@@ -11,13 +11,13 @@ MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Stat:
-    """What storage says of an object.
+    """Metadata of a stored object.
 
     Attributes:
-        size: its bytes.
+        size: number of bytes.
         version: generation, etag, or size and modification time.
         modified: seconds since 1970.
-        checksum: of its bytes, empty where the store has none in its listings.
+        checksum: checksum of its bytes, empty if the store's listings have none.
     """
 
     size: int
@@ -36,9 +36,10 @@ def entry_version(entry: dict[str, Any]) -> str:
 
 
 def entry_checksum(entry: dict[str, Any]) -> str:
-    """Returns a checksum of an object's bytes in an fsspec listing's entry, empty where there is none.
+    """Returns the checksum of an object's bytes in an fsspec listing's entry, empty if there is none.
 
-    Google's store has CRC32C of every object, S3 and its like an MD5 sum as the ETag of those uploaded in one piece.
+    Google's store has a CRC32C of every object; S3 and similar stores have an MD5 sum as the ETag of an object that was
+    uploaded in one piece.
     """
     if entry.get("crc32c"):
         return f"crc32c {entry['crc32c']}"
@@ -47,7 +48,7 @@ def entry_checksum(entry: dict[str, Any]) -> str:
 
 
 def entry_modified(entry: dict[str, Any]) -> float | None:
-    """Returns the modification time in an fsspec listing's entry, in seconds since 1970; None where there is none."""
+    """Returns the modification time in an fsspec listing's entry, in seconds since 1970; None if there is none."""
     names = ("timeCreated", "mtime", "LastModified", "last_modified", "modified", "updated", "created")
     changed = next((entry[name] for name in names if entry.get(name)), None)
     if isinstance(changed, str):

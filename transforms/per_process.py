@@ -9,13 +9,13 @@ Made = TypeVar("Made")
 
 
 class PerProcess(Generic[Made]):
-    """A handle that travels with steps; its copies in a process all return the same object.
+    """Handle that is pickled with steps; all its copies in a process return the same object.
 
-    The object is made when a copy first asks for it. It stays while a copy that asked for it does: what is to outlast a
-    pipeline in this process is asked for before the pipeline starts.
+    The object is made when a copy first asks for it, and lives as long as a copy that has asked for it. Objects that
+    should outlast a pipeline in this process must be asked for before the pipeline starts.
 
     Args:
-        make: makes the object; it is pickled with the handle, the object never is.
+        make: makes the object; pickled with the handle, unlike the object.
     """
 
     def __init__(self, make: Callable[[], Made]) -> None:

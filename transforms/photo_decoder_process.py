@@ -1,8 +1,8 @@
-"""The process that decodes photos: `python -m transforms.photo_decoder_process SETTINGS`.
+"""The decoder process for photos: `python -m transforms.photo_decoder_process SETTINGS`.
 
-transforms/photo_decoders.py starts it. A file may crash a decoder, keep it busy for ever or make it want all memory:
-here that ends only this process. It takes files on its input and answers with what the feature network takes, never
-with the raster. It ends where its input ends, in the midst of a photo too.
+transforms/photo_decoders.py starts it. A file may crash a decoder, keep it busy for ever or use up the memory: that
+ends only this process. It takes files on its input and answers with what the feature network takes, never with the
+raster. It ends when its input ends, even in the middle of a photo.
 """
 
 import contextlib
@@ -25,21 +25,21 @@ from transforms.photo_errors import DecoderOutOfMemory, PhotoError
 from transforms.preprocessing import Recipe, cut, least_side, whole
 
 DECODERS = {"strict": decode_strict, "original": decode_original}
-BASE_BYTES = 64 << 20  # of the process at work, beyond what is mapped at its start, file and pixels
+BASE_BYTES = 64 << 20  # bytes at work, apart from those mapped at the start, the file and its pixels
 FILE_COPIES = 4  # at most at once
-PIXEL_BYTES = 40  # at most at once in all copies: a pixel of deep grey goes through float64, and has 32
+PIXEL_BYTES = 40  # maximum in all copies: a pixel of deep grey needs 32, as it goes through float64
 LENGTH = struct.Struct(">Q")
 
 
 def send(stream: IO[bytes], message: bytes | memoryview) -> None:
-    """Writes a message behind its length."""
+    """Writes a message after its length."""
     stream.write(LENGTH.pack(len(message)))
     stream.write(message)
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> bytearray | None:
-    """Returns the next message, None where the other side has ended."""
+    """Returns the next message, None if the other side has ended."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -50,9 +50,9 @@ def receive(stream: IO[bytes]) -> bytearray | None:
 def answer(
     data: bytes, recipe: Recipe, decoding: str, max_pixels: int, preprocessing: str = "pack"
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Returns a photo's sides and its pixels (see `cut`), or what is wrong and no pixels.
+    """Returns a photo's sides and its pixels (see `cut`), or the error and no pixels.
 
-    An error that is no photo's fault is reported under `bug`.
+    An error that is not the photo's fault is reported under `bug`.
     """
     nothing = np.empty(0, np.float32)
     try:
@@ -71,10 +71,10 @@ def answer(
 
 
 def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> None:
-    """Answers each file until there are no more; the alarm ends the process at a photo that takes too long."""
+    """Answers each file until there are no more; an alarm ends the process if a photo takes too long."""
     send(answers, b"ready")
     while (data := receive(requests)) is not None:
-        lifeline.tie(requests.fileno())  # nothing is asked before the answer
+        lifeline.tie(requests.fileno())  # the other side sends nothing before the answer
         signal.setitimer(signal.ITIMER_REAL, settings["seconds"])
         how = [settings[name] for name in ("recipe", "decoding", "max_pixels", "preprocessing")]
         head, pixels = answer(bytes(data), *how)
@@ -85,7 +85,7 @@ def serve(requests: IO[bytes], answers: IO[bytes], settings: dict[str, Any]) -> 
 
 
 def limit_process(max_pixels: int, max_bytes: int) -> None:
-    """Limits the process to the memory that the largest photo needs, one thread, and no dump of a crash."""
+    """Limits the process to the memory that the largest photo needs, one thread and no core dump."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
@@ -95,16 +95,16 @@ def limit_process(max_pixels: int, max_bytes: int) -> None:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serves on standard input and output; what libraries print goes to the error output."""
+    """Serves on standard input and output; libraries' output goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limit_process(settings["max_pixels"], settings["max_bytes"])
-    with contextlib.suppress(BrokenPipeError):  # the run is gone
+    with contextlib.suppress(BrokenPipeError):  # the run has ended
         serve(sys.stdin.buffer, answers, settings)
-    os._exit(0)  # at once: there is nothing to take down
+    os._exit(0)  # at once: there is nothing to clean up
 
 
 if __name__ == "__main__":

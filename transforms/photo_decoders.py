@@ -1,7 +1,7 @@
-"""Photos are decoded in processes of their own, so that no file can end, stop or fill the one that runs the pipeline.
+"""Decodes photos in separate processes, so that no file can crash, hang or exhaust the process of the pipeline.
 
-A process decodes one photo after the other; its start costs as much as some fifty photos. There are as many as photos
-that are decoded at once, and as many as were allowed at most. They end when nobody holds their Decoders any more.
+A process decodes one photo after the other; starting it costs as much as about fifty photos. There are as many
+processes as photos are decoded at once, up to the limit. They end when their Decoders are no longer referenced.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ from transforms.photo_errors import PhotoError
 from transforms.preprocessing import Recipe
 
 COMMAND = (sys.executable, "-m", "transforms.photo_decoder_process")
-ROOT = Path(__file__).parents[1]  # where the command finds this code
+ROOT = Path(__file__).parents[1]  # folder from which the command imports this code
 SECONDS = 60.0  # of one photo
-PIPE_BYTES = 1 << 20  # all pixels of a photo fit
+PIPE_BYTES = 1 << 20  # large enough for all pixels of a photo
 
 
 class DecoderCrashed(PhotoError):
-    """Decoding the photo ends the process that decodes, a fresh one too."""
+    """Decoding the photo crashes the decoder process, even a fresh one."""
 
     code = "decoder_crashed"
 
 
 class DecoderKilled(PhotoError):
-    """The process was killed from outside while it decoded the photo, as the system does where memory is short."""
+    """The decoder process was killed from outside, as the system does when memory is short."""
 
     code = "decoder_killed"
     retryable = True
@@ -52,7 +52,7 @@ class DecoderTimeout(PhotoError):
 
 
 class _Process:
-    """One process that decodes."""
+    """One decoder process."""
 
     def __init__(self, settings: str) -> None:
         pipe = subprocess.PIPE
@@ -61,10 +61,10 @@ class _Process:
         assert self._process.stdin and self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
         if receive(self._answers) is None:
-            raise RuntimeError(f"the process that decodes photos does not start: {command} ends with {self.end()}")
+            raise RuntimeError(f"the decoder process does not start: {command} ends with {self.end()}")
 
     def ask(self, data: bytes) -> tuple[bytearray, bytearray] | None:
-        """Returns the answer's head and pixels, None where the process has ended."""
+        """Returns the answer's head and pixels, None if the process has ended."""
         try:
             send(self._requests, data)
         except BrokenPipeError:
@@ -74,23 +74,23 @@ class _Process:
         return None if head is None or pixels is None else (head, pixels)
 
     def end(self) -> int:
-        """Returns the exit code of the process, after ending it where it has not ended."""
+        """Ends the process if it is still running, and returns its exit code."""
         for stream in (self._requests, self._answers):
-            with contextlib.suppress(BrokenPipeError):  # what was not sent yet
+            with contextlib.suppress(BrokenPipeError):  # data that was not sent yet
                 stream.close()
         return self._process.wait()
 
 
 class Decoders:
-    """Processes that decode, started when needed.
+    """Decoder processes, started when needed.
 
     Args:
         settings: see `decoder_settings`.
 
     Attributes:
-        recipe: by which pixels are made ready for the feature network.
-        most: processes at a time.
-        threads: that may wait for them. Beam does not know these threads, so nothing is to be counted there.
+        recipe: preprocessing that makes pixels ready for the feature network.
+        most: maximum number of processes at a time.
+        threads: threads that wait for the processes. Beam does not know these threads, so they must not count anything.
     """
 
     def __init__(self, settings: str) -> None:
@@ -108,7 +108,7 @@ class Decoders:
 
         Args:
             data: the file's bytes.
-            note: takes the name of each counter that goes up.
+            note: called with the name of each counter to increase.
 
         Raises:
             PhotoError: something is wrong with the file.
@@ -127,9 +127,9 @@ class Decoders:
         raise _reason(code, json.loads(self._settings)["seconds"])
 
     def _processes(self, note: Callable[[str], None]) -> Iterator[_Process]:
-        """Yields one that may have decoded other photos, and in case that they broke it a new one."""
+        """Yields a process that may have decoded other photos, and then a new one in case these broke the first."""
         if self._idle:
-            with contextlib.suppress(IndexError):  # another thread was faster
+            with contextlib.suppress(IndexError):  # another thread has taken it
                 yield self._idle.pop()
                 note("decoder_restarts")
         note("decoder_starts")
@@ -146,7 +146,7 @@ def _end_all(idle: list[_Process]) -> None:
 
 
 class SharedDecoders(PerProcess[Decoders]):
-    """A handle on the decoders for some settings (see `decoder_settings`), of which each process has its own."""
+    """Handle on the decoders for given settings (see `decoder_settings`); each process has its own decoders."""
 
     def __init__(self, settings: str) -> None:
         super().__init__(partial(Decoders, settings))
@@ -155,7 +155,7 @@ class SharedDecoders(PerProcess[Decoders]):
 def _unpack(head: bytearray, pixels: bytearray) -> tuple[np.ndarray, int, int]:
     answer = json.loads(head)
     if "bug" in answer:
-        raise RuntimeError(f"decoding failed, and not by the photo's fault:\n{answer['bug']}")
+        raise RuntimeError(f"decoding failed, which is not the photo's fault:\n{answer['bug']}")
     if "error" in answer:
         raise {kind.code: kind for kind in PhotoError.__subclasses__()}[answer["error"]](answer["message"])
     values = np.frombuffer(pixels, answer["dtype"]).reshape(answer["shape"])  # [crop, crop, 3] or [3, crop, crop]
@@ -166,9 +166,9 @@ def _reason(code: int, seconds: float) -> PhotoError:
     if code == -signal.SIGALRM:
         return DecoderTimeout(f"it was not decoded within {seconds:g} seconds")
     if code == -signal.SIGKILL:
-        return DecoderKilled("the process that decoded it was killed, as the system does where memory is short")
+        return DecoderKilled("the decoder process was killed, as the system does when memory is short")
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return DecoderCrashed(f"decoding it ends the process that decodes ({how}), a fresh one too")
+    return DecoderCrashed(f"decoding it crashes the decoder process ({how}), even a fresh one")
 
 
 def decoder_settings(
@@ -180,15 +180,15 @@ def decoder_settings(
     preprocessing: str = "pack",
     processes: int | None = None,
 ) -> str:
-    """Returns in one text how files become pixels.
+    """Returns the settings of decoding as one text.
 
     Args:
         recipe: the model pack's preprocessing.
         decoding: `strict` or `original`.
-        max_pixels: a photo of more is refused.
-        max_bytes: of a file; it limits the memory of a process, and so does max_pixels.
-        seconds: that one photo may take.
-        preprocessing: `pack`, or `fast` (see `decode_fast`), which takes decoding `strict` for granted.
-        processes: that decode at a time; None is one a core.
+        max_pixels: larger photos are refused.
+        max_bytes: largest size of a file; together with max_pixels it limits the memory of a process.
+        seconds: time limit for one photo.
+        preprocessing: `pack`, or `fast` (see `decode_fast`), which requires decoding `strict`.
+        processes: maximum number of decoder processes; None is one for each core.
     """
     return json.dumps(locals(), sort_keys=True)

@@ -1,10 +1,10 @@
-"""What can be wrong with the content of a photo, by name."""
+"""Errors in the content of a photo."""
 
 from transforms.photo_failure import PhotoFailure
 
 
 class PhotoError(PhotoFailure):
-    """Something is wrong with one photo's content; another try will not help."""
+    """Something is wrong with a photo's content; a retry will not help."""
 
     code = "photo_error"
 
@@ -16,19 +16,19 @@ class EmptyFile(PhotoError):
 
 
 class NotAnImage(PhotoError):
-    """The bytes do not begin like any image."""
+    """The bytes do not begin like any known image."""
 
     code = "not_an_image"
 
 
 class UnsupportedFormat(PhotoError):
-    """An image, or another known kind of file, of a format that is not read here."""
+    """The file is an image or another known kind of file, but of an unsupported format."""
 
     code = "unsupported_format"
 
 
 class TruncatedImage(PhotoError):
-    """The file ends before its pixels do."""
+    """The file ends before its last pixels."""
 
     code = "truncated_image"
 
@@ -40,21 +40,21 @@ class DamagedImage(PhotoError):
 
 
 class TooManyPixels(PhotoError):
-    """The header promises more pixels than are allowed; no raster was made."""
+    """The header declares more pixels than are allowed; no raster was allocated."""
 
     code = "too_many_pixels"
 
 
 class UnsupportedChannels(PhotoError):
-    """The pixels are of a colour model that cannot become three channels."""
+    """The pixels have a colour model that cannot be converted to three channels."""
 
     code = "unsupported_channels"
 
 
 class DecoderOutOfMemory(PhotoError):
-    """Decoding wants more memory than a photo of the allowed pixels needs."""
+    """Decoding needs more memory than a photo with the allowed number of pixels should."""
 
     code = "decoder_out_of_memory"
 
-    def __init__(self, message: str = "decoding it wants more memory than a photo of max_pixels needs") -> None:
+    def __init__(self, message: str = "decoding it needs more memory than a photo of max_pixels should") -> None:
         super().__init__(message)

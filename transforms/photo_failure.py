@@ -1,4 +1,4 @@
-"""Why one photo gets no story: what all such errors have."""
+"""Base class of errors because of which a photo gets no story."""
 
 from typing import ClassVar
 
@@ -7,8 +7,8 @@ class PhotoFailure(Exception):
     """Something is wrong with one photo, which becomes a dead letter.
 
     Attributes:
-        code: names the error in rows and between processes, also when its class is renamed.
-        retryable: another night may do better.
+        code: name of the error in rows and between processes; it stays when the class is renamed.
+        retryable: a later run may succeed.
     """
 
     code: ClassVar[str]
@@ -16,5 +16,5 @@ class PhotoFailure(Exception):
 
     @property
     def name(self) -> str:
-        """Returns the code as dead letters spell it, such as DamagedImage."""
+        """Returns the code in the spelling of dead letters, such as DamagedImage."""
         return "".join(word.capitalize() for word in self.code.split("_"))

@@ -1,9 +1,9 @@
-"""Pixels become what a feature network takes, `[3, 224, 224]` float32, by the recipe of its model pack.
+"""Turns pixels into a feature network's input, `[3, 224, 224]` float32, by the recipe of its model pack.
 
 Both recipes compute only the crop, never the whole resized image: a strip of 1 x 5000 pixels would be 256 x 1,280,000.
-`original` is SPEC section 2 in float64. `resize` is Pillow's antialiased resize; on photos that are shrunk much, its
-values lie up to 76 grey levels from the original's, which does not filter before it samples. Both take pixels that are
-fewer than the photo's own (see Frame), and cut out the same part of it.
+`original` is SPEC section 2 in float64. `resize` is Pillow's antialiased resize; on photos that are shrunk a lot, its
+values differ by up to 76 grey levels from the original's, which does not filter before it samples. Both also take
+pixels that are fewer than the photo's own (see Frame), and cut out the same part of the photo.
 """
 
 import math
@@ -16,7 +16,7 @@ from PIL import Image
 MEAN_BGR = np.array([103.939, 116.779, 123.68])  # [3]
 SHORT_SIDE, CROP = 256, 224
 MAX_SIDE = 4096
-MARGIN = 2.0  # of `fast`: the shorter side of the pixels is at least so many times that of the resized photo
+MARGIN = 2.0  # of `fast`: minimum ratio of the shorter side of the pixels to that of the resized photo
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 KEYS = {"name", "resize", "crop", "channels", "mean", "scale", "interpolation"}
 
@@ -28,14 +28,14 @@ Recipe = dict[str, Any]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a photo lies on pixels that may be fewer than its own.
+    """Position of a photo on pixels that may be fewer than its own.
 
     Attributes:
-        width: of the photo, in pixels of its own.
-        height: likewise.
-        scale: how many of its own pixels one of those given stands for, along each side.
-        left: where its left edge lies on those given, in these; the outermost may stick out of the photo.
-        top: likewise.
+        width: width of the photo, in its own pixels.
+        height: height of the photo, in its own pixels.
+        scale: number of its own pixels that one given pixel stands for, along each side.
+        left: position of its left edge, in given pixels; the outermost pixels may extend beyond the photo.
+        top: position of its top edge, likewise.
     """
 
     width: int
@@ -46,12 +46,12 @@ class Frame:
 
 
 def whole(pixels: np.ndarray) -> Frame:
-    """Returns the frame of a photo that has just these pixels `[height, width, ...]`."""
+    """Returns the frame of a photo that has exactly these pixels `[height, width, ...]`."""
     return Frame(pixels.shape[1], pixels.shape[0])
 
 
 class RecipeError(ValueError):
-    """A preprocessing recipe is wrong; says all that is."""
+    """A preprocessing recipe is wrong; the message lists all problems."""
 
     code = "recipe"
 
@@ -63,17 +63,17 @@ def preprocess(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -
 
 
 def cut(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.ndarray:
-    """Returns the resized crop, as levels or as the network's input itself.
+    """Returns the resized crop, as grey levels or as the network's input.
 
-    It is levels `[crop, crop, 3]` uint8, still to be scaled as the recipe says, where they are whole and lose nothing;
-    else the network's input, `[3, crop, crop]` float32. Levels are a quarter of the input's bytes, and the network's
-    device scales them best.
+    If whole grey levels lose nothing, the result is levels `[crop, crop, 3]` uint8, which still have to be scaled as
+    the recipe says; otherwise it is the network's input `[3, crop, crop]` float32. Levels need a quarter of the
+    input's bytes, and the network's device scales them fastest.
 
     Args:
-        pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is taken three times; of any numeric
-            type (decoding `original` keeps a file's own), their values are taken as they are.
-        recipe: see Recipe.
-        frame: where the photo lies on the pixels; None where they are its own.
+        pixels: `[height, width, 3]` RGB or `[height, width]`, whose one channel is used three times; of any numeric
+            type (decoding `original` keeps a file's own), with values used as they are.
+        recipe: preprocessing recipe, see Recipe.
+        frame: position of the photo on the pixels; None if they are its own.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -92,23 +92,23 @@ def cut(pixels: np.ndarray, recipe: Recipe, frame: Frame | None = None) -> np.nd
 
 
 def _scaled(levels: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Returns the network's input `[3, crop, crop]` of grey levels `[crop, crop, 3]`."""
+    """Returns the network's input `[3, crop, crop]` for grey levels `[crop, crop, 3]`."""
     mean, scale = np.float32(recipe["mean"]), np.float32(recipe["scale"])  # [3], [3]
     return np.ascontiguousarray(((levels - mean) / scale).transpose(2, 0, 1), np.float32)  # [3, crop, crop]
 
 
 def crop_side(recipe: Recipe) -> int:
-    """Returns how many pixels each side of the network's input has."""
+    """Returns the number of pixels on each side of the network's input."""
     return int(CROP if recipe["name"] == "original" else recipe["crop"])
 
 
 def least_side(recipe: Recipe) -> int:
-    """Returns how many pixels the shorter side of a photo must keep where it is decoded to fewer (`fast`)."""
+    """Returns how many pixels the shorter side of a photo must keep when it is decoded to fewer (`fast`)."""
     return math.ceil(MARGIN * (SHORT_SIDE if recipe["name"] == "original" else recipe["resize"]))
 
 
 def check_recipe(recipe: object) -> list[str]:
-    """Returns all that is wrong with a recipe, for people; nothing for a good one."""
+    """Returns readable descriptions of all problems of a recipe; none for a valid one."""
     if not isinstance(recipe, dict) or recipe.get("name") not in ("original", "resize"):
         return [f"preprocessing must be a recipe with the name 'original' or 'resize', not {recipe!r}"]
     allowed = {"name"} if recipe["name"] == "original" else KEYS
@@ -157,7 +157,7 @@ def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 
     upper = blend(top)  # [224, 224, ...]
     values = upper + down * (blend(below) - upper)  # [224, 224, ...]
-    if rows_outside or columns_outside:  # the outside's zeros are clipped to the range of the whole image
+    if rows_outside or columns_outside:  # zeros outside the image are clipped to the range of the whole image
         values = np.clip(values, float(pixels.min()), float(pixels.max()))  # [224, 224, ...]
     if values.ndim == 2:
         values = np.broadcast_to(values[:, :, None], (CROP, CROP, 3))  # [224, 224, 3]
@@ -165,15 +165,15 @@ def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Returns, for each of the crop's places along one axis, the pixels before and after it and the latter's weight.
+    """Returns the pixels before and after each of the crop's places along one axis, and the latter's weight.
 
     These are three arrays `[224]`. The fourth value is whether any of the pixels is outside the photo, which -1 and the
     first place beyond it are.
 
     Args:
-        size: of the photo along the axis.
-        frame: where it lies on the pixels.
-        start: where it starts on them along the axis.
+        size: size of the photo along the axis.
+        frame: position of the photo on the pixels.
+        start: where the photo starts on the pixels along the axis.
     """
     resized = size * SHORT_SIDE // min(frame.height, frame.width)
     places = resized // 2 - CROP // 2 + np.arange(CROP)  # [224]
@@ -186,7 +186,7 @@ def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarr
 
 
 def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Returns the pixels at all crossings `[224, 224, ...]`, float64; those outside are 0."""
+    """Returns the pixels at all crossings `[224, 224, ...]`, float64, with 0 outside the image."""
     height, width = pixels.shape[:2]
     inside = pixels[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]  # [224, 224, ...]
     picked: np.ndarray = inside.astype(np.float64)  # [224, 224, ...]
@@ -196,12 +196,12 @@ def _pick(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
 
 
 def _resized(pixels: np.ndarray, recipe: Recipe, frame: Frame) -> np.ndarray:
-    """Returns `[crop, crop, 3]`, uint8 where the pixels are, else float32: short side to `resize`, centre crop."""
+    """Returns the centre crop `[crop, crop, 3]` with the short side resized; uint8 for uint8 pixels, else float32."""
     crop, box = recipe["crop"], crop_box(frame, recipe["resize"], recipe["crop"])
     filters = FILTERS[recipe.get("interpolation", "bicubic")]
     if pixels.dtype == np.uint8 and pixels.ndim == 3:
         small = np.asarray(Image.fromarray(pixels).resize((crop, crop), filters, box))  # [crop, crop, 3]
-    else:  # one float plane a channel: no rounding, no clipping
+    else:  # one float plane for each channel: no rounding, no clipping
         planes = np.atleast_3d(pixels.astype(np.float32)).transpose(2, 0, 1)  # [1 or 3, height, width]
         resized = [np.asarray(Image.fromarray(plane).resize((crop, crop), filters, box)) for plane in planes]
         small = np.stack(resized * (3 // len(resized)), axis=2)  # [crop, crop, 3]
@@ -211,7 +211,7 @@ def _resized(pixels: np.ndarray, recipe: Recipe, frame: Frame) -> np.ndarray:
 
 
 def crop_box(frame: Frame, short: int, crop: int) -> tuple[float, float, float, float]:
-    """Returns left, top, right and bottom, on the pixels given, of the part of a photo that its resized crop shows."""
+    """Returns left, top, right and bottom, in given pixels, of the part of a photo that its resized crop shows."""
     height, width, scale = frame.height, frame.width, frame.scale
     tall, wide = short * height // min(height, width), short * width // min(height, width)
     top, left = round((tall - crop) / 2), round((wide - crop) / 2)

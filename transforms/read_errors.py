@@ -1,4 +1,4 @@
-"""What can go wrong with storage, by name; what may pass is tried again, after growing pauses of random length."""
+"""Errors of storage; those that may pass are retried, after growing pauses of random length."""
 
 import asyncio
 import errno
@@ -13,14 +13,14 @@ from transforms.redaction import without_secrets
 
 CLIENTS = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests")
 IO_ERRORS = (OSError, EOFError, TimeoutError, asyncio.TimeoutError)
-PAUSES = (0.1, 0.4, 1.6, 6.4)  # seconds at most before each further try; clients have retries of their own
+PAUSES = (0.1, 0.4, 1.6, 6.4)  # maximum seconds before each retry; clients have retries of their own
 
 
 class ReadError(PhotoFailure):
-    """An object could not be read; another night may do better. Its message has no secrets.
+    """An object could not be read; a later run may succeed. The message contains no secrets.
 
     Attributes:
-        again: another try in a moment may do better.
+        again: a retry after a moment may succeed.
     """
 
     code = "read_error"
@@ -32,14 +32,14 @@ class ReadError(PhotoFailure):
 
 
 class MissingFile(ReadError):
-    """The object is not there, or not any more."""
+    """The object does not exist, or not any more."""
 
     code = "missing_file"
     again = False
 
 
 class AccessDenied(ReadError):
-    """The object may not be read with the rights that the job has."""
+    """The job has no permission to read the object."""
 
     code = "access_denied"
     again = False
@@ -59,7 +59,7 @@ class LinkLoop(ReadError):
 
 
 class NotAFile(ReadError):
-    """A folder, a pipe or a device stands under the name."""
+    """The name belongs to a folder, a pipe or a device."""
 
     code = "not_a_file"
     again = False
@@ -75,10 +75,10 @@ class RefusedUri(ReadError):
 
 
 def read_error(uri: str, error: BaseException) -> ReadError:
-    """Returns the named error for what a file system raised.
+    """Returns the ReadError for an error that a file system raised.
 
     Raises:
-        BaseException: the error itself where it is no matter of storage, but a bug.
+        BaseException: the error itself if it is a bug and not an error of storage.
     """
     if isinstance(error, ReadError):
         return error
@@ -91,7 +91,7 @@ def read_error(uri: str, error: BaseException) -> ReadError:
     if number == errno.ELOOP:
         return LinkLoop(f"{uri} is a symbolic link that leads back to itself")
     if isinstance(error, FileNotFoundError | NotADirectoryError) or str(code) == "404" or number == errno.ENAMETOOLONG:
-        return MissingFile(f"{uri} is not there, or not any more")
+        return MissingFile(f"{uri} does not exist, or not any more")
     if isinstance(error, PermissionError) or str(code) in ("401", "403"):
         return AccessDenied(f"{uri} may not be read: {text}")
     if isinstance(error, IsADirectoryError):
@@ -102,12 +102,12 @@ def read_error(uri: str, error: BaseException) -> ReadError:
 
 
 def may_pass(error: object) -> bool:
-    """Returns whether it is an error of storage that may be over in a moment."""
+    """Returns whether the answer is an error of storage that may soon pass."""
     return isinstance(error, ReadError) and error.again
 
 
 def tries() -> Iterator[None]:
-    """Yields for each try, after a pause where it is not the first."""
+    """Yields for each try, after a pause before all but the first."""
     yield
     for longest in PAUSES:
         time.sleep(random.uniform(longest / 2, longest))
@@ -121,12 +121,12 @@ Answer = TypeVar("Answer")
 def ask_again(
     ask: Callable[[list[Item]], Sequence[Answer]], items: Sequence[Item], failed: Callable[[Item, Answer], bool]
 ) -> list[Answer]:
-    """Returns an answer for each item, in order; those that failed are asked for again together.
+    """Returns an answer for each item, in order; failed items are asked for again together.
 
     Args:
-        ask: returns an answer an item.
-        items: may hold one several times.
-        failed: returns whether another try may do better.
+        ask: returns one answer for each item.
+        items: items, which may be repeated.
+        failed: returns whether a retry may succeed.
     """
     answers: dict[Item, Answer] = {}
     waiting = list(dict.fromkeys(items))
@@ -140,10 +140,10 @@ def ask_again(
 
 
 def call_again(uri: str, call: Callable[..., Answer], *arguments: object, **options: object) -> Answer:
-    """Returns what a call returns, which is made again where it fails as storage does now and then.
+    """Returns the result of a call, which is retried after errors of storage that may pass.
 
     Raises:
-        ReadError: it failed each time, or in a way that will not pass.
+        ReadError: the call failed each time, or with an error that will not pass.
     """
 
     def ask(_: list[str]) -> list[Answer | ReadError]:

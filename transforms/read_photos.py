@@ -1,6 +1,6 @@
-"""Step 1 of the main job: patterns and lists of URIs become listed objects.
+"""Step 1 of the main job: lists the objects of patterns and lists of URIs.
 
-Hidden files are listed too; `classify` ignores known litter such as .DS_Store.
+Hidden files are listed too; `classify` ignores known clutter such as .DS_Store.
 """
 
 import os
@@ -34,9 +34,9 @@ IGNORED_ENDINGS = frozenset(f".{ending}" for ending in "|".join([TEXTS, TABLES, 
 
 
 def classify(listing: Listing) -> str:
-    """Returns `ignored` for folder placeholders and names that are known not to be photos, else `photo`.
+    """Returns `ignored` for folder placeholders and names that are known not to be photos, otherwise `photo`.
 
-    An unknown ending is tried as a photo, and so is an empty file whose name does not say otherwise.
+    A file with an unknown ending is tried as a photo, and so is an empty file whose name does not say otherwise.
     """
     name = listing.uri.rsplit("/", 1)[-1].lower()
     if name == "" or name.endswith("_$folder$") or name in IGNORED_NAMES or name.startswith("._"):
@@ -45,7 +45,7 @@ def classify(listing: Listing) -> str:
 
 
 def check_input(pattern: str, allowed: Allowed = EVERYTHING) -> str | None:
-    """Returns what is wrong with an input's scheme or place, for people; None where nothing is."""
+    """Returns a readable problem with an input's scheme or place; None if there is none."""
     return check_uri(bare_uri(pattern), allowed)
 
 
@@ -60,8 +60,8 @@ def list_photos(
     Args:
         patterns: folders, files and globs, each on this machine or on any allowed file system.
         uris_files: lists of URIs, see `read_uris`.
-        allowed: schemes and places.
-        empty: gets the patterns and lists that had nothing in them.
+        allowed: allowed schemes and places.
+        empty: list that gets the patterns and lists in which nothing was found.
 
     Raises:
         ListingError: an input is not allowed or cannot be listed.
@@ -92,13 +92,13 @@ def list_source(source: tuple[str, str], allowed: Allowed = EVERYTHING) -> Itera
 class ReadPhotos(beam.PTransform[PBegin, PCollection[Listing]]):
     """Listed objects, spread over the workers.
 
-    Input: the pipeline itself. Output: Listing, repetitions too (SplitRepeated parts them). No dead letters: an input
-    that cannot be listed fails the run, and a URI of a list that is not there is a Listing of size -1.
+    Input: the pipeline itself. Output: Listing, with repetitions (SplitRepeated separates them). No dead letters: an
+    input that cannot be listed fails the run, and a missing object of a list of URIs is a Listing of size -1.
 
     Attributes:
         patterns: folders, files and globs.
         uris_files: lists of URIs.
-        allowed: schemes and places.
+        allowed: allowed schemes and places.
     """
 
     patterns: Sequence[str]
@@ -121,7 +121,7 @@ Named = TypeVar("Named", Listing, Outcome)
 
 
 def key_by_uri(named: Named) -> tuple[bytes, Named]:
-    """Returns the listing or outcome behind its uri, as bytes for the shuffle."""
+    """Returns the listing or outcome keyed by its uri, as bytes for the shuffle."""
     return named.uri.encode("utf-8", "surrogateescape"), named
 
 
@@ -130,7 +130,7 @@ def _rank(listing: Listing) -> tuple[bool, str, int]:
 
 
 def best_first(listings: Iterable[Listing]) -> list[Listing]:
-    """Returns the listings of a uri, first the one to take; one that was looked at goes before others."""
+    """Returns the listings of a uri, the one to use first; one that was looked at comes before others."""
     return sorted(listings, key=_rank, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""The records that travel between the steps."""
+"""Records that are passed between the steps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 
 DEFERRED = "deferred"
-"""Outcome of what a run listed and left for another night; it never counts as done."""
+"""Outcome of what a run listed and left for a later run; it never counts as done."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Digests of what decides a photo's feature vector, and its captions."""
+    """Digests of everything that decides a photo's feature vector, and of everything that decides its captions."""
 
     features: str
     captions: str
@@ -20,13 +20,13 @@ class Networks:
 
 @dataclass(frozen=True)
 class KeptPlace:
-    """Where an earlier run kept what the networks of this run would make of a photo.
+    """Place where an earlier run kept what the networks of this run would make of a photo.
 
     Attributes:
-        path: of the file, below OUTPUT.
+        path: path of the file, below OUTPUT.
         group: row group of the file.
-        row: within the group.
-        captions: the captions are what this run would find too, not only the feature vector.
+        row: row within the group.
+        captions: the kept captions are those of this run's networks too, not only the feature vector.
     """
 
     path: str
@@ -41,13 +41,13 @@ class Listing:
 
     Attributes:
         uri: image URI without query or signature.
-        size: bytes, -1 where the object could not be looked at.
+        size: number of bytes, -1 if the object could not be looked at.
         version: generation, etag, or size and modification time.
-        styles: styles of the stories that this run makes of it.
-        modified: seconds since 1970, None where the store does not say.
-        photo_id: sha256 of its bytes, in hex, where they were read before.
-        checksum: what the store says of its bytes, empty where it says nothing; copies there have the same.
-        kept: what an earlier run kept of this version.
+        styles: styles of the stories that this run writes for it.
+        modified: seconds since 1970, None if the store does not say.
+        photo_id: sha256 of its bytes, in hex, if they were read before.
+        checksum: the store's checksum of its bytes, empty if there is none; copies in one store have the same.
+        kept: place where an earlier run kept results for this version.
         copies: listings with the same bytes, which get the same stories.
     """
 
@@ -68,13 +68,13 @@ class Photo:
 
     Attributes:
         uri: image URI.
-        version: as listed.
+        version: version as listed.
         photo_id: sha256 of its bytes, in hex.
         width: pixels, after the EXIF rotation; None for ready-made feature vectors.
         height: pixels, likewise.
-        styles: styles of the stories that this run makes of it.
-        copies: photos with the same bytes, each with styles of its own; what becomes of this one becomes of them.
-        kept: an earlier run kept its feature vector and captions, by the networks of this one.
+        styles: styles of the stories that this run writes for it.
+        copies: photos with the same bytes, each with its own styles; they get the same results as this one.
+        kept: an earlier run kept its feature vector and captions, made by the networks of this run.
     """
 
     uri: str
@@ -87,25 +87,25 @@ class Photo:
     kept: bool = False
 
     def each(self) -> Iterator["Photo"]:
-        """Yields the photo and its copies, each for itself."""
+        """Yields the photo and its copies one by one."""
         yield replace(self, copies=()) if self.copies else self
         yield from self.copies
 
     def wanting(self, style: str | None) -> Iterator["Photo"]:
-        """Yields the photo and its copies, each for itself, that want a story in a style; all where it is None."""
+        """Yields those of the photo and its copies that need a story in a style; all if the style is None."""
         for photo in self.each():
             if style is None or not self.copies or style in photo.styles:
                 yield photo
 
     @property
     def all_styles(self) -> tuple[str, ...]:
-        """Returns the styles of the stories that the photo or one of its copies wants."""
+        """Returns the styles of the stories that the photo or one of its copies needs."""
         return tuple(dict.fromkeys(style for photo in self.each() for style in photo.styles))
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoWithFeature:
-    """A photo with its feature vector `[F]`, which is kept beside its captions."""
+    """A photo with its feature vector `[F]`, which is kept with its captions."""
 
     photo: Photo
     feature: np.ndarray
@@ -129,7 +129,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class StoryRequest:
-    """A photo with its captions, and the style that its story is to have."""
+    """A photo with its captions and the style of the story to write."""
 
     photo: Photo
     captions: tuple[CaptionMatch, ...]
@@ -137,21 +137,21 @@ class StoryRequest:
 
 
 class StyleSpread(Protocol):
-    """A linear map that is read where it is first needed; it is too large to travel with a step."""
+    """A linear map that is read when it is first needed, since it is too large to be pickled with a step."""
 
     def matrix(self) -> np.ndarray:
         """Returns the map `[S, S]` float32."""
 
 
 class StylePassages(Protocol):
-    """The sentence vectors of a style's passages, read where they are first needed."""
+    """The sentence vectors of a style's passages, read when they are first needed."""
 
     def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
-        """Returns the vector `[S]` of one of the passages that differ from their mean nearest to a direction `[S]`.
+        """Returns the vector `[S]` of one of the passages that differ from their mean most in a direction `[S]`.
 
         Args:
-            direction: `[S]`.
-            pick: which one, of a few; any number from 0 on.
+            direction: direction `[S]`.
+            pick: chooses one of a few; any number from 0.
         """
 
 
@@ -160,10 +160,10 @@ class StyleVectors:
     """The shift to a style.
 
     Attributes:
-        source: the style that is taken out, c `[S]` float32.
-        target: the style that is put in, b `[S]` float32.
-        spread: what differs from c is mapped by it, A; None where it stays as it is.
-        passages: one that is near to what differs from c takes b's place; None where b is for all photos.
+        source: vector c `[S]` float32 of the style that is taken out.
+        target: vector b `[S]` float32 of the style that is put in.
+        spread: map A of the difference from c; None if the difference is not mapped.
+        passages: one that is near the difference from c replaces b; None if b is used for all photos.
     """
 
     source: np.ndarray
@@ -174,17 +174,17 @@ class StyleVectors:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One photo that got no story, and why.
+    """A photo that got no story, with the reason.
 
     Attributes:
         uri: image URI.
-        version: as listed.
-        photo_id: sha256 of its bytes, None where they could not be read.
+        version: version as listed.
+        photo_id: sha256 of its bytes, None if they could not be read.
         stage: the step that failed: `read`, `decode`, `features`, `captions` or `story`.
         error: name of the error, such as MissingFile.
-        message: what is wrong, for people.
-        retryable: another night may do better.
-        style: the one style that failed, None where all did.
+        message: readable description of the problem.
+        retryable: a later run may succeed.
+        style: the style that failed, None if all did.
     """
 
     uri: str
@@ -199,7 +199,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one listed object in one style.
+    """Outcome of one listed object in one style.
 
     Attributes:
         outcome: `story`, `dead_letter`, `unchanged`, `repeated`, `ignored` or `deferred`.

@@ -1,4 +1,4 @@
-"""Secrets are cut out of URIs and texts before they reach rows, manifests or logs."""
+"""Removes secrets from URIs and texts before they reach rows, manifests or logs."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ _SECRET = (
     r"(?:signature|token|secret|passw|pwd|credential|account_?key|api_?key|access_?key|accessid|private_?key"
     r"|connection_?string|(?<![a-z0-9])sig(?![a-z0-9]))"
 )
-_NAME_END = rf"{_SECRET}[\w.~-]{{0,200}}"  # what stands before it would make the search slow, and stays anyway
+_NAME_END = rf"{_SECRET}[\w.~-]{{0,200}}"  # text before it stays, and matching it would be slow
 SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 SIGNED = re.compile(rf"\?(?=[\w.~-]+=)(?=.*?({_SECRET}[\w.~-]*|\b(key|jwt|auth))=).*$", re.IGNORECASE | re.DOTALL)
-USER = re.compile(r"(?<=://)[^\s/@:'\"]*:(?!\d+/)[^\s@'\"]*@")  # a port is no password
+USER = re.compile(r"(?<=://)[^\s/@:'\"]*:(?!\d+/)[^\s@'\"]*@")  # a port is not a password
 SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
     (USER, f"{HIDDEN}:{HIDDEN}@"),
@@ -24,9 +24,9 @@ SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def bare_uri(uri: str) -> str:
-    """Returns a URI as rows name it: without a signed query, and with a password hidden, as which it is refused.
+    """Returns a URI as rows name it: without a signed query and with a hidden password (such URIs are refused).
 
-    Other queries and local paths stay: they may be part of a name.
+    Other queries and local paths are unchanged, since they may be part of a name.
     """
     if "://" not in uri:
         return uri
@@ -34,14 +34,14 @@ def bare_uri(uri: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Returns a text for people with queries of URIs, passwords, keys and tokens hidden."""
+    """Returns a text with queries of URIs, passwords, keys and tokens hidden."""
     for shape, shown in SHAPES:
         text = shape.sub(shown, text)
     return text
 
 
 def settings_without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns nested settings with secrets hidden: what has the name of one, and what texts hold."""
+    """Returns nested settings with secrets hidden: values whose names suggest secrets, and secrets in texts."""
     return {
         key: HIDDEN if value and SECRET_NAME.search(str(key)) else _value_without_secrets(value)
         for key, value in settings.items()

@@ -1,4 +1,4 @@
-"""Feature vectors find their nearest captions."""
+"""Finds the nearest captions of feature vectors."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from transforms.records import CaptionMatch, Matched, Photo, PhotoWithFeature
 from transforms.step_labels import TaggedOutputs
 
 CaptionModel = ModelHandler[np.ndarray, Any, Any]
-"""Finds or writes captions with similarities, for a feature vector `[F]`."""
+"""Finds or writes captions with similarities for a feature vector `[F]`."""
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class RetrieveCaptions(beam.PTransform[PCollection[tuple[Photo | PhotoWithFeatur
     hints: dict[str, str] = field(default_factory=dict)
 
     def expand(self, features: PCollection[tuple[Photo | PhotoWithFeature, np.ndarray]]) -> TaggedOutputs:
-        """Returns the captions by RESULTS and DEAD_LETTERS."""
+        """Returns the captions and dead letters by the tags RESULTS and DEAD_LETTERS."""
         return features | "Infer captions" >> Infer(self.handler, "captions", self.hints)
 
 

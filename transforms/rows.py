@@ -1,4 +1,4 @@
-"""Rows of the tables that a run leaves, and their Parquet schemas."""
+"""Rows of the tables that a run writes, and their Parquet schemas."""
 
 from typing import Any
 
@@ -67,16 +67,16 @@ Row = dict[str, Any]
 
 
 def plain_text(text: str) -> str:
-    """Returns text that Parquet can hold: bytes that were not UTF-8 become visible escapes."""
+    """Returns text that Parquet can store: bytes that are not UTF-8 become visible escapes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def story_row(element: tuple[StoryRequest, Any], told_by: Row) -> Row:
+def story_row(element: tuple[StoryRequest, Any], provenance: Row) -> Row:
     """Returns the row of a story.
 
     Args:
-        element: the request, and its passage object with passage, story, cost and words.
-        told_by: decoder, pack, pack_digest and settings_digest.
+        element: request, and its passage object with passage, story, cost and words.
+        provenance: decoder, pack, pack_digest and settings_digest.
     """
     request, result = element
     photo = request.photo
@@ -94,7 +94,7 @@ def story_row(element: tuple[StoryRequest, Any], told_by: Row) -> Row:
         "passage": plain_text(result.passage),
         "cost": result.cost,
         "words": result.words,
-        **told_by,
+        **provenance,
     }
 
 
@@ -106,7 +106,7 @@ def dead_letter_row(letter: DeadLetter) -> Row:
 
 
 def ledger_row(outcome: Outcome, pack_digest: str, settings_digest: str) -> Row:
-    """Returns the ledger's row of an outcome."""
+    """Returns the ledger row of an outcome."""
     count(f"outcomes_{outcome.outcome}")
     return {
         "uri": plain_text(outcome.uri),

@@ -1,4 +1,4 @@
-"""Sentence vectors lose the style of captions and take on the style of a book."""
+"""Shifts sentence vectors from the style of captions to the style of a book."""
 
 import zlib
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from transforms.records import Matched, Photo, StoryRequest, StyleVectors
 
 
 def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: int = 0) -> np.ndarray:
-    """Returns F(x) = x - c + b `[S]` (SPEC section 8), or what takes its place.
+    """Returns F(x) = x - c + b `[S]` (SPEC section 8), or the result of a richer shift.
 
-    It is A (x - c) + b where the style has a spread A, and x - c + p where it has passages: p is the vector of one near
-    to x - c, and `pick` chooses which.
+    It is A (x - c) + b if the style has a spread A, and x - c + p if it has passages: p is the vector of a passage near
+    x - c, and `pick` chooses which.
 
-    A strength s other than 1 gives (1 - s) x + s F(x), which by the mean scales both c and b.
+    A strength s other than 1 gives (1 - s) x + s F(x), which scales both c and b in the plain shift.
     """
     changed: np.ndarray
     if shift.spread is not None or shift.passages is not None:
@@ -35,16 +35,16 @@ def shift_style(vector: np.ndarray, shift: StyleVectors, strength: float, pick: 
 
 
 def pick_of(photo: Photo) -> int:
-    """Returns which of the passages near to a photo it goes on with: photos alike need not go on alike."""
+    """Returns which of the passages near a photo its shift uses, so that similar photos may use different passages."""
     return zlib.crc32(photo.photo_id.encode())
 
 
 def shift_each_style(
     element: tuple[Matched, np.ndarray], styles: dict[str, StyleVectors], strength: float, with_style: bool = False
 ) -> Iterator[tuple[StoryRequest, np.ndarray]]:
-    """Yields the photo's shifted vector `[S]` for each style that it still wants.
+    """Yields the photo's shifted vector `[S]` for each style that it still needs.
 
-    With `with_style` it is `[2, S]`, where the second is the style's own, b, which knows nothing of the photo.
+    With `with_style` it is `[2, S]`; the second row is the style vector b, which does not depend on the photo.
     """
     matched, vector = element
     pick = pick_of(matched.photo)
@@ -63,8 +63,8 @@ class ShiftStyle(
 ):
     """Sentence vectors with the caption style taken out and a book style put in.
 
-    Input: (Matched, mean sentence vector `[S]`). Output: (StoryRequest, shifted vector `[S]`), one a style; with
-    `with_style` `[2, S]`, the style's own beside it. No dead letters.
+    Input: (Matched, mean sentence vector `[S]`). Output: (StoryRequest, shifted vector `[S]`), one for each style;
+    with `with_style` the vectors are `[2, S]` and include the style vector. No dead letters.
     """
 
     styles: dict[str, StyleVectors]

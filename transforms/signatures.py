@@ -1,9 +1,9 @@
-"""What the first bytes of a file show: its format, the size of its canvas, and whether its end is there."""
+"""What a file's bytes show without decoding: its format, the size of its canvas, and whether it is complete."""
 
 import struct
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
-"""Formats that are read, by Pillow's names."""
+"""Supported formats, by Pillow's names."""
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 SIGNATURES = {
@@ -44,7 +44,7 @@ PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
 
 
 def sniff(data: bytes) -> str | None:
-    """Returns the name of the format that the bytes begin like, one of FORMATS or another; None for no known one."""
+    """Returns the name of the format that the bytes begin like, one of FORMATS or another; None if unknown."""
     if data[:4] == b"RIFF":
         return "WEBP" if data[8:12] == b"WEBP" else "RIFF"
     if data[4:8] == b"ftyp":
@@ -56,7 +56,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def _sniff_brands(data: bytes) -> str:
-    """Returns the format of an ISO base media file: the brands in its first box say what is inside."""
+    """Returns the format of an ISO base media file, by the brands in its first box."""
     end = min(int.from_bytes(data[:4], "big"), 256)
     brands = {data[8:12]} | {data[place : place + 4] for place in range(16, end, 4)}
     if brands & AVIF_BRANDS:
@@ -67,12 +67,12 @@ def _sniff_brands(data: bytes) -> str:
 
 
 def canvas_size(name: str, data: bytes) -> tuple[int, int] | None:
-    """Returns (width, height) of a GIF's or WebP's canvas, which Pillow may allocate as it opens the file.
+    """Returns (width, height) of a GIF's or WebP's canvas, which Pillow may allocate when it opens the file.
 
-    Other formats are only looked at by Pillow when opened: None.
+    None for other formats, of which Pillow only reads the header when it opens a file.
 
     Raises:
-        IndexError, struct.error: the header is cut short.
+        IndexError, struct.error: the header is truncated.
     """
     if name == "GIF":
         return _gif_canvas(data)
@@ -85,10 +85,10 @@ def _gif_canvas(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from("<HH", data, 6)
     place = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
     while data[place] != 0x3B:
-        if data[place] == 0x2C:  # the first frame, which may stick out of the screen
+        if data[place] == 0x2C:  # the first frame, which may extend beyond the screen
             left, top, across, down = struct.unpack_from("<4H", data, place + 1)
             return max(width, left + across), max(height, top + down)
-        if data[place] == 0x21:  # an extension: blocks, each behind its length, until one of length 0
+        if data[place] == 0x21:  # an extension: blocks, each after its length, until one of length 0
             place += 2
             while data[place]:
                 place += data[place] + 1
@@ -110,9 +110,9 @@ def _webp_canvas(data: bytes) -> tuple[int, int] | None:
 
 
 def bare_png(data: bytes) -> bytes:
-    """Returns a PNG without the chunks that its pixels do not need, such as texts and profiles that unfold to much.
+    """Returns a PNG without the chunks that its pixels do not need, such as texts and profiles that inflate a lot.
 
-    A chunk that is cut short ends it. An animation keeps its default image.
+    A truncated chunk ends it. An animation keeps its default image.
     """
     parts, place = [PNG_START], len(PNG_START)
     while place + 8 <= len(data):
@@ -124,7 +124,7 @@ def bare_png(data: bytes) -> bytes:
 
 
 def is_cut_short(name: str, data: bytes) -> bool:
-    """Tells whether a file lacks its end, as far as its format lets one see."""
+    """Returns whether the end of a file is missing, as far as its format shows it."""
     if name == "JPEG":
         return not data.rstrip(b"\0").endswith(b"\xff\xd9")
     if name == "PNG":
@@ -139,7 +139,7 @@ def is_cut_short(name: str, data: bytes) -> bool:
 
 
 def _last_box_end(data: bytes) -> int:
-    """Returns where the last of an ISO base media file's outermost boxes ends; a size of 0 or 1 is not followed."""
+    """Returns the end of the last outermost box of an ISO base media file; a size of 0 or 1 is not followed."""
     end = 0
     while end + 8 <= len(data):
         size = int.from_bytes(data[end : end + 4], "big")

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-MOST = 4.0  # a direction in which captions hardly differ is noise; it is stretched by no more
+MOST = 4.0  # maximum stretch; a direction in which captions hardly differ is noise
 
 
 def shrink(covariance: np.ndarray, count: int) -> np.ndarray:
-    """Returns a covariance `[S, S]` of `count` samples, mixed with as much of an even one as the samples are too few.
+    """Returns the covariance `[S, S]` of `count` samples, mixed with more of an even one the fewer samples there are.
 
     Oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero 2010, equation 23).
     """
@@ -21,15 +21,15 @@ def shrink(covariance: np.ndarray, count: int) -> np.ndarray:
 
 
 def transport(source: np.ndarray, target: np.ndarray, most: float = MOST) -> np.ndarray:
-    """Returns A `[S, S]`, the map of least movement with A source A = target, which stretches by no more than `most`.
+    """Returns A `[S, S]`, the map of least movement with A source A = target that stretches by at most `most`.
 
-    Whitening and colouring in one: A = C^-1/2 (C^1/2 B C^1/2)^1/2 C^-1/2 for source C and target B (Olkin and
+    Whitening and colouring in one step: A = C^-1/2 (C^1/2 B C^1/2)^1/2 C^-1/2 for source C and target B (Olkin and
     Pukelsheim 1982).
 
     Args:
-        source: covariance `[S, S]` of what is mapped, positive definite.
-        target: covariance `[S, S]` to be had.
-        most: largest factor by which a direction is stretched.
+        source: covariance `[S, S]` of the vectors to be mapped, positive definite.
+        target: covariance `[S, S]` of the mapped vectors.
+        most: maximum factor by which a direction is stretched.
     """
     root, inverse = _power(source, 0.5), _power(source, -0.5)  # [S, S], [S, S]
     between = inverse @ _power(root @ target @ root, 0.5) @ inverse  # [S, S]
@@ -39,7 +39,7 @@ def transport(source: np.ndarray, target: np.ndarray, most: float = MOST) -> np.
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
-    """Returns a power of a symmetric matrix `[S, S]`, whose eigenvalues at or below 0 are taken for rounding."""
+    """Returns a power of a symmetric matrix `[S, S]`; eigenvalues at or below 0 are treated as rounding errors."""
     values, vectors = np.linalg.eigh(matrix)  # [S], [S, S]
     least = np.finfo(np.float64).eps * values[-1]
     power: np.ndarray = (vectors * values.clip(min=least) ** exponent) @ vectors.T  # [S, S]

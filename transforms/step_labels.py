@@ -1,4 +1,4 @@
-"""Labels of steps, by which dashboards and counters know them, and the type of their tagged outputs."""
+"""Labels of steps, which dashboards and counters use, and the type of their tagged outputs."""
 
 from typing import Any, TypeVar
 
@@ -7,13 +7,13 @@ import apache_beam as beam
 Step = TypeVar("Step", bound=beam.PTransform[Any, Any])
 
 TaggedOutputs = Any
-"""PCollections by tag: what `expand` returns, where Beam reads types but has none for these, and wants to see Any."""
+"""PCollections by tag, as `expand` returns them. Beam reads its types but has none for this one, and expects Any."""
 
 
 def labelled(step: Step, label: str) -> Step:
-    """Returns the step under a label that stays when its function is renamed.
+    """Returns the step with a label that stays when its function is renamed.
 
-    Beam names a step with several outputs twice: after the label given with `>>`, and within it after the function.
+    Beam names a step with several outputs twice: by the label given with `>>`, and within it by the function.
     """
     step.label = label
     return step

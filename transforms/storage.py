@@ -1,6 +1,6 @@
-"""Objects on any file system by URI: looked at and read in bulk, with an error for each that fails.
+"""Looks at and reads objects on any file system in bulk, by URI, with an error for each object that fails.
 
-Names are taken literally: fsspec's own `cat` would expand `[`, `*` and `?` in them.
+Names are used literally: fsspec's own `cat` would expand `[`, `*` and `?` in them.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from transforms.object_stats import Stat, entry_checksum, entry_modified, entry_
 from transforms.read_errors import IO_ERRORS, NotAFile, ReadError, RefusedUri, ask_again, may_pass, read_error
 from transforms.uris import EVERYTHING, Allowed, check_uri, is_local, open_remote, split_scheme
 
-READ_SECONDS = 120.0  # of one object
+READ_SECONDS = 120.0  # time limit for one object
 AT_ONCE = 1280  # objects of a call that are looked at or read at a time
 
 
 def stat_all(uris: Sequence[str], allowed: Allowed = EVERYTHING) -> list[Stat | ReadError]:
-    """Returns what storage says of each object, or why it cannot, after several tries."""
+    """Returns the metadata of each object, or its error after several tries."""
 
     def ask(waiting: list[str]) -> list[Stat | ReadError]:
         return _by_place(waiting, allowed, _stat_local, _stat_remote)
@@ -34,9 +34,9 @@ def stat_all(uris: Sequence[str], allowed: Allowed = EVERYTHING) -> list[Stat | 
 
 
 def read_all(uris: Sequence[str], sizes: Sequence[int], allowed: Allowed = EVERYTHING) -> list[bytes | ReadError]:
-    """Returns the bytes of each object, at most one more than its listed size, or why it cannot be read.
+    """Returns the bytes of each object, at most one more than its listed size, or its error.
 
-    What fails, or ends before its listed size, is read again several times.
+    Objects that fail, or end before their listed size, are read again several times.
     """
     limits = dict(zip(uris, sizes, strict=True))
 
@@ -63,7 +63,7 @@ def read_all(uris: Sequence[str], sizes: Sequence[int], allowed: Allowed = EVERY
 def _run_all(fs: AbstractFileSystem, calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Returns each call's result or error; one that takes too long is a TimeoutError.
 
-    The calls are fsspec's coroutines: its functions that wait for them have no time limit for an object.
+    The calls are fsspec's coroutines, since its blocking functions have no time limit for a single object.
     """
 
     async def run() -> list[Any]:
@@ -85,7 +85,7 @@ def _by_place(
     local: Callable[[str], Any],
     remote: Callable[[Any, list[str], list[str]], list[Any]],
 ) -> list[Any]:
-    """Returns each URI's result or error, in order; remote file systems get all their paths in one call."""
+    """Returns each URI's result or error, in order; a remote file system gets all its paths in one call."""
     results: dict[str, Any] = {}
     groups: dict[int, tuple[Any, list[str], list[str]]] = {}
     for uri in dict.fromkeys(uris):
@@ -130,6 +130,6 @@ def _stat_remote(fs: AbstractFileSystem, paths: list[str], group: list[str]) -> 
 def _info(fs: AbstractFileSystem, path: str) -> dict[str, Any] | BaseException:
     try:
         entry: dict[str, Any] = fs.info(path)
-    except Exception as error:  # read_error raises it again where it is a bug
+    except Exception as error:  # read_error raises it again if it is a bug
         return error
     return entry

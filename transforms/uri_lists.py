@@ -21,9 +21,9 @@ LOOK_UPS = 500  # objects looked at in one call
 
 
 def list_uris(location: str, allowed: Allowed = EVERYTHING) -> Iterator[Listing]:
-    """Yields a listing for each URI of a list, looked at in storage; one that is not there or refused has the size -1.
+    """Yields a listing for each URI of a list after looking at the object; missing or refused ones have the size -1.
 
-    A signed query is dropped from a URI at once, another one unless an object has it in its name.
+    A signed query is always dropped from a URI, another query unless an object has it in its name.
     """
     batch: list[str] = []
     for uri in read_uris(location):
@@ -50,12 +50,12 @@ def _look_up(uris: list[str], allowed: Allowed) -> Iterator[Listing]:
 
 
 def read_uris(location: str) -> Iterator[str]:
-    """Yields the URIs of a list: a text file in UTF-8 with one a line, or a CSV or Parquet file with a column `uri`.
+    """Yields the URIs of a list: a UTF-8 text file with one on each line, or CSV or Parquet with a column `uri`.
 
     Blank lines and empty cells are skipped.
 
     Raises:
-        ListingError: the list is not there or is broken; says where.
+        ListingError: the list is missing or damaged; the message says where.
     """
     problem = check_uri(location)
     if problem:
@@ -71,7 +71,7 @@ def read_uris(location: str) -> Iterator[str]:
                 uris = (line.rstrip("\r\n") for line in io.TextIOWrapper(stream, "utf-8-sig", newline="\n"))
             yield from (uri for uri in uris if uri.strip())
     except (csv.Error, UnicodeDecodeError, pa.ArrowException) as error:
-        raise ListingError(f"{location} is no good list of URIs: {error}") from error
+        raise ListingError(f"{location} is not a valid list of URIs: {error}") from error
     except OSError as error:
         raise ListingError(f"{location}: {read_error(location, error)}") from error
 

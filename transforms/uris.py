@@ -1,4 +1,4 @@
-"""URIs of photos and outputs: their schemes and forms, the file systems behind them, and which may be read."""
+"""URIs of photos and outputs: their schemes and forms, their file systems, and which of them may be read."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from transforms.redaction import USER
 SCHEMES = frozenset(
     ("abfs", "abfss", "adl", "az", "file", "gcs", "gs", "hdfs", "memory", "obs", "oci", "oss", "r2", "s3", "s3a")
     + ("sftp", "smb", "ssh", "webhdfs")
-)  # what photos are read from; http and wrappers such as zip:: are not among them
+)  # schemes that photos are read from; http and wrappers such as zip:: are not among them
 
 
 def split_scheme(uri: str) -> tuple[str, str]:
@@ -25,12 +25,12 @@ def split_scheme(uri: str) -> tuple[str, str]:
 
 
 def is_local(uri: str) -> bool:
-    """Tells whether the URI names a file of this machine."""
+    """Returns whether the URI names a local file."""
     return split_scheme(uri)[0] == "file"
 
 
 def absolute(uri: str) -> str:
-    """Returns the URI in the form that rows have: local files as absolute plain paths, others with their scheme."""
+    """Returns the URI as rows spell it: local files as absolute plain paths, others with their scheme."""
     scheme, rest = split_scheme(uri)
     if scheme != "file":
         return uri
@@ -41,17 +41,17 @@ def open_remote(uri: str) -> tuple[AbstractFileSystem, str]:
     """Returns (fsspec file system, path in it) of a URI with a scheme."""
     scheme, _ = split_scheme(uri)
     kind = fsspec.get_filesystem_class(scheme)
-    options = kind._get_kwargs_from_urls(uri)  # fsspec's url_to_fs takes a :: in a name for a chain of file systems
+    options = kind._get_kwargs_from_urls(uri)  # fsspec's url_to_fs would read a :: in a name as a chain of file systems
     return fsspec.filesystem(scheme, use_listings_cache=False, **options), kind._strip_protocol(uri)
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What photos may be read from.
+    """Schemes and places that photos may be read from.
 
     Attributes:
-        schemes: of URIs, `file` for local paths; none allows all of SCHEMES.
-        roots: places that everything must lie below, symbolic links followed; none allows all.
+        schemes: URI schemes, `file` for local paths; none allows all of SCHEMES.
+        roots: places that everything must be below after following symbolic links; none allows all.
     """
 
     schemes: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ EVERYTHING = Allowed()
 
 
 def check_uri(uri: str, allowed: Allowed = EVERYTHING) -> str | None:
-    """Returns what is wrong with a URI, a local path or a pattern, None where nothing is."""
+    """Returns the problem with a URI, a local path or a pattern, None if there is none."""
     scheme, rest = split_scheme(uri)
     schemes, roots = sorted(SCHEMES.intersection(allowed.schemes or SCHEMES)), allowed.roots
     if not uri.strip() or "\0" in uri:
@@ -74,7 +74,7 @@ def check_uri(uri: str, allowed: Allowed = EVERYTHING) -> str | None:
     if USER.search(uri):
         return f"{scheme}://...: a password in a URI would be written to every row; configure it for fsspec instead"
     if roots and not any(_is_below(absolute(uri), absolute(root)) for root in roots):
-        return f"{uri}: lies outside the allowed places ({', '.join(roots)})"
+        return f"{uri}: is outside the allowed places ({', '.join(roots)})"
     if roots and scheme == "file" and not _leads_below(absolute(uri), roots):
         return f"{uri}: a symbolic link leads out of the allowed places ({', '.join(roots)})"
     return None

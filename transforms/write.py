@@ -1,4 +1,4 @@
-"""Shard files under names that no other run uses, and a record of each file for the manifest."""
+"""Writes shard files under names that no other run uses, with a record of each file for the manifest."""
 
 import hashlib
 import io
@@ -17,20 +17,20 @@ from transforms.metrics import measure
 from transforms.rows import SCHEMAS, Row
 from transforms.write_whole import write_whole
 
-GROUP_ROWS = 1024  # read at once
+GROUP_ROWS = 1024  # bytes read at once
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One written file, as the manifest names it.
+    """A written file, as the manifest lists it.
 
     Attributes:
         table: one of SCHEMAS.
-        path: below OUTPUT.
-        rows: how many it holds.
-        sha256: of its bytes, in hex.
-        bytes: how many.
-        counts: rows by outcome in a ledger file, empty in others.
+        path: path below OUTPUT.
+        rows: number of rows.
+        sha256: sha256 of its bytes, in hex.
+        bytes: number of bytes.
+        counts: number of rows by outcome in a ledger file, empty in other files.
     """
 
     table: str
@@ -42,17 +42,17 @@ class FileRecord:
 
 
 def row_key(row: Row) -> tuple[str, ...]:
-    """Returns what orders rows within a file, the same for every runner."""
+    """Returns a key that orders rows within a file, the same on every runner."""
     return tuple(str(row.get(name)) for name in ("uri", "style", "outcome", "stage", "version"))
 
 
 def key_by_shard(row: Row, shards: int) -> tuple[int, Row]:
-    """Returns the row behind the shard of its uri."""
+    """Returns the row keyed by the shard of its uri."""
     return shard_of(row["uri"].encode(), shards), row
 
 
 def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, table: str, shards: int) -> FileRecord:
-    """Returns the record of a written shard file; the same rows make the same bytes under the same name."""
+    """Writes a shard file and returns its record; the same rows make the same bytes under the same name."""
     shard, rows = element
     ordered = sorted(rows, key=row_key)
     buffer = io.BytesIO()
@@ -67,7 +67,7 @@ def write_shard(element: tuple[int, Iterable[Row]], root: str, prefix: str, tabl
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Returns how rows are packed in files: a dictionary of vectors, which all differ, would only add to them."""
+    """Returns options for writing rows; vectors, which all differ, get no dictionary, which would only add bytes."""
     texts = [name for name in schema.names if name != "feature"] + ["captions.list.element.caption"]
     return {"compression": "zstd", "use_dictionary": texts if "feature" in schema.names else True}
 
@@ -81,13 +81,13 @@ def _counts(rows: list[Row]) -> tuple[tuple[str, int], ...]:
 class WriteTable(beam.PTransform[PCollection[Row], PCollection[FileRecord]]):
     """Parquet files of one table.
 
-    Input: rows as dicts of the table's schema. Output: FileRecord, one for each shard that has rows.
+    Input: rows as dicts of the table's schema. Output: FileRecord, one for each shard with rows.
 
     Attributes:
         root: OUTPUT.
-        prefix: the run's folder below it and, after a slash, what starts each file's name; a wave has its own.
+        prefix: the run's folder below OUTPUT and, after a slash, the prefix of each file's name; each wave has its own.
         table: one of SCHEMAS.
-        shards: files at most.
+        shards: maximum number of files.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and say where no room is left for them."""
+"""Writes files completely or not at all, with a clear error when no room is left."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ import fsspec
 
 
 class StorageFullError(Exception):
-    """A file could not be written, since no room or no right to room is left; its message says where."""
+    """A file could not be written because the disk or quota is full; the message says where."""
 
     code = "storage_full"
 
@@ -19,7 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(uri: str, data: bytes | memoryview) -> None:
-    """Puts a file in place whole: on local disks through a temporary name, elsewhere by the store's own put.
+    """Puts a complete file in place: through a temporary name on local disks, elsewhere by the store's own put.
 
     Raises:
         StorageFullError: there is no room for it.
@@ -35,10 +35,10 @@ def write_whole(uri: str, data: bytes | memoryview) -> None:
 
 
 def write_temporary(path: str, data: bytes | memoryview) -> str:
-    """Returns the name of a local file beside `path` that holds the data, safe on the disk.
+    """Returns the name of a local file beside `path` with the data, flushed to disk.
 
     Raises:
-        StorageFullError: there is no room for it; what was written of it is gone.
+        StorageFullError: there is no room for it; the part that was written is removed.
     """
     temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}.part"
     try:
@@ -55,11 +55,11 @@ def write_temporary(path: str, data: bytes | memoryview) -> str:
 
 @contextlib.contextmanager
 def needing_room(uri: str) -> Iterator[None]:
-    """Names the file that no room is left for."""
+    """Raises StorageFullError with the file's name when no room is left for it."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
         why = os.strerror(error.errno)
-        raise StorageFullError(f"{uri} could not be written: {why}. Make room there, and run again") from error
+        raise StorageFullError(f"{uri} could not be written: {why}. Make room there and run again") from error

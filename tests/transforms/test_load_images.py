@@ -264,7 +264,7 @@ def test_a_bug_is_no_dead_letter_and_a_batch_may_be_left(tampered, tmp_path):
     load = LoadImages(RECIPE, processes=2)
     loading = load_batch(listings, load.decoders, load.max_bytes, load.allowed)
     assert [next(loading)[0].uri for _ in range(2)] == [listing.uri for listing in listings[:2]]
-    with pytest.raises(RuntimeError, match="not by the photo's fault"):
+    with pytest.raises(RuntimeError, match="not the photo's fault"):
         next(loading)
     loading = load_batch(listings[:2], load.decoders, load.max_bytes, load.allowed)
     next(loading)

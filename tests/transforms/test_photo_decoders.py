@@ -145,7 +145,7 @@ def test_a_process_that_was_killed_between_photos(start: Any) -> None:
 
 def test_a_bug_is_no_photos_fault(tampered: None, start: Any) -> None:
     made = start()
-    with pytest.raises(RuntimeError, match="(?s)not by the photo's fault.*Traceback.*KeyError: 'a bug'"):
+    with pytest.raises(RuntimeError, match="(?s)not the photo's fault.*Traceback.*KeyError: 'a bug'"):
         made.decode(picture(b"BUG"))
 
 

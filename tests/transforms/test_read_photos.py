@@ -332,8 +332,8 @@ def test_uris_outside_the_roots_are_never_lost(tree, tmp_path):
     [
         ("a.csv", b"name\nx\n", "no column 'uri'; it has name"),
         ("a.csv", b"", "no column 'uri'; it has none"),
-        ("a.parquet", b"PAR1", "no good list"),
-        ("a.txt", b"\xff\xfe\n", "no good list"),
+        ("a.parquet", b"PAR1", "not a valid list"),
+        ("a.txt", b"\xff\xfe\n", "not a valid list"),
     ],
 )
 def test_broken_lists(tmp_path, name, content, problem):
@@ -343,7 +343,7 @@ def test_broken_lists(tmp_path, name, content, problem):
 
 
 def test_a_list_that_is_not_there():
-    with pytest.raises(ListingError, match="is not there"):
+    with pytest.raises(ListingError, match="does not exist"):
         list(list_photos([], ["/nowhere/a.txt"]))
 
 

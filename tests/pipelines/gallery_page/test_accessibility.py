@@ -99,7 +99,7 @@ def test_a_photo_that_is_gone_has_a_placeholder(gallery: Path, visit: Callable[.
     page = visit(gallery, "#photos?text=gone.jpg")
     placeholder = page.get_by_role("article", name="gone.jpg").get_by_role("img")
     expect(placeholder).to_have_accessible_name(
-        f"a caption of gone.jpg (no picture: {gallery.parent}/photos/gone.jpg is not there, or not any more)"
+        f"a caption of gone.jpg (no picture: {gallery.parent}/photos/gone.jpg does not exist, or not any more)"
     )
 
 

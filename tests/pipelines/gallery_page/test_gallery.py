@@ -75,7 +75,7 @@ def test_a_photo_that_is_gone_keeps_its_story(two_nights: Any, page: str) -> Non
     (two_nights.photos / "blue.jpg").unlink()
     assert main([two_nights.output, "--output", page]) == 0
     _, blue = read(page, "photos-00000")
-    assert "is not there" in blue["missing"] and "thumbnail" not in blue and blue["stories"]
+    assert "does not exist" in blue["missing"] and "thumbnail" not in blue and blue["stories"]
 
 
 def test_a_night_without_news_has_a_page(nights: Any, page: str) -> None:

@@ -61,9 +61,9 @@ def test_what_cannot_be_read_is_named(nights: Any, folder: Folder) -> None:
     pictures += [("photos/relative.jpg", "3" * 64), ("https://example.com/a.jpg", "4" * 64)]
     reasons = update(folder, *pictures, (good, digest(good)))
     assert "begins with" in reasons[pictures[0]]
-    assert "is not there" in reasons[pictures[1]]
+    assert "does not exist" in reasons[pictures[1]]
     assert reasons[pictures[2]] == CHANGED
-    assert "is not there" in reasons[pictures[3]] and "over http" in reasons[pictures[4]]
+    assert "does not exist" in reasons[pictures[3]] and "over http" in reasons[pictures[4]]
     assert folder.names("thumbnails") == [f"{digest(good)}.jpg"]
 
 

@@ -67,7 +67,7 @@ def assert_told(code: int, errors: str, words: str) -> None:
     """The run says in its last line which file found no room, and what to do."""
     last = errors.strip().splitlines()[-1]
     assert code == 1 and last.startswith("The run failed; nothing was published: ")
-    assert words in last and last.endswith("No space left on device. Make room there, and run again")
+    assert words in last and last.endswith("No space left on device. Make room there and run again")
 
 
 FILES = ("leases/", "started.json", "/stories/wave-00001", "/ledger/wave-00001", "manifests/")

@@ -103,4 +103,4 @@ def test_what_is_no_text_is_refused(
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     found = inspect(TextFile(str(tmp_path / "none.txt"), "books"), RULES)
-    assert found == Refusal(str(tmp_path / "none.txt"), "is not there, or not any more")
+    assert found == Refusal(str(tmp_path / "none.txt"), "does not exist, or not any more")
