@@ -1,1 +1,1 @@
-"""Beam ModelHandlers, the nets they run and the model packs they load."""
+"""Beam ModelHandlers, the networks they run and the model packs they load."""

@@ -1,4 +1,4 @@
-"""The GPU handler that writes captions of a photo, and puts them beside its nearest ones."""
+"""GPU handler that writes captions of a photo and merges them with its nearest captions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from model_handlers.families.protocols import CaptionWriter, JointEmbedder
 from model_handlers.handler import PackHandler, Placement
 from model_handlers.pack import Pack
 
-NEAREST = 12  # captions of the index, at least, that are ranked with the written ones
-NEIGHBOURS = 60  # captions of the index that say what a photo's captions agree on
-FLUENCY = 0.15  # similarity that one nat a word costs a caption
-AGREEMENT = 0.8  # similarity that full agreement with the neighbours is worth to a caption
+NEAREST = 12  # minimum number of captions of the index that are ranked with the written ones
+NEIGHBOURS = 60  # captions of the index that show what a photo's captions agree on
+FLUENCY = 0.15  # similarity that a caption loses for each nat per word
+AGREEMENT = 0.8  # similarity that a caption gains by full agreement with its neighbours
 
 
 Costs = list[dict[str, float]]
-"""For each photo the cost a word, in nats, of captions."""
+"""For each photo, the cost per word of captions, in nats."""
 
 
 @dataclass
 class RankedWriter:
-    """A caption writer, and the joint embedding that ranks what it writes."""
+    """Caption writer with the joint embedding that ranks the captions it writes."""
 
     writer: CaptionWriter
     embedder: JointEmbedder
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int, costs: Costs | None = None) -> list[Matches]:
-        """Returns each photo's written captions, none twice, best first; see `rank`.
+        """Returns each photo's written captions without duplicates, best first; see `rank`.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length, in float64.
-            count: captions a photo; a search that found fewer gives all.
-            costs: as `rank` takes them.
+            count: captions for each photo; fewer if the search finds fewer.
+            costs: costs as in `rank`.
         """
         texts = self.writer.write(photos, count)
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in texts for text in row))}
@@ -58,18 +58,19 @@ class RankedWriter:
         agreements: Sequence[Callable[[str], float]] | None = None,
         costs: Costs | None = None,
     ) -> list[Matches]:
-        """Returns each photo's `count` best matches, each caption once, the first of equals first.
+        """Returns each photo's `count` best matches, each caption once; ties keep their order.
 
-        Best is a high similarity, less a little for what the writer finds unlikely of this photo, and more for what
-        other captions say too. Similarity by itself chooses odd sentences that happen to lie near, and likelihood by
-        itself those that fit any photo.
+        The rank is the similarity, minus a little for captions that the writer finds unlikely for this photo, plus
+        a bonus for agreement with other captions. Similarity by itself chooses odd sentences that happen to be near,
+        and likelihood by itself chooses sentences that fit any photo.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length, in float64.
             matches: each photo's captions with their similarities.
-            count: matches wanted.
-            agreements: for each photo, of a caption with those near to it, from 0 to 1; by default 0.
-            costs: each photo's captions whose cost a word is known; the others are added.
+            count: number of matches.
+            agreements: for each photo, a function that returns a caption's agreement with the nearest captions, from 0
+                to 1; by default 0.
+            costs: each photo's known costs of captions per word; missing ones are added.
         """
         costs = costs or [{} for _ in matches]
         fresh = [
@@ -107,14 +108,14 @@ def _best(
 
 @dataclass
 class Captioner:
-    """A caption writer, and the caption index where nearest captions are wanted too."""
+    """Caption writer, with the caption index if nearest captions are merged too."""
 
     writer: RankedWriter
     index: CaptionIndex | None
 
     @cached_property
     def consensus(self) -> Consensus:
-        """What the captions of the index have in common."""
+        """Agreement of the captions of the index."""
         return Consensus(self.index.captions if self.index else [])
 
 
@@ -122,11 +123,11 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
     """Written captions, by themselves or merged with the nearest ones, from feature vectors `[F]`; best first.
 
     Args:
-        placement: which pack, and where it runs.
-        count: captions a photo, at least 1.
-        written: how many of them are written, at most.
+        placement: the pack, and where it runs.
+        count: captions for each photo, at least 1.
+        written: maximum number of written captions among them.
         retrieve: merge them with the nearest ones of the caption index.
-        batch_size: photos of a batch.
+        batch_size: photos in a batch.
     """
 
     def __init__(self, placement: Placement, count: int, written: int, retrieve: bool, batch_size: int = 64) -> None:
@@ -136,21 +137,21 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
         self.retrieve = retrieve
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what distinguishes this handler's model from others of its class and pack."""
+        """Returns the part of the model's key that distinguishes it from others of its class and pack."""
         return (self.retrieve,)
 
     def memory_key(self) -> tuple[Any, ...]:
-        """Returns what decides beside the model how much memory an item takes."""
+        """Returns what else, besides the model, decides how much memory an item takes."""
         return (self.count, self.written)
 
     def build(self, pack: Pack, device: torch.device) -> Captioner:
-        """Returns the writer, and the caption index where nearest captions are wanted too."""
+        """Returns the writer, with the caption index if nearest captions are merged too."""
         embedder = pack.joint_embedding.open(pack, device)
         writer = pack.caption_writer.open(pack, device, self.placement.precision)
         return Captioner(RankedWriter(writer, embedder), open_index(pack, embedder) if self.retrieve else None)
 
     def infer(self, batch: Sequence[np.ndarray], model: Captioner) -> list[Matches | Exception]:
-        """Returns each photo's captions, best first, or an error where none was written."""
+        """Returns each photo's captions, best first, or an error if none was written."""
         features = check_features(batch, model.writer.embedder)  # [N, F]
         photos = model.writer.embedder.embed_photos(features)  # [N, J]
         costs: Costs = [{} for _ in batch]
@@ -162,4 +163,4 @@ class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
             few = max(self.count, NEAREST)
             candidates = [[*near[:few], *own] for near, own in zip(nearest, written, strict=True)]
             merged = model.writer.rank(photos, candidates, self.count, agreements, costs)
-        return [matches or ValueError("the caption writer wrote no word of this photo") for matches in merged]
+        return [matches or ValueError("the caption writer wrote no caption for this photo") for matches in merged]

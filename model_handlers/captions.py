@@ -1,4 +1,4 @@
-"""The GPU handler that finds a photo's nearest captions, and the caption index that it searches."""
+"""GPU handler that finds a photo's nearest captions, and the caption index that it searches."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,28 +23,28 @@ from model_handlers.tensors import check_vectors, on_device
 class Matches(list[tuple[str, float]]):
     """Captions with their similarities, best first.
 
-    A class of its own is pickled whole between steps; in plain lists Beam's coders refuse captions that are not UTF-8.
+    This class is pickled whole between steps; in plain lists, Beam's coders refuse captions that are not UTF-8.
     """
 
 
-SPARE = {torch.float32: 16, torch.float16: 128, torch.bfloat16: 512}  # candidates beyond k that are ranked, at first
-DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.2e-2}  # more than a product of unit vectors is off
-LARGE = 1 << 26  # numbers of an index from which on a CPU screens it in bfloat16
-PRODUCTS = 1 << 26  # bytes of products that are held at once
-TAKEN = 8192  # captions whose embeddings are taken out of the index at once
-TILE = 2048  # captions multiplied at once on a CPU: their vectors fit its cache
+SPARE = {torch.float32: 16, torch.float16: 128, torch.bfloat16: 512}  # candidates beyond k that are ranked at first
+DOUBT = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.2e-2}  # bound on a product's error
+LARGE = 1 << 26  # size of an index, in numbers, from which a CPU screens it in bfloat16
+PRODUCTS = 1 << 26  # bytes of products held at once
+TAKEN = 8192  # captions whose embeddings are copied from the index at once
+TILE = 2048  # captions multiplied at once on a CPU, so that their vectors fit its cache
 
 
 def caption_texts(pack: Pack) -> list[str]:
-    """Returns the pack's captions without blank lines, which no sentence encoder can read (SPEC section 7)."""
+    """Returns the pack's captions without blank lines, which sentence encoders cannot read (SPEC section 7)."""
     return [text for text in pack.lines(pack.captions.texts) if text.strip()]
 
 
 def caption_embeddings(pack: Pack, embedder: JointEmbedder, captions: Sequence[str]) -> np.ndarray:
-    """Returns the caption index's embeddings `[K, J]`: the pack's own, or the cache's, made at first use.
+    """Returns the caption index's embeddings `[K, J]`, from the pack or from the cache, computed at first use.
 
     Raises:
-        PackError: the pack's embeddings and texts differ in number.
+        PackError: the numbers of embeddings and texts in the pack differ.
     """
     file = pack.captions.embeddings
     if file is not None:
@@ -68,14 +68,14 @@ def caption_embeddings(pack: Pack, embedder: JointEmbedder, captions: Sequence[s
 
 @dataclass
 class CaptionIndex:
-    """Captions with their joint embeddings `[K, J]`, and the projection that puts photos beside them.
+    """Captions with their joint embeddings `[K, J]`, and the joint embedding that projects photos beside them.
 
     Attributes:
         captions: the texts.
-        embeddings: by which captions are ranked, `[K, J]`, in the host's memory.
-        embedder: of photos.
-        screen: the same embeddings on the device, of a type that it is fast with; they only tell which captions are to
-            be ranked.
+        embeddings: embeddings `[K, J]` that rank captions, in the host's memory.
+        embedder: joint embedding for photos.
+        screen: the same embeddings on the device, in a type that is fast there; they only select the captions to be
+            ranked.
     """
 
     captions: list[str]
@@ -85,20 +85,20 @@ class CaptionIndex:
 
     @torch.inference_mode()
     def search(self, features: torch.Tensor, count: int) -> list[Matches]:
-        """Returns each photo's `count` nearest captions, exactly ranked.
+        """Returns each photo's `count` nearest captions in exact order.
 
-        Fast products screen the index; the survivors are ranked by float64 products, so that neither batch nor device
-        changes their order. Equal similarities keep the order of the index, however many there are.
+        Fast products screen the index; the remaining captions are ranked by float64 products, so that neither batch
+        nor device changes their order. Captions of equal similarity keep the order of the index, however many.
 
         Args:
             features: feature vectors `[N, F]` of any length.
-            count: captions a photo; an index that holds fewer gives all.
+            count: captions for each photo; all if the index has fewer.
         """
         with exactly(features.device):
             return self._rank(self.embedder.embed_photos(features), count, SPARE[self.screen.dtype])
 
     def _rank(self, photos: torch.Tensor, count: int, spare: int) -> list[Matches]:
-        """Returns each photo's `count` best captions; where `spare` candidates are too few to be sure, with more."""
+        """Returns each photo's `count` best captions, with more candidates if `spare` are too few to be sure."""
         wanted = min(count + spare, len(self.captions))
         places, least = self._candidates(photos, wanted)  # [N, k + spare], [N]
         exact = self._exact(photos.cpu(), places)  # [N, k + spare]
@@ -115,7 +115,7 @@ class CaptionIndex:
         return matches
 
     def _exact(self, photos: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Returns the products in float64 of photos `[N, J]` and the captions at places `[N, k]`, `[N, k]`."""
+        """Returns the float64 products `[N, k]` of photos `[N, J]` and the captions at places `[N, k]`."""
         at_once = max(1, TAKEN // places.shape[1])
         parts = zip(photos.split(at_once), places.split(at_once), strict=True)
         taken = ((some, self.embeddings.index_select(0, rows.flatten()), rows) for some, rows in parts)
@@ -128,11 +128,11 @@ class CaptionIndex:
         )  # [N, k]
 
     def _candidates(self, photos: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the places `[N, count]`, rising, of the best captions by fast products, and the least of these.
+        """Returns the ascending places `[N, count]` of the best captions by fast products, and their least product.
 
         Args:
             photos: joint embeddings `[N, J]`.
-            count: captions kept; no other's product is above the least product `[N]` of those kept.
+            count: number of captions; no other caption has a product above the least product `[N]` returned.
         """
         photos = photos.to(self.screen.dtype)  # [N, J]
         block = max(1, PRODUCTS // (len(photos) * photos.element_size()))
@@ -163,8 +163,8 @@ def open_index(pack: Pack, embedder: JointEmbedder) -> CaptionIndex:
 def screen_of(embeddings: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Returns embeddings `[K, J]` on the device, in a type that it multiplies fast.
 
-    That is half precision on a GPU. On a CPU it is bfloat16 where there are many embeddings and the CPU multiplies such
-    numbers, else float32; embeddings in float32 are not copied.
+    That is half precision on a GPU. On a CPU it is bfloat16 if there are many embeddings and the CPU multiplies
+    bfloat16 natively, otherwise float32; embeddings in float32 are not copied.
     """
     if device.type != "cpu":
         return embeddings.to(device, torch.float16)  # [K, J]
@@ -187,7 +187,7 @@ def check_features(batch: Sequence[np.ndarray], embedder: JointEmbedder) -> torc
     """Returns feature vectors `[N, F]` on the embedder's device.
 
     Raises:
-        ValueError: one is all zeros, has another width, or holds a value that is no finite number.
+        ValueError: a vector is all zeros, has another width, or has a value that is not finite.
     """
     features = check_vectors(batch, embedder.feature_width, "feature vector")  # [N, F]
     for feature in features:
@@ -197,12 +197,12 @@ def check_features(batch: Sequence[np.ndarray], embedder: JointEmbedder) -> torc
 
 
 class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
-    """The nearest captions, best first with their similarities, from feature vectors `[F]`.
+    """Nearest captions with their similarities, best first, from feature vectors `[F]`.
 
     Args:
-        placement: which pack, and where it runs.
-        count: captions a photo, at least 1.
-        batch_size: photos of a batch.
+        placement: the pack, and where it runs.
+        count: captions for each photo, at least 1.
+        batch_size: photos in a batch.
     """
 
     def __init__(self, placement: Placement, count: int, batch_size: int = 64) -> None:
@@ -210,7 +210,7 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
         self.count = count
 
     def memory_key(self) -> tuple[Any, ...]:
-        """Returns what decides beside the model how much memory an item takes."""
+        """Returns what else, besides the model, decides how much memory an item takes."""
         return (self.count,)
 
     def build(self, pack: Pack, device: torch.device) -> CaptionIndex:
@@ -223,7 +223,7 @@ class CaptionHandler(PackHandler[np.ndarray, Matches, CaptionIndex]):
 
 
 class EmbeddingHandler(PackHandler[list[str], np.ndarray, JointEmbedder]):
-    """Joint embeddings `[n, J]` from lists of n captions; each list is one element, batched inside by length."""
+    """Joint embeddings `[n, J]` from lists of n captions; each list is one element, batched internally by length."""
 
     def __init__(self, placement: Placement, batch_size: int = 1) -> None:
         super().__init__(placement, batch_size)
@@ -238,17 +238,17 @@ class EmbeddingHandler(PackHandler[list[str], np.ndarray, JointEmbedder]):
 
 
 class ReadyVectors:
-    """The sentence vectors that a pack's caption index holds, looked up by caption.
+    """Sentence vectors of a pack's caption index, looked up by caption.
 
     Args:
-        placement: which pack; its tables are opened at the first look-up.
+        placement: the pack; its tables are opened at the first look-up.
     """
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
 
     def holds(self, caption: str) -> bool:
-        """Tells whether the caption is in the index."""
+        """Returns whether the caption is in the index."""
         return caption in self._table()[0]
 
     def look_up(self, captions: Sequence[str]) -> np.ndarray:
@@ -264,7 +264,7 @@ class ReadyVectors:
         captions = caption_texts(pack)
         file = pack.captions.sentence_vectors
         if file is None:
-            raise PackError([f"{pack.location}: its caption index holds no sentence vectors"])
+            raise PackError([f"{pack.location}: its caption index has no sentence vectors"])
         vectors = pack.array(file)  # [K, S]
         if len(vectors) != len(captions):
             raise PackError(

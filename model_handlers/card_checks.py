@@ -1,4 +1,4 @@
-"""What is wrong with a pack's card, and the files that it names."""
+"""Checks of a pack's card, and the files that it names."""
 
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -12,18 +12,18 @@ STYLE_FILES = ("styles", "spreads", "passages")
 
 
 def card_problems(card: Json, location: str) -> list[str]:
-    """Returns everything that is wrong with the card of the pack at a location, as far as its files say nothing."""
+    """Returns all problems of a pack's card that can be found without reading the pack's files."""
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         found = card.get("format") if isinstance(card, dict) else None
         return [f"{location}/{CARD}: pack format {found!r}; this version reads format {FORMAT}"]
     shapes = {"name": str, "components": dict, "files": dict}
     problems = [
-        f"{location}/{CARD}: {key} is missing or is no {kind.__name__}"
+        f"{location}/{CARD}: {key} is missing or not a {kind.__name__}"
         for key, kind in shapes.items()
         if not isinstance(card.get(key), kind)
     ]
     if not isinstance(card.get("defaults", {}), dict):
-        problems.append(f"{location}/{CARD}: defaults is no dict")
+        problems.append(f"{location}/{CARD}: defaults is not a dict")
     problems = problems or _shape_problems(card["components"], location)
     return problems or _file_problems(card, location)
 
@@ -33,9 +33,9 @@ def _file_problems(card: Mapping[str, Any], location: str) -> list[str]:
     for file, facts in card["files"].items():
         parts = Path(file).parts
         if Path(file).is_absolute() or ".." in parts or "\\" in file or not parts:
-            problems.append(f"{location}/{CARD}: the file {file!r} lies outside the pack; refused")
+            problems.append(f"{location}/{CARD}: the file {file!r} is outside the pack; refused")
         if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int) or "sha256" not in facts:
-            problems.append(f"{location}/{CARD}: {file} has no sha256 and bytes")
+            problems.append(f"{location}/{CARD}: {file} has no sha256 or bytes")
     return problems + [
         f"{location}/{CARD}: a component names {file!r}, which is not among the files"
         for file in _declared_files(card["components"])
@@ -44,18 +44,18 @@ def _file_problems(card: Mapping[str, Any], location: str) -> list[str]:
 
 
 def _shape_problems(components: Mapping[str, Any], location: str) -> list[str]:
-    """Returns which of a card's components are not written as they must be."""
+    """Returns problems of components that do not have the form that this version reads."""
     known = {name: components[name] for name in (*ENTRIES, "decoders", *STYLE_FILES) if name in components}
     wrong = [name for name, entry in known.items() if not isinstance(entry, dict)]
     decoders = {} if "decoders" in wrong else components.get("decoders", {})
     wrong += [f"decoder {name}" for name, entry in decoders.items() if not isinstance(entry, dict)]
     if not wrong:
         wrong = [f"file name {file!r}" for file in _declared_files(components) if not isinstance(file, str)]
-    return [f"{location}/{CARD}: {name} is not written as this version reads it" for name in wrong]
+    return [f"{location}/{CARD}: {name} does not have the form that this version reads" for name in wrong]
 
 
 def _declared_files(components: Mapping[str, Any]) -> list[Any]:
-    """Returns what stands in a card's components where a file's name must; of unknown families nothing is known."""
+    """Returns the values in a card's components that should be file names; none for unknown families."""
     files = [
         entry.get(key)
         for entry, kind in entry_classes(components).values()
@@ -66,11 +66,11 @@ def _declared_files(components: Mapping[str, Any]) -> list[Any]:
 
 
 def named_files(value: Json, there: Container[str]) -> Iterator[str]:
-    """Yields the files that a part of a card names, of any family.
+    """Yields the files that a part of a card names, whatever the family.
 
     Args:
-        value: the part.
-        there: the pack's files.
+        value: part of the card.
+        there: names of the pack's files.
     """
     if isinstance(value, str) and value in there:
         yield value

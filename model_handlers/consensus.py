@@ -1,4 +1,4 @@
-"""What captions of a photo have in common: a word that many of its nearest captions say is likely to be right."""
+"""Agreement of a photo's captions: a word that many of its nearest captions use is likely to be right."""
 
 import math
 from collections import Counter
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 
 class Consensus:
-    """Likeness of captions by their words, the rare ones counting more (TF-IDF, as in CIDEr, by single words).
+    """Similarity of captions by their words; rare words count more (TF-IDF of single words, as in CIDEr).
 
-    After "Exploring Nearest Neighbor Approaches for Image Captioning" (Devlin et al. 2015): of the captions that lie
-    near to a photo, the one that is most like the others is described best by them.
+    After "Exploring Nearest Neighbor Approaches for Image Captioning" (Devlin et al. 2015): of the captions near
+    a photo, the one that is most similar to the others describes it best.
 
     Args:
-        captions: the caption bank, whose words are counted.
+        captions: captions of the bank, whose words are counted.
     """
 
     def __init__(self, captions: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ class Consensus:
         self.counts = Counter(word for caption in captions for word in set(caption.split()))
 
     def among(self, others: Sequence[str]) -> Callable[[str], float]:
-        """Returns a function: the mean cosine of a caption's words with those of others, from 0 to 1."""
+        """Returns a function of a caption: the mean cosine of its words with those of others, from 0 to 1."""
         common: Counter[str] = Counter()
         for other in others:
             common.update(self._weights(other))
@@ -31,9 +31,9 @@ class Consensus:
         return agreement
 
     def _weights(self, caption: str) -> dict[str, float]:
-        """Returns the words of a caption with their TF-IDF weights, of length 1.
+        """Returns the words of a caption with their TF-IDF weights, scaled to length 1.
 
-        A word that is said n times has only the nth part of its weight.
+        A word that occurs n times has only one nth of its weight.
         """
         counts = Counter(caption.split())
         rarity = {word: math.log((self.size + 1) / (self.counts[word] + 1)) for word in counts}

@@ -1,4 +1,4 @@
-"""What the shifts `spread` and `nearest` take from a pack: maps of styles, and vectors of their passages."""
+"""Data of a pack for the shifts `spread` and `nearest`: maps of styles and vectors of their passages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from model_handlers.process_cache import PROCESS_CACHE
 
 Read = TypeVar("Read")
 
-NEAR = 12  # passages that a photo may go on with
+NEAR = 12  # passages among which a photo's shift chooses one
 
 
 def apart_from_mean(vectors: np.ndarray) -> np.ndarray:
-    """Returns as unit vectors how vectors `[P, S]` differ from their mean `[P, S]`."""
+    """Returns the differences `[P, S]` of vectors `[P, S]` from their mean, as unit vectors."""
     apart = vectors - vectors.mean(axis=0)  # [P, S]
     unit: np.ndarray = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)  # [P, S]
     return unit
@@ -24,11 +24,11 @@ def apart_from_mean(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _StyleFiles:
-    """Arrays of a style, or of several styles, read from the pack where they are first needed.
+    """Arrays of one or several styles, read from the pack when they are first needed.
 
     Attributes:
-        placement: which pack.
-        files: of the arrays.
+        placement: the pack.
+        files: files of the arrays.
     """
 
     placement: Placement
@@ -39,12 +39,12 @@ class _StyleFiles:
         return [pack.array(file).astype(np.float32) for file in self.files]
 
     def _lazy(self, read: Callable[[], Read]) -> Read:
-        """Returns what `read` makes of the arrays, made once in this process."""
+        """Returns the result of `read` on the arrays, computed once in this process."""
         return PROCESS_CACHE.get((type(self).__name__, self.placement.digest, self.files), read)
 
 
 class ReadySpread(_StyleFiles):
-    """A style's map, or the mean of several."""
+    """The map of a style, or the mean map of several styles."""
 
     def matrix(self) -> np.ndarray:
         """Returns the map `[S, S]` float32."""
@@ -56,14 +56,14 @@ class ReadySpread(_StyleFiles):
 
 
 class ReadyPassages(_StyleFiles):
-    """The sentence vectors of a style's passages, or of those of several styles."""
+    """Sentence vectors of the passages of one or several styles."""
 
     def near(self, direction: np.ndarray, pick: int) -> np.ndarray:
         """Returns the vector `[S]` of one of the NEAR passages that differ from their mean most in a direction `[S]`.
 
         Args:
-            direction: `[S]`.
-            pick: which one; any number from 0 on.
+            direction: direction `[S]`.
+            pick: chooses one; any number from 0.
         """
         vectors, apart = self._lazy(self._read)
         order = np.argsort(-(apart @ direction), kind="stable")[:NEAR]  # [NEAR]
@@ -71,6 +71,6 @@ class ReadyPassages(_StyleFiles):
         return vector
 
     def _read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors `[P, S]`, and how they differ from their mean `[P, S]`."""
+        """Returns the vectors `[P, S]` and their differences from the mean as unit vectors `[P, S]`."""
         vectors = np.concatenate(self._arrays())  # [P, S]
         return vectors, apart_from_mean(vectors)

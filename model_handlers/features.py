@@ -1,4 +1,4 @@
-"""The GPU handler that turns pixels into feature vectors."""
+"""GPU handler that turns pixels into feature vectors."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from model_handlers.tensors import on_device
 class FeatureHandler(PackHandler[np.ndarray, np.ndarray, FeatureNetwork]):
     """Feature vectors `[F]` float32 from pixels that went through the pack's preprocessing.
 
-    These are grey levels `[side, side, 3]` uint8, or the network's input `[3, side, side]` float32.
+    The pixels are grey levels `[side, side, 3]` uint8, or the network's input `[3, side, side]` float32.
     """
 
     def build(self, pack: Pack, device: torch.device) -> FeatureNetwork:
@@ -23,7 +23,7 @@ class FeatureHandler(PackHandler[np.ndarray, np.ndarray, FeatureNetwork]):
 
     def infer(self, batch: Sequence[np.ndarray], model: FeatureNetwork) -> list[np.ndarray]:
         """Returns each photo's feature vector `[F]`."""
-        if len({pixels.dtype for pixels in batch}) > 1:  # decoding `original`, some files hold more than grey levels
+        if len({pixels.dtype for pixels in batch}) > 1:  # by decoding `original`, from files with other values
             batch = [model.scaled(on_device(pixels[None], model.device))[0].cpu().numpy() for pixels in batch]
         features = model.see(on_device(np.stack(batch), model.device)).cpu().numpy()  # [N, F]
         if features.shape != (len(batch), model.width):

@@ -1,4 +1,4 @@
-"""What all handlers share: a model loaded at the first batch, a device that is never guessed, batches that heal."""
+"""Base of all handlers: a model loaded at the first batch, an explicit device, and recovery of failing batches."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,41 +26,39 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Returns the torch device for `auto`, `cpu` or `cuda`; `auto` is CUDA where there is one.
+    """Returns the torch device for `auto`, `cpu` or `cuda`; `auto` is CUDA if there is a CUDA device.
 
     Raises:
-        DeviceError: CUDA was asked for and is not there, or the name is unknown.
+        DeviceError: CUDA was requested and is not available, or the name is unknown.
     """
     if name not in DEVICES:
         raise DeviceError(f"device {name!r} is unknown; it can be {', '.join(DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device cuda was asked for, but torch sees no CUDA device; use --device cpu or auto")
+        raise DeviceError("device cuda was requested, but torch finds no CUDA device; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raises DeviceError where the device does not compute with that precision, or there is none of that name."""
+    """Raises DeviceError if the device does not support the precision, or the precision is unknown."""
     if precision not in PRECISIONS:
         raise DeviceError(f"precision {precision!r} is unknown; it can be {', '.join(PRECISIONS)}")
     if precision == "tf32" and device.type != "cuda":
-        raise DeviceError(
-            "tf32 is arithmetic of CUDA devices, and the networks run on the CPU here; float32 and bfloat16 run there"
-        )
+        raise DeviceError("tf32 needs a CUDA device, but the networks run on the CPU here; use float32 or bfloat16")
     if precision != "float32" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
         name = torch.cuda.get_device_name(device)
-        raise DeviceError(f"{name} computes neither in TF32 nor in bfloat16; float32 runs there")
+        raise DeviceError(f"{name} supports neither tf32 nor bfloat16; use float32")
 
 
 class LazyModel(Generic[Model]):
-    """A model of this process, built when first asked for and kept by its key across pipelines.
+    """A model of this process, built when first requested and kept by its key across pipelines.
 
     Args:
-        key: of the model.
-        build: makes it.
-        memory_key: what decides beside the model how much memory an item takes.
+        key: key of the model.
+        build: makes the model.
+        memory_key: what else, besides the model, decides how much memory an item takes.
 
     Attributes:
-        limit: of its batches, kept likewise.
+        limit: limit of its batches, also kept by a key.
     """
 
     def __init__(self, key: tuple[Any, ...], build: Callable[[], Model], memory_key: tuple[Any, ...] = ()) -> None:
@@ -69,27 +67,27 @@ class LazyModel(Generic[Model]):
         self.limit = PROCESS_CACHE.get(("limit", key, memory_key), partial(Limit, str(key[0])))
 
     def get(self) -> Model:
-        """Returns the model, after building it where no one has yet."""
+        """Returns the model, after building it if necessary."""
         return PROCESS_CACHE.get(("model", self._key), self._build)
 
 
 def infer_each(
     infer: Callable[[Sequence[Item]], Sequence[Result | Exception]], batch: Sequence[Item], limit: Limit | None = None
 ) -> list[Result | Exception]:
-    """Returns one result an item; a failing batch is halved until the bad item stands alone with its error.
+    """Returns one result for each item; a failing batch is halved until the bad item is isolated with its error.
 
     Args:
-        infer: returns one result an item.
-        batch: the items.
-        limit: of what fits the memory, as batches before have found out.
+        infer: returns one result for each item.
+        batch: items of the batch.
+        limit: number of items that fit the memory, as earlier batches have shown.
 
     Raises:
         OutOfMemory: memory ran out at one item.
-        RuntimeError: every item of a larger batch failed alike, which is no photo's fault.
+        RuntimeError: every item of a larger batch failed in the same way, which is not a photo's fault.
     """
     results = list(_halve(infer, batch, limit or Limit("a model")))
     if len(results) != len(batch):
-        raise RuntimeError(f"a batch of {len(batch)} came back as {len(results)} results")
+        raise RuntimeError(f"a batch of {len(batch)} items gave {len(results)} results")
     failures = [result for result in results if isinstance(result, RuntimeError)]
     if len(failures) == len(batch) > 1:
         raise RuntimeError(f"all {len(batch)} items of a batch failed; the first: {failures[0]}") from failures[0]
@@ -116,11 +114,11 @@ def _halve(
 
 @dataclass(frozen=True)
 class Placement:
-    """Which pack a handler loads, and where it runs.
+    """The pack that a handler loads, and where it runs.
 
     Attributes:
         location: the pack's folder or URI.
-        digest: its digest; a pack that was replaced meanwhile is refused.
+        digest: digest of the pack; a pack that was replaced in the meantime is refused.
         device: `auto`, `cpu` or `cuda`.
         precision: `float32`, `tf32` (on CUDA only) or `bfloat16`, see `computing`.
     """
@@ -135,8 +133,8 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
     """A Beam ModelHandler for one component of a model pack.
 
     Args:
-        placement: which pack, and where it runs.
-        batch_size: items of a batch.
+        placement: the pack, and where it runs.
+        batch_size: items in a batch.
     """
 
     def __init__(self, placement: Placement, batch_size: int = 32) -> None:
@@ -150,18 +148,18 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
 
     @abstractmethod
     def infer(self, batch: Sequence[Item], model: Model) -> Sequence[Result | Exception]:
-        """Returns one result for each item of the batch, or an error where that item alone is at fault.
+        """Returns one result for each item of the batch, or an error if only that item is at fault.
 
         Raises:
-            ValueError: an item is wrong, and the batch is to be halved until it stands alone.
+            ValueError: an item is wrong; the batch is then halved until the item is isolated.
         """
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what distinguishes this handler's model from others of its class and pack."""
+        """Returns the part of the model's key that distinguishes it from others of its class and pack."""
         return ()
 
     def memory_key(self) -> tuple[Any, ...]:
-        """Returns what decides beside the model how much memory an item takes."""
+        """Returns what else, besides the model, decides how much memory an item takes."""
         return ()
 
     def load_model(self) -> LazyModel[Model]:
@@ -169,7 +167,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         return LazyModel((type(self).__name__, self.placement, *self.variant()), self._open, self.memory_key())
 
     def _stamp(self) -> Path | None:
-        """Returns where this machine keeps the limit of batches."""
+        """Returns the file in which this machine keeps the limit of batches."""
         where = self.placement
         facts = (type(self).__name__, where.digest, where.precision, *self.variant(), *self.memory_key())
         return machine_stamp(resolve_device(where.device), facts)
@@ -186,7 +184,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
             raise no_memory(f"the model of {type(self).__name__}", error) from error
 
     def computing(self) -> AbstractContextManager[None]:
-        """Returns a context in which the model computes as its placement says."""
+        """Returns a context in which the model computes with the precision of its placement."""
         return computing(self.placement.precision, resolve_device(self.placement.device))
 
     def run_inference(
@@ -195,7 +193,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         model: LazyModel[Model],
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Result | Exception]:
-        """Returns one result an item, or the error in its place."""
+        """Returns one result or error for each item."""
         loaded = model.get()
         model.limit.remember(self._stamp())
 
@@ -206,7 +204,7 @@ class PackHandler(ModelHandler[Item, Result | Exception, LazyModel[Model]], Gene
         return infer_each(infer, batch, model.limit)
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
-        """Returns fixed batch sizes; growing ones would only differ from run to run."""
+        """Returns fixed batch sizes, since growing sizes would differ from run to run."""
         return {"min_batch_size": self.batch_size, "max_batch_size": self.batch_size}
 
     def get_num_bytes(self, batch: Sequence[Item]) -> int:

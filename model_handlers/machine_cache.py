@@ -1,4 +1,4 @@
-"""This machine's cache: copies of remote packs, stamps of packs that were hashed, and computed caption indexes."""
+"""This machine's cache: copies of remote packs, stamps of hashed packs, and computed caption indexes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def read_stamp(file: Path) -> Json:
-    """Returns the content that `write_stamp` wrote, None where there is no file that can be read."""
+    """Returns the content that `write_stamp` wrote, None if there is no readable file."""
     try:
         return json.loads(file.read_text())
     except (OSError, ValueError):
@@ -24,12 +24,12 @@ def read_stamp(file: Path) -> Json:
 
 
 def write_stamp(file: Path, stamp: Json) -> None:
-    """Leaves the stamp for the next start; a cache that cannot be written only costs hashing again."""
+    """Writes the stamp for the next start; if the cache is not writable, the pack is only hashed again."""
     put_into_cache(file, lambda stream: stream.write(json.dumps(stamp).encode()))
 
 
 def put_into_cache(file: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Puts a file into the cache whole, or not at all where the cache cannot be written."""
+    """Puts a complete file into the cache, or nothing if the cache is not writable."""
     temporary = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

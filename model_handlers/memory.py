@@ -1,4 +1,4 @@
-"""Batches that fit the memory: one that does not is cut, and what fits is remembered."""
+"""Batches that fit the memory: a batch that does not fit is split, and the size that fits is remembered."""
 
 import errno
 import gc
@@ -24,11 +24,11 @@ MESSAGES = re.compile(
 )
 
 
-KEPT = 7 * 24 * 3600  # seconds that a machine remembers a limit: others may have filled its GPU that day
+KEPT = 7 * 24 * 3600  # seconds for which a machine remembers a limit: other processes may have used its GPU
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Tells whether memory ran out, on a GPU or on the CPU, where torch raises no class of its own."""
+    """Returns whether memory ran out, on a GPU or on the CPU, for which torch has no error class of its own."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):
@@ -37,7 +37,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def no_memory(what: str, error: BaseException) -> OutOfMemory:
-    """Returns the error that ends a run, with what helps."""
+    """Returns the error that ends a run, with advice."""
     return OutOfMemory(
         f"memory ran out for {what} ({error or type(error).__name__}). A narrower beam (--beam-width), --device cpu, "
         "fewer workers or a machine with more memory help"
@@ -45,11 +45,11 @@ def no_memory(what: str, error: BaseException) -> OutOfMemory:
 
 
 def machine_stamp(device: torch.device, facts: Sequence[Any]) -> Path | None:
-    """Returns where this machine keeps a limit of batches on a GPU; None for the CPU, whose memory others share.
+    """Returns the file for a limit of batches on a GPU; None for the CPU, whose memory is shared.
 
     Args:
-        device: whose name and memory decide it too.
-        facts: all else that decides it.
+        device: device, whose name and memory affect the limit.
+        facts: everything else that affects the limit.
     """
     if device.type != "cuda":
         return None
@@ -59,12 +59,12 @@ def machine_stamp(device: torch.device, facts: Sequence[Any]) -> Path | None:
 
 
 class Limit:
-    """The most items that a batch may have, as far as this process has found out, or this machine before.
+    """Maximum number of items in a batch, as found by this process or earlier on this machine.
 
-    It only falls: items of a kind need about the same memory, and a try too many costs a batch.
+    It only decreases: items of a kind need about the same memory, and each failed try costs a batch.
 
     Args:
-        what: is computed, in the words of messages.
+        what: description of the computation for messages.
     """
 
     def __init__(self, what: str) -> None:
@@ -73,7 +73,7 @@ class Limit:
         self._stamp: Path | None = None
 
     def remember(self, stamp: Path | None) -> None:
-        """Takes what was found out in the days before, and keeps what is found out from here on; None does neither."""
+        """Reads the limit found earlier from a file, and keeps new limits there; does neither for None."""
         if stamp is None or stamp == self._stamp:
             return
         self._stamp = stamp
@@ -98,7 +98,7 @@ class Limit:
         return results
 
     def _try(self, infer: Callable[[Sequence[Item]], Iterable[Result]], part: Sequence[Item]) -> list[Result] | None:
-        """Returns the results, None where the part is too large; what it had allocated is free then."""
+        """Returns the results, or None if the part is too large; its memory is then free again."""
         try:
             return list(infer(part))
         except OutOfMemory:
@@ -116,6 +116,6 @@ class Limit:
 
     def _shrink(self, size: int) -> None:
         self.most = min(self.most or size, size // 2)
-        logging.warning("%s: memory ran out at a batch of %d; from here on %d are the most", self.what, size, self.most)
+        logging.warning("%s: memory ran out with a batch of %d; the limit is now %d", self.what, size, self.most)
         if self._stamp is not None:
             write_stamp(self._stamp, {"what": self.what, "most": self.most, "found": int(time.time())})

@@ -26,11 +26,11 @@ from model_handlers.pack_components import PackComponents
 from model_handlers.precision import cast_floats
 from model_handlers.process_cache import PROCESS_CACHE
 
-LEFT_SECONDS = 24 * 3600  # after which half a copy is one that a killed process left
+LEFT_SECONDS = 24 * 3600  # seconds after which an incomplete copy counts as left by a killed process
 
 
 class Pack(PackComponents):
-    """An opened model pack: its card, and its files as tensors, arrays and words."""
+    """Opened model pack: its card, and its files as tensors, arrays and words."""
 
     def __init__(self, location: str, root: Path, card: dict[str, Any]) -> None:
         super().__init__(location, card)
@@ -40,9 +40,9 @@ class Pack(PackComponents):
 
     @classmethod
     def open(cls, location: str) -> "Pack":
-        """Returns the pack at a folder or an fsspec URI; a remote one is copied to the cache once a machine.
+        """Returns the pack at a folder or an fsspec URI; each machine copies a remote pack to its cache once.
 
-        Every file is hashed once; afterwards a stamp of sizes and times is trusted.
+        Each file is hashed once; afterwards a stamp of sizes and times is trusted.
 
         Raises:
             PackError: there is no pack, its card is wrong, or its files are damaged, missing or replaced.
@@ -55,7 +55,7 @@ class Pack(PackComponents):
 
     @property
     def name(self) -> str:
-        """The name in the card."""
+        """Name of the pack, from the card."""
         return str(self.card["name"])
 
     def path(self, file: str) -> Path:
@@ -74,7 +74,7 @@ class Pack(PackComponents):
         """Returns a safetensors file's tensors by name, floating point ones widened to float32.
 
         Raises:
-            PackError: the file is no safetensors file.
+            PackError: the file is not a safetensors file.
         """
         try:
             return {name: cast_floats(value, float32) for name, value in load_file(self.path(file)).items()}
@@ -82,10 +82,10 @@ class Pack(PackComponents):
             raise PackError([f"{self.location}/{file}: not a safetensors file ({error})"]) from error
 
     def array(self, file: str) -> np.ndarray:
-        """Returns a `.npy` file's array, memory-mapped; what is written to it never reaches the file.
+        """Returns a `.npy` file's array, memory-mapped; writes to it never reach the file.
 
         Raises:
-            PackError: the file is no array, or holds Python objects.
+            PackError: the file is not an array, or contains Python objects.
         """
         try:
             array: np.ndarray = np.load(self.path(file), mmap_mode="c", allow_pickle=False)
@@ -98,12 +98,12 @@ class Pack(PackComponents):
         return json.loads(self.path(file).read_text("utf-8"))
 
     def lines(self, file: str) -> list[str]:
-        """Returns a text file's lines, ended by line feeds only; bytes that are not UTF-8 come as surrogates."""
+        """Returns a text file's lines, split at line feeds only; bytes that are not UTF-8 become surrogates."""
         text = self.path(file).read_bytes().decode("utf-8", "surrogateescape")
         return text.removesuffix("\n").split("\n") if text else []
 
     def _verify(self, final: Path | None = None) -> None:
-        """Hashes every file where the stamp is not there or differs; `final` is where the folder is about to move."""
+        """Hashes all files if the stamp is missing or differs; `final` is where the folder is about to be moved."""
         name = hashlib.sha256(str(final or self.root).encode()).hexdigest()
         stamp_file = cache_folder() / "stamps" / f"{name}.json"
         self._seen = self._sizes_and_times()
@@ -134,7 +134,7 @@ class Pack(PackComponents):
 
 
 def _size_and_time(file: Path) -> list[int]:
-    """Returns size, time and number of a file, by which it differs from another in its place; empty for no file."""
+    """Returns a file's size, time and inode, which differ if another file replaces it; empty if there is no file."""
     try:
         status = file.stat()
     except OSError:
@@ -146,7 +146,7 @@ def locate(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Returns the file system of a folder or fsspec URI, and the path in it.
 
     Raises:
-        PackError: nobody knows the URI's scheme, or its client is not installed.
+        PackError: the URI's scheme is unknown, or its client is not installed.
     """
     if "://" not in location:
         return fsspec.filesystem("file"), os.path.abspath(location)
@@ -158,12 +158,12 @@ def locate(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
-    """Tells whether a file system is this machine's."""
+    """Returns whether a file system is local."""
     return "file" in filesystem.protocol
 
 
 def read_card(location: str) -> dict[str, Any]:
-    """Returns the card of the pack at a folder or URI, checked; of the other files none is read or copied.
+    """Returns the checked card of the pack at a folder or URI; no other files are read or copied.
 
     Raises:
         PackError: there is no pack, or its card is wrong.
@@ -173,7 +173,7 @@ def read_card(location: str) -> dict[str, Any]:
         return _read_card(Path(path), location)
     try:
         card = json.loads(filesystem.cat_file(f"{path}/{CARD}"))
-    except Exception as error:  # each store's client raises errors of its own
+    except Exception as error:  # each store's client raises its own errors
         raise PackError([f"{location}: no pack can be read there ({type(error).__name__}: {error})"]) from error
     return _checked(card, location)
 
@@ -187,7 +187,7 @@ def _checked(card: Json, location: str) -> dict[str, Any]:
 
 
 def _local_copy(location: str) -> Path:
-    """Returns the folder that holds the pack on this machine, after copying a remote one to the cache."""
+    """Returns the local folder of the pack, after copying a remote one to the cache."""
     filesystem, path = locate(location)
     if is_local(filesystem):
         return Path(path)
@@ -199,12 +199,12 @@ def _local_copy(location: str) -> Path:
 
 
 def _cached(digest: str) -> Path:
-    """Returns where the cache keeps the copy of a remote pack."""
+    """Returns the folder of the cache for the copy of a remote pack."""
     return cache_folder() / "packs" / digest
 
 
 def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
-    """Copies a pack to its place in the cache; files that are not the card's never get there."""
+    """Copies a pack to its place in the cache; files that do not match the card never get there."""
     target = pack.root
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".*"):
@@ -218,7 +218,7 @@ def _copy(filesystem: fsspec.AbstractFileSystem, path: str, pack: Pack) -> None:
         Pack(pack.location, temporary, pack.card)._verify(final=target)
         os.rename(temporary, target)
     except OSError as error:
-        if not target.exists():  # another process may have been first
+        if not target.exists():  # another process may have been faster
             problem = f"{pack.location}: the pack could not be copied ({type(error).__name__}: {error})"
             raise PackError([problem]) from error
     finally:
@@ -239,7 +239,7 @@ def open_once(location: str, digest: str) -> Pack:
     """Returns the pack at `location`, opened once in this process.
 
     Raises:
-        PackError: it cannot be opened, or is another pack than the one whose digest was meant.
+        PackError: it cannot be opened, or its digest is not the expected one.
     """
 
     def open_now() -> Pack:
@@ -251,10 +251,10 @@ def open_once(location: str, digest: str) -> Pack:
 
 
 def check_unchanged(location: str, digest: str) -> None:
-    """Checks that the pack at `location` is still the one that a run began with; no file is fetched for it.
+    """Checks that the pack at `location` is still the one that a run started with, without fetching files.
 
     Raises:
-        PackError: the pack or its files on this machine were replaced, damaged or removed meanwhile.
+        PackError: the pack or its files on this machine were replaced, damaged or removed in the meantime.
     """
     card = read_card(location)
     _refuse_other(location, card_digest(card), digest)
@@ -266,4 +266,4 @@ def check_unchanged(location: str, digest: str) -> None:
 
 def _refuse_other(location: str, found: str, wanted: str) -> None:
     if found != wanted:
-        raise PackError([f"{location}: replaced during the run (digest {found}, wanted {wanted})"])
+        raise PackError([f"{location}: replaced during the run (digest {found}, expected {wanted})"])

@@ -1,4 +1,4 @@
-"""The card of a model pack: its digest, what it says of files, and the error that says what is wrong."""
+"""The card of a model pack: its digest, its entries of files, and the error that reports problems."""
 
 import hashlib
 import json
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 Json = Any
-"""What a JSON file holds."""
+"""Content of a JSON file."""
 
 FORMAT = 1
 CARD = "pack.json"
 
 
 class PackError(Exception):
-    """A pack cannot be read or written; `problems` says each thing that is wrong, where, and what to do.
+    """A pack cannot be read or written; `problems` lists each problem with its place and what to do.
 
-    Beam makes errors anew from their text, so that may come in place of the problems.
+    Beam recreates errors from their text, so that a text may be passed instead of the problems.
     """
 
     code = "pack"

@@ -1,4 +1,4 @@
-"""The components of a pack as its card names them, typed."""
+"""The components of a pack as typed entries of its card."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,11 +24,11 @@ from model_handlers.pack_card import Json, PackError
 
 
 class PackComponents:
-    """What a pack is made of. All that reads an entry raises PackError where the pack has none, or a wrong one.
+    """Components of a pack. Everything that reads an entry raises PackError if it is missing or wrong.
 
     Args:
-        location: the pack's.
-        card: its card, checked.
+        location: location of the pack.
+        card: checked card of the pack.
     """
 
     def __init__(self, location: str, card: dict[str, Any]) -> None:
@@ -37,19 +37,19 @@ class PackComponents:
 
     @property
     def components(self) -> dict[str, Any]:
-        """The components as the card holds them."""
+        """The components as stored in the card."""
         found: dict[str, Any] = self.card["components"]
         return found
 
     def component(self, name: str) -> Json:
-        """Returns a component as the card holds it.
+        """Returns a component as stored in the card.
 
         Raises:
             PackError: the pack was made without it.
         """
         if name not in self.components:
             there = ", ".join(sorted(self.components)) or "nothing"
-            raise PackError([f"{self.location}: the pack has no {name}; it holds {there}"])
+            raise PackError([f"{self.location}: the pack has no {name}; it has {there}"])
         return self.components[name]
 
     @property
@@ -95,7 +95,7 @@ class PackComponents:
 
     @property
     def default_decoder(self) -> str:
-        """The name of the decoder that the pack chooses, empty where it chooses none."""
+        """The name of the pack's default decoder, empty if there is none."""
         return str(self.card.get("defaults", {}).get("decoder", ""))
 
     @property
@@ -123,7 +123,7 @@ class PackComponents:
         return files
 
     def entry_problems(self) -> dict[str, list[str]]:
-        """Returns what is wrong with the entries that the card holds, by component."""
+        """Returns the problems of the card's entries, by component."""
         single = ("features", "joint_embedding", "sentence_encoder", "caption_writer", "captions")
         reads: dict[str, Callable[[], object]] = {}
         for name in single:

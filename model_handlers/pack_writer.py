@@ -1,4 +1,4 @@
-"""New model packs, from nothing or from an older one, put in place whole."""
+"""Writes new model packs, from scratch or from an older one, and puts them in place complete."""
 
 import json
 import os
@@ -22,15 +22,15 @@ from model_handlers.precision import cast_floats
 
 
 class PackWriter(PackComponents):
-    """Writes a new pack, from nothing or from an older one, and puts it in place whole.
+    """Writer of a new pack, from scratch or from an older one, that puts it in place complete.
 
     Args:
         output: a local folder that does not exist yet.
-        base: a pack whose card and files the new one starts from, and which its card then names; unchanged files are
-            hard-linked where possible.
+        base: pack whose card and files the new one starts from, and which the new card names; unchanged files are
+            hard-linked if possible.
 
     Raises:
-        PackError: the output exists already, or is not local.
+        PackError: the output already exists, or is not local.
     """
 
     def __init__(self, output: str, base: Pack | None = None) -> None:
@@ -52,11 +52,11 @@ class PackWriter(PackComponents):
                 _link(base.path(file), self._new(file))
 
     def put(self, name: str, entry: CardEntry) -> None:
-        """Puts a component into the card, in place of the one that is there."""
+        """Puts a component into the card, replacing any earlier one."""
         self.components[name] = entry.as_card()
 
     def put_decoder(self, name: str, entry: DecoderEntry) -> None:
-        """Puts a story decoder into the card, in place of the one of that name."""
+        """Puts a story decoder into the card, replacing any other of that name."""
         self.components.setdefault("decoders", {})[name] = entry.as_card()
 
     def _new(self, file: str) -> Path:
@@ -70,36 +70,36 @@ class PackWriter(PackComponents):
         return self._new(file)
 
     def add_tensors(self, file: str, tensors: Mapping[str, Tensor], half: bool = False) -> str:
-        """Writes tensors as safetensors, in half precision where asked; whole numbers stay; returns the file's name."""
+        """Writes tensors as safetensors, in half precision if requested, and returns the file's name; integers stay."""
         kind = float16 if half else float32
         plain = {name: cast_floats(value.detach(), kind).contiguous().clone() for name, value in tensors.items()}
         path = self._replace(file)
         save_file(plain, path)
-        path.chmod(0o644)  # safetensors leaves files that only their owner may read
+        path.chmod(0o644)  # safetensors makes files that only their owner may read
         return file
 
     def add_array(self, file: str, array: np.ndarray) -> str:
-        """Writes an array as `.npy`; returns the file's name."""
+        """Writes an array as `.npy` and returns the file's name."""
         np.save(self._replace(file), array, allow_pickle=False)
         return file
 
     def reserve_array(self, file: str, shape: tuple[int, ...], dtype: str) -> np.memmap:
-        """Returns a memory-mapped `.npy` array of the pack to be filled."""
+        """Returns a memory-mapped `.npy` array of the pack, to be filled."""
         return np.lib.format.open_memmap(self._replace(file), mode="w+", dtype=np.dtype(dtype), shape=shape)
 
     def add_json(self, file: str, content: Json) -> str:
-        """Writes JSON in ASCII (bytes that were not UTF-8 stay as escaped surrogates); returns the file's name."""
+        """Writes JSON in ASCII (bytes that were not UTF-8 are escaped surrogates) and returns the file's name."""
         self._replace(file).write_text(json.dumps(content, ensure_ascii=True), "ascii")
         return file
 
     def add_lines(self, file: str, lines: list[str]) -> str:
-        """Writes text, each line ended by a line feed; returns the file's name."""
+        """Writes text with a line feed after each line, and returns the file's name."""
         text = "".join(f"{line}\n" for line in lines)
         self._replace(file).write_bytes(text.encode("utf-8", "surrogateescape"))
         return file
 
     def finish(self) -> Pack:
-        """Returns the new pack, hashed and renamed into place; leftovers of replaced components are left out."""
+        """Hashes the new pack, renames it into place and returns it; files of replaced components are left out."""
         paths = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*") if path.is_file()}
         named = set(named_files(self.components, paths))
         files = {}
@@ -115,7 +115,7 @@ class PackWriter(PackComponents):
         return Pack.open(str(self.output))
 
     def discard(self) -> None:
-        """Removes what was written so far."""
+        """Removes everything written so far."""
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""How exactly networks compute: in float32, with TF32 products on a GPU, or with bfloat16 products."""
+"""Precision of networks: float32, TF32 products on a GPU, or bfloat16 products."""
 
 import threading
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def _switches(tf32: bool) -> list[tuple[Any, str, Any]]:
-    """Returns what decides products on CUDA: objects of torch, which attribute of each, and what it is to be.
+    """Returns the settings for products on CUDA: objects of torch, the attribute of each, and its value.
 
-    Sums of float16 products are float32 sums: the caption index takes for granted how far its screening may be off.
+    Sums of float16 products are float32 sums, since the caption index relies on a bound of its screening's error.
     """
     products: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
@@ -28,7 +28,7 @@ def _switches(tf32: bool) -> list[tuple[Any, str, Any]]:
 
 
 class _Products:
-    """The products on CUDA.
+    """Settings for products on CUDA.
 
     Torch has one setting for all threads. A thread that needs another setting waits here until the others have left;
     the last to leave restores the setting from before.
@@ -42,7 +42,7 @@ class _Products:
 
     @contextmanager
     def being(self, tf32: bool) -> Iterator[None]:
-        """Within it those of float32 numbers are TF32 or exactly float32."""
+        """Returns a context in which products of float32 numbers are TF32 or exactly float32."""
         with self._change:
             self._change.wait_for(lambda: self._inside == 0 or self._tf32 == tf32)
             if self._inside == 0:
@@ -71,9 +71,9 @@ _PRODUCTS = _Products()
 
 @contextmanager
 def computing(precision: str, device: torch.device) -> Iterator[None]:
-    """Within it networks compute on the device with one of PRECISIONS, and afterwards as before.
+    """Returns a context in which networks compute on the device with one of PRECISIONS.
 
-    float32 is so on CUDA too, where torch by itself lets convolutions and recurrences take TF32. bfloat16 is torch's
+    float32 is exact on CUDA too, where torch by default uses TF32 for convolutions and recurrences. bfloat16 is torch's
     autocast: convolutions, linear layers and recurrences only; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. What
     is to stay exact converts their results, or switches it off (`exactly`).
     """
@@ -83,14 +83,14 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def exactly(device: torch.device) -> torch.autocast:
-    """Returns a context in which products are those of their tensors' own type, whatever `computing` says around it."""
+    """Returns a context in which products have their tensors' own type, even within `computing`."""
     return torch.autocast(device.type, enabled=False)
 
 
 def lowered(net: Net, precision: str) -> Net:
-    """Returns the network, the weights of its linear layers and cells in bfloat16 where that is the precision.
+    """Returns the network; its linear layers and cells have bfloat16 weights if that is the precision.
 
-    Else autocast would convert them at each step of a search.
+    Otherwise autocast would convert them at each step of a search.
     """
     if precision == "bfloat16":
         for part in net.modules():

@@ -1,4 +1,4 @@
-"""What a process keeps across pipelines: open packs, loaded models, and how large a batch each of these can take."""
+"""Cache of a process across pipelines: open packs, loaded models, and the limits of their batches."""
 
 import threading
 from collections import OrderedDict
@@ -9,19 +9,19 @@ Value = TypeVar("Value")
 
 
 class ProcessCache:
-    """Values by key, each made once; where there are too many, the one that was used longest ago goes.
+    """Values by key, each made once; the least recently used one is dropped when there are too many.
 
     Args:
-        most: values that are kept, at least 1.
+        most: maximum number of values, at least 1.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.RLock()  # making one value may ask for another
+        self._lock = threading.RLock()  # making a value may request another one
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Returns the value of a key, after making it where there is none; other threads wait meanwhile."""
+        """Returns the value of a key, after making it if necessary; other threads wait meanwhile."""
         with self._lock:
             if key not in self._values:
                 self._values[key] = make()

@@ -1,4 +1,4 @@
-"""The handler that turns captions and passages into sentence vectors."""
+"""Handler that turns captions and passages into sentence vectors."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from model_handlers.pack import Pack
 
 
 class SentenceHandler(PackHandler[list[str], np.ndarray, SentenceEncoder]):
-    """Sentence vectors `[n, S]` float32 from lists of n texts; each list is one element, batched inside by length."""
+    """Sentence vectors `[n, S]` float32 from lists of n texts; each list is one element, batched by length."""
 
     def __init__(self, placement: Placement, batch_size: int = 1) -> None:
         super().__init__(placement, batch_size)

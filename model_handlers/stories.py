@@ -1,4 +1,4 @@
-"""The GPU handler that decodes shifted sentence vectors into stories."""
+"""GPU handler that decodes shifted sentence vectors into stories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from model_handlers.tensors import check_vectors
 
 @dataclass(frozen=True)
 class Passage:
-    """What the decoder wrote: tokens joined by spaces, the same made readable, and its cost (lower is better).
+    """Text that the decoder wrote: a passage of tokens, a readable story, and its cost (lower is better).
 
     Attributes:
         passage: decoded tokens joined by spaces.
-        story: the passage made readable.
+        story: the passage in readable form.
         cost: summed negative log likelihood of the tokens and the end.
-        words: tokens in the passage.
+        words: number of tokens in the passage.
     """
 
     passage: str
@@ -37,8 +37,8 @@ class Passage:
 def lyric_lines(passage: str) -> list[str]:
     """Returns the readable lines of a passage split at its commas (SPEC section 11).
 
-    Two commas with a space between them leave an empty line; what is before a first or after a last comma leaves none,
-    where the original crashed.
+    Two commas with a space between them give an empty line; empty text before the first or after the last comma gives
+    none (the original crashed there).
     """
     return [detokenise(piece) for piece in passage.split(",") if piece]
 
@@ -46,15 +46,15 @@ def lyric_lines(passage: str) -> list[str]:
 class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
     """Passages from shifted sentence vectors `[S]`, by the original's beam search over many photos at once.
 
-    With contrast an element is `[2, S]`: the shifted vector, and that of the style alone.
+    With contrast an element is `[2, S]`: the shifted vector and the style vector.
 
     Args:
-        placement: which pack, and where it runs.
-        decoder: which of the pack's decoders.
-        beam_width: hypotheses of a photo, at least 1.
-        lyric: put the story in lines, split at commas.
-        batch_size: photos of a batch.
-        rules: of the search; the defaults are the original's search.
+        placement: the pack, and where it runs.
+        decoder: name of one of the pack's decoders.
+        beam_width: number of hypotheses for each photo, at least 1.
+        lyric: split the story into lines at commas.
+        batch_size: photos in a batch.
+        rules: rules of the search; the defaults are those of the original.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
         self.rules = rules
 
     def variant(self) -> tuple[Any, ...]:
-        """Returns what distinguishes this handler's model from others of its class and pack."""
+        """Returns the part of the model's key that distinguishes it from others of its class and pack."""
         return (self.decoder,)
 
     def memory_key(self) -> tuple[Any, ...]:
-        """Returns what decides beside the model how much memory an item takes."""
+        """Returns what else, besides the model, decides how much memory an item takes."""
         return (self.beam_width, self.rules.contrast > 0)
 
     def build(self, pack: Pack, device: torch.device) -> Decoder:
@@ -85,13 +85,13 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
         return pack.decoder(self.decoder).open(pack, device, self.placement.precision)
 
     def infer(self, batch: Sequence[np.ndarray], model: Decoder) -> list[Passage | Exception]:
-        """Returns each photo's passage, or an error where the search left none."""
+        """Returns each photo's passage, or an error if the search left none."""
         return [self.tell(hypotheses, model) for hypotheses in self._search(batch, model)]
 
     def ranked(self, vector: np.ndarray) -> list[tuple[Passage, float]]:
-        """Returns all passages that the whole search finds for one element, best first, each with its cost.
+        """Returns all passages that a complete search finds for one element, best first, each with its cost.
 
-        With contrast, which ranks passages by their scores, each comes with its score instead.
+        With contrast, which ranks passages by scores, each comes with its score instead.
 
         Raises:
             ValueError: the element is wrong.
@@ -111,18 +111,18 @@ class StoryHandler(PackHandler[np.ndarray, Passage, Decoder]):
             shapes = {item.shape for item in batch} - {(2, width)}
             if shapes:
                 raise ValueError(
-                    f"contrast takes a shifted vector and its style's, not an array of shape {shapes.pop()}"
+                    f"contrast needs a shifted vector and its style vector, not an array of shape {shapes.pop()}"
                 )
-            styles = check_vectors([item[1] for item in batch], width, "vector of the style alone")  # [N, S]
+            styles = check_vectors([item[1] for item in batch], width, "style vector")  # [N, S]
             batch = [item[0] for item in batch]
         contexts = check_vectors(batch, width, "shifted sentence vector")  # [N, S]
         return model.search(contexts, self.beam_width, self.rules, styles, whole)
 
     def tell(self, hypotheses: list[Hypothesis], model: Decoder) -> Passage | Exception:
-        """Returns the passage of the least costly hypothesis, or an error where the search left nothing."""
+        """Returns the passage of the hypothesis with the lowest cost, or an error if the search left none."""
         best = best_hypothesis(hypotheses)
         if best is None:
-            return ValueError("the decoder ended at once and the beam left no other passage; try a wider beam")
+            return ValueError("the decoder ended at once and the beam has no other passage; try a wider beam")
         return self._passage(best, model)
 
     def _passage(self, best: Hypothesis, model: Decoder) -> Passage:

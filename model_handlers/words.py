@@ -18,10 +18,10 @@ class PackVocabulary:
     """Words and their ids; 0 ends a text, 1 is the unknown word.
 
     Args:
-        pairs: word and id; ids at or above `n_words` count as unknown.
-        n_words: rows of the network's word table.
+        pairs: words with their ids; ids at or above `n_words` count as unknown.
+        n_words: number of rows of the network's word table.
         lower: look words up in lower case.
-        tokenised: texts are tokenised already; else the tokeniser splits them first.
+        tokenised: texts are already tokenised; otherwise the tokeniser splits them first.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class PackVocabulary:
         self._tokenised = tokenised
 
     def encode(self, text: str) -> list[int]:
-        """Returns the ids of a text's words, closed by 0."""
+        """Returns the ids of a text's words, followed by 0."""
         words = split_words(text) if self._tokenised else tokenise(text)
         return [self._ids.get(word.lower() if self._lower else word, UNKNOWN) for word in words] + [END]
 
     def ids(self, words: Iterable[str]) -> frozenset[int]:
-        """Returns the ids of those of the words that are known."""
+        """Returns the ids of the known words."""
         return frozenset(self._ids[word] for word in words if word in self._ids)
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -51,4 +51,4 @@ class PackVocabulary:
         try:
             return " ".join(self._words[number] for number in ids)
         except KeyError as error:
-            raise ValueError(f"the decoder chose id {error}, which its vocabulary does not name") from error
+            raise ValueError(f"the decoder chose id {error}, which is not in its vocabulary") from error

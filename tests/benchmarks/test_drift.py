@@ -35,6 +35,6 @@ def test_a_precision_beside_float32() -> None:
 def test_what_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     assert main(["--photos", str(tmp_path), "--device", "cpu", "--precision", "tf32"]) == 2
-    assert "precision: tf32 is arithmetic of CUDA devices" in capsys.readouterr().err
+    assert "tf32 needs a CUDA device" in capsys.readouterr().err
     assert main(["--photos", str(tmp_path), "--device", "cpu", "--precision", "bfloat16"]) == 2
     assert "holds no photo" in capsys.readouterr().err

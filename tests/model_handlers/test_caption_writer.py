@@ -228,7 +228,7 @@ def test_no_caption_bank_is_needed_to_write(tiny_pack: Any, place: Place) -> Non
 def test_a_writer_that_says_nothing_is_that_photos_error(tiny_pack: Any, place: Place) -> None:
     pack = tiny_pack("mute", add_writer(tiny_pack, ends=1e6))
     for found in infer(WriterHandler(place(pack), 5, 5, False), features(2)):
-        assert isinstance(found, ValueError) and "wrote no word" in str(found)
+        assert isinstance(found, ValueError) and "wrote no caption" in str(found)
     nearest = infer(CaptionHandler(place(pack), 5), features(2))
     for found, near in zip(infer(WriterHandler(place(pack), 5, 5, True), features(2)), nearest, strict=True):
         assert {text for text, _ in found} == {text for text, _ in near}

@@ -213,8 +213,8 @@ def test_a_wrong_feature_vector_is_that_photos_error(tiny_pack: Callable[..., Pa
         None,
         "the feature vector is all zeros and has no direction",
         None,
-        "the feature vector holds values that are not finite numbers",
-        "the feature vector has shape (4,), the pack wants (5,)",
+        "the feature vector has values that are not finite numbers",
+        "the feature vector has shape (4,), the pack needs (5,)",
         None,
     ]
     assert results[0] == results[2] == results[5]

@@ -93,7 +93,7 @@ def test_devices(cuda: Callable[[bool], None], name: str, there: bool, device: s
 def test_a_device_that_is_not_there_is_an_error(cuda: Callable[[bool], None]) -> None:
     cuda(False)
     with pytest.raises(
-        DeviceError, match="cuda was asked for, but torch sees no CUDA device; use --device cpu or auto"
+        DeviceError, match="cuda was requested, but torch finds no CUDA device; use --device cpu or auto"
     ):
         resolve_device("cuda")
     with pytest.raises(DeviceError, match="'cuda:1' is unknown; it can be auto, cpu, cuda"):
@@ -104,7 +104,7 @@ def test_a_precision_that_the_device_lacks_is_an_error(monkeypatch: pytest.Monke
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     for precision, device in (("float32", cpu), ("bfloat16", cpu), ("float32", cuda)):
         check_precision(precision, device)
-    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices, and the networks run on the CPU here"):
+    with pytest.raises(DeviceError, match="tf32 needs a CUDA device, but the networks run on the CPU here"):
         check_precision("tf32", cpu)
     with pytest.raises(DeviceError, match="'int8' is unknown; it can be float32, tf32, bfloat16"):
         check_precision("int8", cpu)
@@ -115,13 +115,13 @@ def test_a_precision_that_the_device_lacks_is_an_error(monkeypatch: pytest.Monke
             if capability >= (8, 0):
                 check_precision(precision, cuda)
             else:
-                with pytest.raises(DeviceError, match="Tesla T4 computes neither in TF32 nor in bfloat16"):
+                with pytest.raises(DeviceError, match="Tesla T4 supports neither tf32 nor bfloat16"):
                     check_precision(precision, cuda)
 
 
 def test_no_model_is_loaded_where_it_could_not_compute_as_asked(tiny_pack: Callable[..., Pack], place: Place) -> None:
     doubler = Doubler(place(tiny_pack(), precision="tf32"))
-    with pytest.raises(DeviceError, match="tf32 is arithmetic of CUDA devices"):
+    with pytest.raises(DeviceError, match="tf32 needs a CUDA device"):
         doubler.run_inference([1], doubler.load_model())
     assert BUILT == []
 
@@ -142,7 +142,7 @@ def test_no_handler_falls_back_to_the_cpu(
     cuda(False)
     made = make(place(tiny_pack(), device="cuda"))
     loaded = made.load_model()
-    with pytest.raises(DeviceError, match="cuda was asked for"):
+    with pytest.raises(DeviceError, match="cuda was requested"):
         made.run_inference([np.zeros(1, np.float32)], loaded)
 
 
@@ -321,7 +321,7 @@ def test_a_size_that_fits_is_remembered_in_the_process(
         hungry = Hungry(where, 8)
         assert hungry.run_inference(list(range(8)), hungry.load_model()) == list(range(0, 16, 2))
     assert Hungry.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
-    assert "Hungry: memory ran out at a batch of 8; from here on 4 are the most" in caplog.text
+    assert "Hungry: memory ran out with a batch of 8; the limit is now 4" in caplog.text
     other = Doubler(where, 8)
     assert other.load_model().limit.most is None
 
@@ -379,7 +379,7 @@ def test_missing_results_are_noticed() -> None:
     def infer(batch: Sequence[int]) -> list[int]:
         return list(batch)[1:]
 
-    with pytest.raises(RuntimeError, match="a batch of 3 came back as 2 results"):
+    with pytest.raises(RuntimeError, match="a batch of 3 items gave 2 results"):
         infer_each(infer, [1, 2, 3])
 
 
@@ -425,7 +425,7 @@ def test_vectors_are_checked_and_stacked() -> None:
 @pytest.mark.parametrize(
     ("vector", "message"),
     [
-        (np.zeros(3), r"the feature vector has shape \(3,\), the pack wants \(2,\)"),
+        (np.zeros(3), r"the feature vector has shape \(3,\), the pack needs \(2,\)"),
         (np.zeros((1, 2)), r"the feature vector has shape \(1, 2\)"),
         (np.array([0.0, np.nan]), "values that are not finite"),
         (np.array([np.inf, 0.0]), "values that are not finite"),

@@ -205,36 +205,36 @@ def test_a_card_that_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
         (lambda card: card.pop("format"), ["pack format None; this version reads format 1"]),
         (
             lambda card: (card.pop("name"), card.update(files=[])),
-            ["name is missing or is no str", "files is missing or is no dict"],
+            ["name is missing or not a str", "files is missing or not a dict"],
         ),
-        (lambda card: card.update(defaults="romance"), ["defaults is no dict"]),
+        (lambda card: card.update(defaults="romance"), ["defaults is not a dict"]),
         (
             lambda card: card["components"].update(styles={"sea": "sea.npy"}),
             ["a component names 'sea.npy', which is not among the files"],
         ),
         (
             lambda card: card["components"].update(decoders=["sea"]),
-            ["decoders is not written as this version reads it"],
+            ["decoders does not have the form that this version reads"],
         ),
         (
             lambda card: card["components"].update(captions="captions.txt", decoders={"sea": None}),
-            [f"{name} is not written as this version reads it" for name in ("captions", "decoder sea")],
+            [f"{name} does not have the form that this version reads" for name in ("captions", "decoder sea")],
         ),
         (
             lambda card: card["components"].update(styles={"sea": {"file": "sea.npy"}}),
-            ["file name {'file': 'sea.npy'} is not written as this version reads it"],
+            ["file name {'file': 'sea.npy'} does not have the form that this version reads"],
         ),
         (
             lambda card: card["components"].update(
                 caption_writer={"family": "gru", "weights": "writer.safetensors", "vocabulary": 3}
             ),
-            ["file name 3 is not written as this version reads it"],
+            ["file name 3 does not have the form that this version reads"],
         ),
         (
             lambda card: card["components"].update(caption_writer={"family": "gru", "weights": "writer.safetensors"}),
             ["a component names 'writer.safetensors', which is not among the files"],
         ),
-        (lambda card: card["files"].update({"captions.txt": {"bytes": 17}}), ["captions.txt has no sha256 and bytes"]),
+        (lambda card: card["files"].update({"captions.txt": {"bytes": 17}}), ["captions.txt has no sha256 or bytes"]),
     ],
 )
 def test_wrong_cards_are_refused(tmp_path: Path, edit: Callable[[dict[str, Any]], object], expected: list[str]) -> None:
@@ -253,7 +253,7 @@ def test_paths_outside_the_pack_are_refused(tmp_path: Path, file: str) -> None:
     folder = small(tmp_path / "pack").root
     (tmp_path / "outside.txt").write_text("secret")
     edit_card(folder, lambda card: card["files"].update({file: file_facts(tmp_path / "outside.txt")}))
-    assert problems(folder) == [f"{folder}/pack.json: the file {file!r} lies outside the pack; refused"]
+    assert problems(folder) == [f"{folder}/pack.json: the file {file!r} is outside the pack; refused"]
 
 
 def test_files_and_components_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_files_and_components_that_are_not_there_are_named(tmp_path: Path) -> No
     for read in (pack.path, pack.array, pack.tensors, pack.json, pack.lines):
         with pytest.raises(PackError, match="stray.npy is not among the pack's files"):
             read("stray.npy")
-    with pytest.raises(PackError, match="the pack has no features; it holds captions, source_style"):
+    with pytest.raises(PackError, match="the pack has no features; it has captions, source_style"):
         pack.component("features")
 
 
@@ -442,7 +442,7 @@ def test_remote_cards_are_checked_before_anything_is_copied(tmp_path: Path, buck
     files = {"../../escaped": {"sha256": "", "bytes": 1}}
     card = {"format": 1, "name": "x", "components": {}, "files": files}
     bucket.pipe_file("/bucket/pack/pack.json", json.dumps(card).encode())
-    assert "lies outside the pack" in problems("memory://bucket/pack")[0]
+    assert "is outside the pack" in problems("memory://bucket/pack")[0]
     assert not (cache_folder() / "packs" / card_digest(card)).exists()
 
 
@@ -455,7 +455,7 @@ def test_a_pack_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
     pack = small(tmp_path / "pack")
     pack.root.rename(tmp_path / "old")
     new = small(tmp_path / "pack", lambda writer: writer.card.update(version="2"))
-    with pytest.raises(PackError, match=f"replaced during the run .digest {new.digest}, wanted {pack.digest}"):
+    with pytest.raises(PackError, match=f"replaced during the run .digest {new.digest}, expected {pack.digest}"):
         open_once(pack.location, pack.digest)
     assert open_once(new.location, new.digest).card["version"] == "2"
 

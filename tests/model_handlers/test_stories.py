@@ -97,7 +97,7 @@ def test_contrast_takes_a_pair_of_vectors(tiny_pack: Callable[..., Pack], place:
     pairs[3][1, 0] = np.nan
     second, fourth = (handler.run_inference(pairs, handler.load_model())[one] for one in (1, 3))
     assert "a shifted vector and its style's, not an array of shape (7,)" in str(second)
-    assert "vector of the style alone holds values that are not finite" in str(fourth)
+    assert "style vector has values that are not finite" in str(fourth)
 
 
 @pytest.mark.parametrize("rules", [SearchRules(), SearchRules(max_words=8, contrast=0.5)])
@@ -127,7 +127,7 @@ def test_an_empty_story_is_that_photos_error(tiny_pack: Callable[..., Pack], pla
     handler = StoryHandler(place(tiny_pack("mute", ending(100.0))), "sea", 1)
     results = handler.run_inference(contexts(3), handler.load_model())
     assert [str(result) for result in results] == [
-        "the decoder ended at once and the beam left no other passage; try a wider beam"
+        "the decoder ended at once and the beam has no other passage; try a wider beam"
     ] * 3
     assert all(isinstance(result, ValueError) for result in results)
     wider = StoryHandler(place(tiny_pack("wider", ending(20.0))), "sea", 2)
@@ -150,7 +150,7 @@ def test_lyrics_are_lines(tiny_pack: Callable[..., Pack], place: Place) -> None:
 def test_an_id_without_a_word_is_told(tiny_pack: Callable[..., Pack], place: Place) -> None:
     """A vocabulary may be shorter than the decoder's output; `dropped` has id 9 of 6."""
     handler = StoryHandler(place(tiny_pack()), "sea", 2)
-    with pytest.raises(ValueError, match="the decoder chose id 9, which its vocabulary does not name"):
+    with pytest.raises(ValueError, match="the decoder chose id 9, which is not in its vocabulary"):
         handler.tell([Hypothesis((2, 9, 0), 1.0)], handler.load_model().get())
 
 
@@ -161,8 +161,8 @@ def test_wrong_sentence_vectors_are_that_photos_error(tiny_pack: Callable[..., P
     handler = StoryHandler(place(tiny_pack("ends", ending(1.0))), "sea", 2)
     first, second, third, fourth = handler.run_inference(batch, handler.load_model())
     assert isinstance(first, Passage) and isinstance(third, Passage)
-    assert "shifted sentence vector holds values that are not finite" in str(second)
-    assert "shifted sentence vector has shape (6,), the pack wants (7,)" in str(fourth)
+    assert "shifted sentence vector has values that are not finite" in str(second)
+    assert "shifted sentence vector has shape (6,), the pack needs (7,)" in str(fourth)
 
 
 def test_a_decoder_that_is_not_there_ends_the_run(tiny_pack: Callable[..., Pack], place: Place) -> None:

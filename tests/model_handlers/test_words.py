@@ -49,7 +49,7 @@ def test_the_two_ids_without_words_of_their_own_cannot_be_taken() -> None:
 
 @pytest.mark.parametrize("number", [7, 9, -1])
 def test_an_id_without_a_word_is_told(number: int) -> None:
-    with pytest.raises(ValueError, match=f"the decoder chose id {number}, which its vocabulary does not name"):
+    with pytest.raises(ValueError, match=f"the decoder chose id {number}, which is not in its vocabulary"):
         PackVocabulary(PAIRS, 7).decode([2, number])
 
 

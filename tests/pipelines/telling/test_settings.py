@@ -142,7 +142,7 @@ def test_a_remote_runs_device_is_not_looked_for_here(story_pack: Pack) -> None:
 def test_a_precision_that_the_device_lacks_is_told(story_pack: Pack) -> None:
     where = {"pack": story_pack.location, "features": "gs://b/f.parquet", "precision": "tf32"}
     for device, remote in (("cpu", False), ("cpu", True)):
-        with pytest.raises(ConfigError, match="--precision: tf32 is arithmetic of CUDA devices, and the networks run"):
+        with pytest.raises(ConfigError, match="--precision: tf32 needs a CUDA device, but the networks run"):
             resolve(check_config(where | {"device": device}), remote)
     for device in ("auto", "cuda"):  # another machine's
         assert resolve(check_config(where | {"device": device}), remote=True).config.precision == "tf32"
