@@ -96,7 +96,7 @@ def test_contrast_takes_a_pair_of_vectors(tiny_pack: Callable[..., Pack], place:
     pairs[1] = contexts(1)[0]
     pairs[3][1, 0] = np.nan
     second, fourth = (handler.run_inference(pairs, handler.load_model())[one] for one in (1, 3))
-    assert "a shifted vector and its style's, not an array of shape (7,)" in str(second)
+    assert "a shifted vector and its style vector, not an array of shape (7,)" in str(second)
     assert "style vector has values that are not finite" in str(fourth)
 
 
