@@ -1,1 +1,1 @@
-"""Families of networks, a file each: what the card says of one, and the network that it opens. `tables` has all."""
+"""Families of networks, one file each: the card's entry and the network that it opens; `tables` lists all."""

@@ -1,4 +1,4 @@
-"""Feature networks that are one torch module, as they run on a device."""
+"""Feature networks that consist of one torch module."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from model_handlers.families.protocols import FeaturesEntry
 from model_handlers.nets.folding import fold_batch_norms
 
 SIDE = 224  # of the pixels that VGG-19 takes
-AT_ONCE = 8  # photos that a network sees at once on a CPU: their maps fit its cache, and memory is used again
+AT_ONCE = 8  # photos in a network at once on a CPU, so that their maps fit its cache and memory is reused
 
 
 @dataclass
 class Backbone:
-    """A feature network, ready on its device.
+    """Feature network, ready on its device.
 
     Attributes:
-        net: pixels `[N, 3, side, side]` to feature vectors `[N, F]`.
-        width: F.
-        device: where it is.
-        mean: of grey levels, `[3, 1, 1]`: the network takes (level - mean) / scale.
-        scale: likewise.
+        net: module that turns pixels `[N, 3, side, side]` into feature vectors `[N, F]`.
+        width: F, the width of a feature vector.
+        device: device of the network.
+        mean: mean of grey levels, `[3, 1, 1]`; the network takes (level - mean) / scale.
+        scale: scale of grey levels, likewise.
     """
 
     net: nn.Module
@@ -35,20 +35,20 @@ class Backbone:
 
     @classmethod
     def ready(cls, net: nn.Module, recipe: dict[str, Any], width: int, device: torch.device) -> "Backbone":
-        """Returns the network in the form that its device runs fastest.
+        """Returns the network in the form that runs fastest on its device.
 
-        On a CPU it has no batch norms, and a pixel's channels lie beside each other.
+        On a CPU it has no batch norms, and a pixel's channels are adjacent in memory.
 
         Args:
-            net: in evaluation mode, on the device; changed in place.
-            recipe: of the preprocessing before it, as in the pack's card.
-            width: F.
-            device: where it is.
+            net: module in evaluation mode, on the device; changed in place.
+            recipe: preprocessing recipe, as in the pack's card.
+            width: F, the width of a feature vector.
+            device: device of the network.
         """
         if device.type == "cpu":
             side = recipe.get("crop", SIDE)
             pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))  # [1, 3, side, side]
-            folded: Any = fold_batch_norms(net, pixels)  # the annotations of some torch know no memory_format
+            folded: Any = fold_batch_norms(net, pixels)  # annotations of some torch versions lack memory_format
             net = folded.to(memory_format=torch.channels_last)
         each = recipe.get("mean", [0, 0, 0]), recipe.get("scale", [1, 1, 1])
         mean, scale = torch.tensor(each, dtype=torch.float32, device=device)[:, :, None, None]  # [3, 1, 1] each
@@ -70,24 +70,24 @@ class Backbone:
         return torch.cat(seen).float()  # [N, F]
 
     def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
+        """Returns the network's input `[N, 3, side, side]` for pixels as in `see`."""
         if pixels.dtype != torch.uint8:
             return pixels
         return (pixels.permute(0, 3, 1, 2) - self.mean) / self.scale  # [N, 3, side, side]
 
 
 class BackboneEntry(FeaturesEntry):
-    """The card's entry for a feature network that is one torch module: pixels `[N, 3, side, side]` to `[N, F]`.
+    """Card entry for a feature network that is one torch module, from pixels `[N, 3, side, side]` to `[N, F]`.
 
     Attributes:
-        weights: file of its state.
+        weights: file of the module's state.
     """
 
     weights: File
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """Returns the module, its weights still unknown."""
+        """Returns the module without its weights."""
 
     def load(self, files: PackFiles, device: torch.device) -> nn.Module:
         """Returns the module with the pack's weights."""

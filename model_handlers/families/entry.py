@@ -1,4 +1,4 @@
-"""What the entries of all components in a pack's card share, and how weights get into a network."""
+"""Base of the entries of a pack's card, and the loading of weights into a network."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol, TypeVar
@@ -15,18 +15,18 @@ Kind = TypeVar("Kind", bound="CardEntry")
 
 
 class FileMark:
-    """Marks a field of an entry that names a file of the pack."""
+    """Marker of an entry's field that names a file of the pack."""
 
 
 File = Annotated[str, FileMark()]
 """The name of a file of the pack."""
 
 OptionalFile = Annotated[str | None, FileMark()]
-"""The name of a file of the pack, or None where there is none."""
+"""The name of a file of the pack, or None if there is none."""
 
 
 class PackFiles(Protocol):
-    """What a family reads of a pack; see `Pack`."""
+    """Files of a pack as families read them; see `Pack`."""
 
     location: str
 
@@ -44,7 +44,7 @@ class PackFiles(Protocol):
 
 
 class CardEntry(BaseModel):
-    """A component's entry in the card. Keys that this version does not know are kept."""
+    """A component's entry in the card. Keys unknown to this version are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -55,21 +55,21 @@ class CardEntry(BaseModel):
         return [name for name, field in fields if any(isinstance(mark, FileMark) for mark in field.metadata)]
 
     def as_card(self) -> dict[str, Any]:
-        """Returns the entry as the card holds it: the keys that were given, and no others."""
+        """Returns the entry as stored in the card, with the given keys only."""
         return self.model_dump(exclude_unset=True)
 
 
 def of_family(entry: CardEntry, kind: type[Kind], location: str, what: str) -> Kind:
-    """Returns the entry where it is one of some family.
+    """Returns the entry if it is of the given family.
 
     Args:
-        entry: of a pack's card.
-        kind: the family's class.
-        location: the pack's.
-        what: needs this family, in the words of messages.
+        entry: entry of a pack's card.
+        kind: entry class of the family.
+        location: location of the pack.
+        what: what needs this family, for messages.
 
     Raises:
-        PackError: it is of another family.
+        PackError: the entry is of another family.
     """
     if not isinstance(entry, kind):
         found = type(entry).__name__.removesuffix("Entry")
@@ -82,9 +82,9 @@ def load_network(build: Callable[[], Net], files: PackFiles, weights: str, devic
 
     Args:
         build: makes the network.
-        files: the pack's.
-        weights: the file that holds them.
-        device: where the network will run.
+        files: files of the pack.
+        weights: file of the weights.
+        device: device on which the network will run.
 
     Raises:
         PackError: the weights do not fit the network, or its sizes do not fit each other.
@@ -93,7 +93,7 @@ def load_network(build: Callable[[], Net], files: PackFiles, weights: str, devic
         with torch.device("meta"):
             net = build()
         if dict(net.named_buffers()).keys() - net.state_dict().keys():
-            net = build()  # some buffers are in no file: the constructor computes them
+            net = build()  # some buffers are not in the file: the constructor computes them
         net.load_state_dict(files.tensors(weights), assign=True)
     except (RuntimeError, ValueError) as error:
         raise PackError([f"{files.location}/{weights}: does not fit the card ({error})"]) from error

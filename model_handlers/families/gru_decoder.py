@@ -1,4 +1,4 @@
-"""Story decoders `gru`: a recurrent language model that a sentence vector starts off."""
+"""Story decoders `gru`: a recurrent language model that starts from a sentence vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ CLOSING_QUOTES = ("''", '"', "'", "”", "’")
 
 
 class GruEntry(CardEntry):
-    """What the card says of a network that a vector starts, a story decoder or a caption writer.
+    """Card entry for a language model that starts from a vector: a story decoder or a caption writer.
 
     Attributes:
         dim_context: S or J, width of the vector.
         dim_word: W, width of a word vector.
         dim: H, width of the state.
         n_words: V, size of the vocabulary.
-        deep_output: a tanh layer lies between state and logits.
+        deep_output: there is a tanh layer between state and logits.
         weights: file of the network's state.
-        vocabulary: file of pairs of word and id.
+        vocabulary: file of the words with their ids.
     """
 
     dim_context: int
@@ -48,7 +48,7 @@ class GruEntry(CardEntry):
         return self.dim_context
 
     def build(self) -> StoryDecoder:
-        """Returns the module, its weights still unknown."""
+        """Returns the module without its weights."""
         return StoryDecoder(self.dim_context, self.dim_word, self.dim, self.n_words, self.deep_output)
 
     def load(self, files: PackFiles, device: torch.device, precision: str = "float32") -> StoryDecoder:
@@ -62,7 +62,7 @@ class GruEntry(CardEntry):
 
 @dataclass
 class GruDecoder:
-    """A story decoder with its vocabulary, on its device."""
+    """Story decoder with its vocabulary, on its device."""
 
     net: StoryDecoder
     vocabulary: PackVocabulary
@@ -87,10 +87,10 @@ class GruDecoder:
 
         Args:
             contexts: shifted sentence vectors `[N, S]`.
-            beam_width: hypotheses of a context.
-            rules: of the search; the defaults are the original's search.
-            styles: each context's style without the photo `[N, S]`; only contrast needs it.
-            whole: go on where the winner is known, as the original's search does.
+            beam_width: number of hypotheses for each context.
+            rules: rules of the search; the defaults are those of the original.
+            styles: style vector of each context `[N, S]`; only contrast needs it.
+            whole: continue after the winner is known, as the original's search does.
         """
         states = self._start(contexts)  # [N, H]
         style_states = None if styles is None else self._start(styles)  # [N, H]
@@ -113,7 +113,7 @@ class GruDecoder:
 
 
 class GruDecoderEntry(GruEntry, DecoderEntry):
-    """The card's entry for a recurrent story decoder."""
+    """Card entry for a recurrent story decoder."""
 
     def open(self, files: PackFiles, device: torch.device, precision: str = "float32") -> GruDecoder:
         """Returns the decoder, ready on the device, for one of PRECISIONS."""

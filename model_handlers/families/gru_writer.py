@@ -1,4 +1,4 @@
-"""Caption writers `gru`: a recurrent language model that a photo's joint embedding starts off."""
+"""Caption writers `gru`: a recurrent language model that starts from a photo's joint embedding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from model_handlers.nets.story_decoder import END, START, StoryDecoder
 from model_handlers.tensors import on_device
 from model_handlers.words import PackVocabulary
 
-BEAM_WIDTH = 5  # at least; more captions widen the beam
-MOST_WORDS = 24  # of a written caption, its end counted
-UNWRITTEN = START  # in place of words behind the end
+BEAM_WIDTH = 5  # minimum; more captions widen the beam
+MOST_WORDS = 24  # maximum in a written caption, including its end
+UNWRITTEN = START  # in place of words after the end
 COSTED = 128  # captions whose costs are computed together
 
 
 @dataclass
 class GruWriter:
-    """A decoder that a photo's joint embedding starts."""
+    """Decoder that starts from a photo's joint embedding."""
 
     net: StoryDecoder
     vocabulary: PackVocabulary
@@ -39,11 +39,11 @@ class GruWriter:
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int) -> list[list[str]]:
-        """Returns captions of each photo, none twice.
+        """Returns captions for each photo without duplicates.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length.
-            count: captions a photo, at least, where as many are found.
+            count: minimum number of captions for each photo, if the search finds as many.
         """
         states = self.net.initial_state(photos.float()).float()  # [N, H]
         with self.steps.one() as step:
@@ -52,9 +52,9 @@ class GruWriter:
 
     @torch.inference_mode()
     def costs(self, photos: torch.Tensor, texts: Sequence[str]) -> list[float]:
-        """Returns what each caption costs a word, in nats, as a caption of its photo `[K, J]`, its end counted.
+        """Returns each caption's cost per word in nats, including its end, as a caption of its photo `[K, J]`.
 
-        Captions of like lengths are computed together.
+        Captions of similar lengths are computed together.
         """
         photos = photos.float()  # [K, J]
         rows = [torch.tensor(self.vocabulary.encode(text)) for text in texts]
@@ -75,14 +75,14 @@ class GruWriter:
         return costs
 
     def _texts(self, hypotheses: Sequence[Hypothesis]) -> list[str]:
-        """Returns what a search wrote, none twice; captions that did not come to their end only where no other did."""
-        words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none holds UNK
+        """Returns a search's captions without duplicates; unfinished captions only if none was finished."""
+        words = [one.words for one in hypotheses if one.cost < FORBIDDEN and one.words != (END,)]  # none contains UNK
         ended = [some[:-1] for some in words if some[-1] == END]
         return list(dict.fromkeys(self.vocabulary.decode(some) for some in ended or words))
 
 
 class GruWriterEntry(GruEntry, CaptionWriterEntry):
-    """The card's entry for a recurrent caption writer."""
+    """Card entry for a recurrent caption writer."""
 
     def open(self, files: PackFiles, device: torch.device, precision: str = "float32") -> GruWriter:
         """Returns the writer, ready on the device, for one of PRECISIONS."""

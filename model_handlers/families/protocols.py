@@ -1,4 +1,4 @@
-"""The five networks of a pack: for each what its entry in the card says, and what it does once it is open."""
+"""Protocols of the five networks of a pack, each with the entry in the card that opens it."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class FeatureNetwork(Protocol):
     """Turns pixels into feature vectors.
 
     Attributes:
-        width: F.
-        device: where it runs.
+        width: F, the width of a feature vector.
+        device: device on which it runs.
     """
 
     width: int
@@ -32,16 +32,16 @@ class FeatureNetwork(Protocol):
         """
 
     def scaled(self, pixels: Tensor) -> Tensor:
-        """Returns the network's input `[N, 3, side, side]` of pixels as in `see`."""
+        """Returns the network's input `[N, 3, side, side]` for pixels as in `see`."""
 
 
 class FeaturesEntry(CardEntry):
-    """The card's entry for a feature network.
+    """Card entry for a feature network.
 
     Attributes:
-        family: a key of the table, and after a colon what the family makes of it.
-        width: F.
-        preprocessing: recipe by which photos become the network's pixels.
+        family: key of the table, if needed followed by a colon and a name within the family.
+        width: F, the width of a feature vector.
+        preprocessing: recipe that turns photos into the network's pixels.
     """
 
     family: str
@@ -54,12 +54,12 @@ class FeaturesEntry(CardEntry):
 
 
 class JointEmbedder(Protocol):
-    """Puts captions and photos into one space, where the dot product is the similarity.
+    """Puts captions and photos into one space, in which the dot product is the similarity.
 
     Attributes:
-        width: J.
-        feature_width: F, of the feature vectors that it takes.
-        device: where it runs.
+        width: J, the width of a joint embedding.
+        feature_width: F, the width of the feature vectors that it takes.
+        device: device on which it runs.
     """
 
     width: int
@@ -74,10 +74,10 @@ class JointEmbedder(Protocol):
 
 
 class JointEmbeddingEntry(CardEntry):
-    """The card's entry for a joint embedding.
+    """Card entry for a joint embedding.
 
     Attributes:
-        encoder: of sentences, a key of the table.
+        encoder: kind of sentence encoder, a key of the table.
     """
 
     encoder: str
@@ -101,7 +101,7 @@ class SentenceEncoder(Protocol):
     """Turns texts into sentence vectors.
 
     Attributes:
-        width: S.
+        width: S, the width of a sentence vector.
     """
 
     width: int
@@ -110,8 +110,8 @@ class SentenceEncoder(Protocol):
         """Returns sentence vectors `[N, S]` float32; each text, of one or more sentences, is one sequence.
 
         Args:
-            texts: each with at least one word.
-            batch_size: texts of a batch.
+            texts: texts with at least one word each.
+            batch_size: number of texts in a batch.
 
         Raises:
             ValueError: a text has no word.
@@ -119,10 +119,10 @@ class SentenceEncoder(Protocol):
 
 
 class SentenceEncoderEntry(CardEntry):
-    """The card's entry for a sentence encoder.
+    """Card entry for a sentence encoder.
 
     Attributes:
-        family: a key of the table.
+        family: key of the table.
     """
 
     family: str
@@ -141,7 +141,7 @@ class Decoder(Protocol):
     """Turns shifted sentence vectors into passages.
 
     Attributes:
-        width: S.
+        width: S, the width of a sentence vector.
     """
 
     width: int
@@ -158,10 +158,10 @@ class Decoder(Protocol):
 
         Args:
             contexts: shifted sentence vectors `[N, S]`.
-            beam_width: hypotheses of a context.
-            rules: of the search; the defaults are the original's search.
-            styles: each context's style without the photo `[N, S]`; only contrast needs it.
-            whole: go on where the winner is known, as the original's search does.
+            beam_width: number of hypotheses for each context.
+            rules: rules of the search; the defaults are those of the original.
+            styles: style vector of each context `[N, S]`; only contrast needs it.
+            whole: continue after the winner is known, as the original's search does.
         """
 
     def passage(self, words: Sequence[int]) -> str:
@@ -173,10 +173,10 @@ class Decoder(Protocol):
 
 
 class DecoderEntry(CardEntry):
-    """The card's entry for a story decoder.
+    """Card entry for a story decoder.
 
     Attributes:
-        family: a key of the table.
+        family: key of the table.
     """
 
     family: str
@@ -192,31 +192,31 @@ class DecoderEntry(CardEntry):
 
 
 class CaptionWriter(Protocol):
-    """Writes captions of photos.
+    """Writes captions for photos.
 
     Attributes:
-        width: J.
+        width: J, the width of a joint embedding.
     """
 
     width: int
 
     def write(self, photos: Tensor, count: int) -> list[list[str]]:
-        """Returns captions of each photo, none twice.
+        """Returns captions for each photo without duplicates.
 
         Args:
             photos: joint embeddings `[N, J]` of unit length.
-            count: captions a photo, at least, where as many are found.
+            count: minimum number of captions for each photo, if the search finds as many.
         """
 
     def costs(self, photos: Tensor, texts: Sequence[str]) -> list[float]:
-        """Returns what each caption costs a word, in nats, as a caption of its photo `[K, J]`, its end counted."""
+        """Returns each caption's cost per word in nats, including its end, as a caption of its photo `[K, J]`."""
 
 
 class CaptionWriterEntry(CardEntry):
-    """The card's entry for a caption writer.
+    """Card entry for a caption writer.
 
     Attributes:
-        family: a key of the table.
+        family: key of the table.
     """
 
     family: str
@@ -232,12 +232,12 @@ class CaptionWriterEntry(CardEntry):
 
 
 class CaptionsEntry(CardEntry):
-    """The card's entry for the caption bank.
+    """Card entry for the caption bank.
 
     Attributes:
-        texts: the captions, one a line.
-        embeddings: their joint embeddings `[K, J]`, where they are computed ahead.
-        sentence_vectors: their sentence vectors `[K, S]`, likewise.
+        texts: file of the captions, one on each line.
+        embeddings: file of their joint embeddings `[K, J]`, if they are computed ahead.
+        sentence_vectors: file of their sentence vectors `[K, S]`, likewise.
     """
 
     texts: File

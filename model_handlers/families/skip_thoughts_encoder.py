@@ -1,4 +1,4 @@
-"""Sentence encoders `skip_thoughts`: word tables, and recurrent networks over a text's word vectors."""
+"""Sentence encoders `skip_thoughts`: word tables and recurrent networks over a text's word vectors."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,19 +18,19 @@ UNKNOWN_WORD, END_WORD = "UNK", "<eos>"
 
 
 class SkipThoughtsEntry(SentenceEncoderEntry):
-    """The card's entry for a skip-thought encoder.
+    """Card entry for a skip-thought encoder.
 
     Attributes:
         dim_word: W, width of a word vector.
-        uni: state width of the uni part, 0 where there is none.
-        bi: state width of each half of the bi part, 0 where there is none.
+        uni: state width of the uni part, 0 if there is none.
+        bi: state width of each half of the bi part, 0 if there is none.
         weights: file of the network's state.
-        words: file of the words of the tables' rows.
-        uni_table: word vectors `[V, W]` of the uni part.
-        bi_table: word vectors `[V, W]` of the bi part.
-        texts: `bytes` as in Python 2, where no word beyond ASCII is known, or `unicode`.
+        words: file of the words that the tables' rows stand for.
+        uni_table: file of word vectors `[V, W]` of the uni part.
+        bi_table: file of word vectors `[V, W]` of the bi part.
+        texts: `bytes` as in Python 2 (no word beyond ASCII is known), or `unicode`.
         lower: look words up in lower case.
-        learned_words: rows of the tables that the network learned; None where those are all.
+        learned_words: number of rows of the tables that the network learned; None if it learned all.
     """
 
     dim_word: int
@@ -50,12 +50,12 @@ class SkipThoughtsEntry(SentenceEncoderEntry):
         return sentence_width(self.uni, self.bi)
 
     def tables(self) -> list[str]:
-        """Returns the files of the word tables that are used, each once."""
+        """Returns the files of the word tables in use, without duplicates."""
         used = [(self.uni, self.uni_table), (self.bi, self.bi_table)]
         return list(dict.fromkeys(file for size, file in used if size and file is not None))
 
     def build(self) -> SkipThoughts:
-        """Returns the module, its weights still unknown."""
+        """Returns the module without its weights."""
         return SkipThoughts(self.dim_word, self.uni, self.bi)
 
     def load(self, files: PackFiles, device: torch.device) -> SkipThoughts:
@@ -68,15 +68,15 @@ class SkipThoughtsEntry(SentenceEncoderEntry):
 
 
 class SkipThoughtsEncoder:
-    """A skip-thought encoder with its memory-mapped word tables.
+    """Skip-thought encoder with its memory-mapped word tables.
 
     Args:
-        entry: of the pack's card.
-        files: the pack's.
-        device: where the network runs; the tables stay in the host's memory.
+        entry: entry of the pack's card.
+        files: files of the pack.
+        device: device on which the network runs; the tables stay in the host's memory.
 
     Raises:
-        PackError: tables and words do not fit each other.
+        PackError: the tables and the words do not fit each other.
     """
 
     def __init__(self, entry: SkipThoughtsEntry, files: PackFiles, device: torch.device) -> None:
@@ -91,12 +91,12 @@ class SkipThoughtsEncoder:
         self._uni = _table(entry, "uni_table", files, len(words)) if entry.uni else None
         self._bi = _table(entry, "bi_table", files, len(words)) if entry.bi else None
         if UNKNOWN_WORD not in self._rows:
-            raise PackError([f"{files.location}: the word list has no {UNKNOWN_WORD!r}; it may be cut short"])
+            raise PackError([f"{files.location}: the word list has no {UNKNOWN_WORD!r}; it may be truncated"])
 
     def words(self, text: str | bytes) -> list[str]:
-        """Returns a text's tokens as they are looked up in the word tables.
+        """Returns a text's tokens in the form that is looked up in the word tables.
 
-        A byte string's tokens that are not ASCII are unknown, as they were to the original (SPEC section 7).
+        A byte string's tokens that are not ASCII are unknown, as in the original (SPEC section 7).
         """
         if self._as_bytes and isinstance(text, str):
             text = text.encode("utf-8", "surrogateescape")
@@ -104,7 +104,7 @@ class SkipThoughtsEncoder:
         return words if isinstance(text, str) else [word if word.isascii() else UNKNOWN_WORD for word in words]
 
     def knows(self, word: str) -> bool:
-        """Tells whether the word tables have a row for a word of `words`."""
+        """Returns whether the word tables have a row for a word of `words`."""
         return word in self._rows
 
     def rows(self, text: str | bytes, use_eos: bool = False) -> list[int]:
@@ -120,10 +120,10 @@ class SkipThoughtsEncoder:
         """Returns sentence vectors `[N, S]` float32; each text, of one or more sentences, is one sequence.
 
         Args:
-            texts: each with at least one token, or any with `use_eos`.
+            texts: texts with at least one token each; any texts with `use_eos`.
             normalise: scale the uni part and the bi part each to unit length.
-            use_eos: close each text by the `<eos>` vector.
-            batch_size: texts of a batch; they are sorted by length first.
+            use_eos: end each text with the `<eos>` vector.
+            batch_size: number of texts in a batch; texts are sorted by length first.
 
         Raises:
             ValueError: a text has no token.
@@ -162,5 +162,5 @@ def _table(entry: SkipThoughtsEntry, name: str, files: PackFiles, words: int) ->
         raise PackError([f"{files.location}/{CARD}: sentence_encoder: {name} is missing"])
     table, shape = files.array(file), (words, entry.dim_word)
     if table.shape != shape:
-        raise PackError([f"{files.location}: a word table has shape {table.shape}, its words want {shape}"])
+        raise PackError([f"{files.location}: a word table has shape {table.shape}, but its words need {shape}"])
     return table

@@ -1,4 +1,4 @@
-"""The families of each component, one row a family; a new one is a row here and a file beside this one."""
+"""Tables of the families of each component; a new family is a row here and a file beside this one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,30 +36,30 @@ DECODERS: dict[str, type[DecoderEntry]] = {"gru": GruDecoderEntry}
 
 @dataclass(frozen=True)
 class Component(Generic[Kind]):
-    """How a component's entry in the card is read.
+    """A component, with the way to read its entry in the card.
 
     Attributes:
         families: entry class of each family.
-        key: of the entry, whose value up to a colon names the family.
+        key: key of the entry whose value, up to a colon, names the family.
     """
 
     families: Mapping[str, type[Kind]]
     key: str = "family"
 
     def family(self, entry: Mapping[str, Any]) -> type[Kind] | None:
-        """Returns the entry class of an entry's family, None for a family that is not in the table."""
+        """Returns the entry class of an entry's family, None if the family is not in the table."""
         return self.families.get(str(entry.get(self.key)).partition(":")[0])
 
     def read(self, entry: Mapping[str, Any], location: str, name: str) -> Kind:
-        """Returns an entry of the card, typed.
+        """Returns an entry of the card as a typed object.
 
         Args:
-            entry: as in the card.
-            location: the pack's.
-            name: of the component.
+            entry: entry as stored in the card.
+            location: location of the pack.
+            name: name of the component.
 
         Raises:
-            PackError: lists everything that is wrong with it.
+            PackError: the entry is wrong; lists all its problems.
         """
         kind = self.family(entry)
         if kind is not None:
@@ -69,10 +69,10 @@ class Component(Generic[Kind]):
 
 
 def typed(entry: Mapping[str, Any], kind: type[Kind], location: str, name: str) -> Kind:
-    """Returns an entry of the card as one of a class.
+    """Returns an entry of the card as an object of a class.
 
     Raises:
-        PackError: lists everything that is wrong with it.
+        PackError: the entry is wrong; lists all its problems.
     """
     try:
         return kind.model_validate(entry)
@@ -96,7 +96,7 @@ DECODER_COMPONENT = Component(DECODERS)
 
 
 def entry_classes(components: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], type[CardEntry] | None]]:
-    """Returns the entries of a card's components by name, each with its class, None for families that are not known."""
+    """Returns the entries of a card's components by name, each with its class, None for unknown families."""
     tables: dict[str, Component[Any]] = {
         "features": FEATURES_COMPONENT,
         "joint_embedding": JOINT_EMBEDDING_COMPONENT,

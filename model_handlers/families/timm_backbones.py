@@ -1,4 +1,4 @@
-"""Feature networks `timm:NAME`: the backbones of the package timm."""
+"""Feature networks `timm:NAME`: backbones of the package timm."""
 
 from torch import nn
 
@@ -6,15 +6,15 @@ from model_handlers.families.backbone import BackboneEntry
 
 
 class TimmEntry(BackboneEntry):
-    """The card's entry for a backbone of timm, whose name stands after the colon of the family."""
+    """Card entry for a backbone of timm, named after the colon of the family."""
 
     def build(self) -> nn.Module:
-        """Returns the module, its weights still unknown.
+        """Returns the module without its weights.
 
         Raises:
             ValueError: timm has no network of that name.
         """
-        import timm  # here: it takes seconds, which who opens other packs, or only looks at a card, need not wait
+        import timm  # here, since the import takes seconds, which other packs do not need
 
         name = self.family.partition(":")[2]
         if not timm.is_model(name):

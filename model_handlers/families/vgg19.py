@@ -1,11 +1,11 @@
-"""Feature networks `vgg19`: the network that saw the photos in 2015."""
+"""Feature networks `vgg19`: the feature network of the program of 2015."""
 
 from model_handlers.families.backbone import BackboneEntry
 from model_handlers.nets.vgg import VGG19
 
 
 class Vgg19Entry(BackboneEntry):
-    """The card's entry for VGG-19.
+    """Card entry for VGG-19.
 
     Attributes:
         widths: channels of the 16 convolutions.
@@ -16,5 +16,5 @@ class Vgg19Entry(BackboneEntry):
     hidden: int
 
     def build(self) -> VGG19:
-        """Returns the module, its weights still unknown."""
+        """Returns the module without its weights."""
         return VGG19(self.widths, self.hidden, self.width)

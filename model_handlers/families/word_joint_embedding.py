@@ -1,4 +1,4 @@
-"""Joint embeddings by word vectors, `gru`, `lstm` and `bow`: a sentence's words, one by one or their sum."""
+"""Joint embeddings `gru`, `lstm` and `bow`: from a sentence's word vectors, one by one or summed."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,8 +19,8 @@ class WordJointEmbedder:
 
     Args:
         net: the network.
-        vocabulary: of captions.
-        device: where it runs.
+        vocabulary: vocabulary of captions.
+        device: device on which it runs.
     """
 
     def __init__(self, net: JointEmbedding, vocabulary: PackVocabulary, device: torch.device) -> None:
@@ -59,22 +59,22 @@ class WordJointEmbedder:
 
     @cached_property
     def _projection(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights `[J, F]` and biases `[J]` of photos, in float64."""
+        """Weights `[J, F]` and biases `[J]` for photos, in float64."""
         return self.net.image_projection.weight.double(), self.net.image_projection.bias.double()
 
 
 class WordJointEmbeddingEntry(JointEmbeddingEntry):
-    """The card's entry for a joint embedding by word vectors.
+    """Card entry for a joint embedding from word vectors.
 
     Attributes:
-        dim_image: F.
+        dim_image: F, width of a feature vector.
         dim_word: W, width of a word vector.
-        dim: J.
-        n_words: V, rows of the word table.
+        dim: J, width of a joint embedding.
+        n_words: V, number of rows of the word table.
         weights: file of the network's state.
-        vocabulary: file of pairs of word and id.
+        vocabulary: file of the words with their ids.
         lower: look words up in lower case.
-        tokenise: split captions by the tokeniser; else they are tokenised already.
+        tokenise: split captions with the tokeniser; otherwise they are already tokenised.
     """
 
     dim_image: int
@@ -97,7 +97,7 @@ class WordJointEmbeddingEntry(JointEmbeddingEntry):
         return self.dim_image
 
     def build(self) -> JointEmbedding:
-        """Returns the module, its weights still unknown."""
+        """Returns the module without its weights."""
         return JointEmbedding(self.dim_image, self.dim_word, self.dim, self.n_words, self.encoder)
 
     def load(self, files: PackFiles, device: torch.device) -> JointEmbedding:

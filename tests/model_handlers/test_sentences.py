@@ -140,11 +140,11 @@ def test_tables_and_words_that_do_not_fit_are_refused(tiny_pack: Callable[..., P
     for name, shape in (("short", (8, 3)), ("narrow", (9, 2))):
         pack = tiny_pack(name, lambda writer, shape=shape: writer.add_array("bi.npy", np.zeros(shape, np.float32)))
         with pytest.raises(
-            PackError, match=rf"a word table has shape \({shape[0]}, {shape[1]}\), its words want \(9, 3\)"
+            PackError, match=rf"a word table has shape \({shape[0]}, {shape[1]}\), but its words need \(9, 3\)"
         ):
             pack.sentence_encoder.open(pack, CPU)
     cut = tiny_pack("cut", lambda writer: writer.add_json("words.json", [f"word{place}" for place in range(9)]))
-    with pytest.raises(PackError, match="the word list has no 'UNK'; it may be cut short"):
+    with pytest.raises(PackError, match="the word list has no 'UNK'; it may be truncated"):
         cut.sentence_encoder.open(cut, CPU)
 
 
