@@ -88,7 +88,7 @@ def test_problems_of_sources(write_features: Any, tmp_path: Path) -> None:
         check_config({"input": ["https://a.b/c.jpg", "ftp://a/b"], "uris": ["http://x"], "features": f"{tmp_path}/no"})
     )
     assert len(found) == 5
-    for problem, part in zip(found, ["https", "ftp", "http", "in place of photos", "cannot be read"], strict=True):
+    for problem, part in zip(found, ["https", "ftp", "http", "replaces photos", "cannot be read"], strict=True):
         assert part in problem
 
 
