@@ -120,7 +120,7 @@ class Captioner:
 
 
 class WriterHandler(PackHandler[np.ndarray, Matches, Captioner]):
-    """Written captions, by themselves or merged with the nearest ones, from feature vectors `[F]`; best first.
+    """Written captions from feature vectors `[F]`, optionally merged with the nearest ones; best first.
 
     Args:
         placement: the pack, and where it runs.

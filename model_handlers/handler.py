@@ -82,7 +82,7 @@ def infer_each(
         limit: number of items that fit the memory, as earlier batches have shown.
 
     Raises:
-        OutOfMemory: memory ran out at one item.
+        OutOfMemory: memory ran out with a single item.
         RuntimeError: every item of a larger batch failed in the same way, which is not a photo's fault.
     """
     results = list(_halve(infer, batch, limit or Limit("a model")))

@@ -71,7 +71,7 @@ class Pack(PackComponents):
         return self.root / file
 
     def tensors(self, file: str) -> dict[str, Tensor]:
-        """Returns a safetensors file's tensors by name, floating point ones widened to float32.
+        """Returns a safetensors file's tensors by name, with floating point ones widened to float32.
 
         Raises:
             PackError: the file is not a safetensors file.

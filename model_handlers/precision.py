@@ -74,8 +74,8 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
     """Returns a context in which networks compute on the device with one of PRECISIONS.
 
     float32 is exact on CUDA too, where torch by default uses TF32 for convolutions and recurrences. bfloat16 is torch's
-    autocast: convolutions, linear layers and recurrences only; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. What
-    is to stay exact converts their results, or switches it off (`exactly`).
+    autocast: convolutions, linear layers and recurrences only; on CUDA it runs `nn.GRU` and `nn.LSTM` in float16. Code
+    that must stay exact converts their results, or switches autocast off (`exactly`).
     """
     low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
     with _PRODUCTS.being(precision == "tf32"), low:

@@ -1,4 +1,4 @@
-"""Vocabularies: from the words of a text to the ids of a network, and back."""
+"""Vocabularies: convert the words of a text to the ids of a network and back."""
 
 import re
 from collections.abc import Iterable, Sequence

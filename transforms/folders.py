@@ -21,7 +21,7 @@ QUERY = re.compile(r"\?[\w.~-]+=[^/]*$")
 
 
 class ListingError(Exception):
-    """An input cannot be listed: a folder that may not be entered, or a broken list of URIs.
+    """An input cannot be listed: a folder that may not be read, or a damaged list of URIs.
 
     The message contains no secrets.
     """

@@ -170,7 +170,7 @@ def load_batch(listings: list[Listing], decoders: SharedDecoders, max_bytes: int
 
 
 class BatchListings(beam.DoFn):
-    """Batches within a bundle, so that no photo waits for another bundle's."""
+    """Groups listings into batches within a bundle, so that no photo waits for those of another bundle."""
 
     def start_bundle(self) -> None:
         """Starts an empty batch."""
@@ -228,7 +228,7 @@ class LoadImages(beam.PTransform[PCollection[Listing], TaggedOutputs]):
         if self.preprocessing not in ("pack", "fast"):
             problems.append(f"preprocessing must be 'pack' or 'fast', not {self.preprocessing!r}")
         if (self.decoding, self.preprocessing) == ("original", "fast"):
-            problems.append("preprocessing 'fast' goes only with decoding 'strict'")
+            problems.append("preprocessing 'fast' works only with decoding 'strict'")
         if problems:
             raise RecipeError("; ".join(problems))
         self.decoders = SharedDecoders(self.settings)

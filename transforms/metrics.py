@@ -28,8 +28,8 @@ DISTRIBUTIONS = (
     "story_cost_thousandths",
     "bytes_written",
 )
-"""All names; docs/reference/counters.md says what each is. STAGE, ERROR and OUTCOME stand for values of dead letters
-and ledgers."""
+"""All names; docs/reference/counters.md explains them. STAGE, ERROR and OUTCOME stand for values of dead letters and
+ledgers."""
 
 
 def count(name: str, number: int = 1) -> None:

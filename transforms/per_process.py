@@ -1,4 +1,4 @@
-"""One object in each process, shared by steps that Beam pickles and unpickles one by one."""
+"""One object in each process, shared by steps that Beam pickles separately."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar

@@ -26,7 +26,7 @@ from transforms.preprocessing import Recipe, cut, least_side, whole
 
 DECODERS = {"strict": decode_strict, "original": decode_original}
 BASE_BYTES = 64 << 20  # bytes at work, apart from those mapped at the start, the file and its pixels
-FILE_COPIES = 4  # at most at once
+FILE_COPIES = 4  # maximum number at once
 PIXEL_BYTES = 40  # maximum in all copies: a pixel of deep grey needs 32, as it goes through float64
 LENGTH = struct.Struct(">Q")
 

@@ -27,7 +27,7 @@ from transforms.preprocessing import Recipe
 
 COMMAND = (sys.executable, "-m", "transforms.photo_decoder_process")
 ROOT = Path(__file__).parents[1]  # folder from which the command imports this code
-SECONDS = 60.0  # of one photo
+SECONDS = 60.0  # time limit for one photo
 PIPE_BYTES = 1 << 20  # large enough for all pixels of a photo
 
 

@@ -128,7 +128,7 @@ def check_recipe(recipe: object) -> list[str]:
         if not _are_three_numbers(recipe.get(key)):
             problems.append(f"preprocessing: {key} must be three numbers, not {recipe.get(key)!r}")
     if _are_three_numbers(recipe.get("scale")) and 0 in recipe["scale"]:
-        problems.append("preprocessing: scale must not hold a 0, values are divided by it")
+        problems.append("preprocessing: scale must not contain 0, since values are divided by it")
     if recipe.get("interpolation", "bicubic") not in FILTERS:
         problems.append(f"preprocessing: interpolation must be one of {', '.join(FILTERS)}")
     return problems
@@ -144,7 +144,7 @@ def _are_three_numbers(values: object) -> bool:
 
 
 def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
-    """Returns BGR `[3, 224, 224]` less the means (SPEC section 2): plain bilinear, no antialiasing, float64."""
+    """Returns BGR `[3, 224, 224]` minus the means (SPEC section 2): plain bilinear, no antialiasing, float64."""
     top, below, down, rows_outside = _sample(frame.height, frame, frame.top)
     left, right, across, columns_outside = _sample(frame.width, frame, frame.left)
     down = down[:, None] if pixels.ndim == 2 else down[:, None, None]  # [224, 1] or [224, 1, 1]
@@ -167,8 +167,8 @@ def _original(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 def _sample(size: int, frame: Frame, start: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Returns the pixels before and after each of the crop's places along one axis, and the latter's weight.
 
-    These are three arrays `[224]`. The fourth value is whether any of the pixels is outside the photo, which -1 and the
-    first place beyond it are.
+    These are three arrays `[224]`. The fourth value says whether any of the pixels is outside the photo, such as -1 or
+    the first place beyond it.
 
     Args:
         size: size of the photo along the axis.

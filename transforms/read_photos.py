@@ -55,7 +55,7 @@ def list_photos(
     allowed: Allowed = EVERYTHING,
     empty: list[str] | None = None,
 ) -> Iterator[Listing]:
-    """Yields all objects under the patterns and in the lists, in the same order each time, repetitions too.
+    """Yields all objects under the patterns and in the lists, in the same order each time, with repetitions.
 
     Args:
         patterns: folders, files and globs, each on this machine or on any allowed file system.
@@ -150,7 +150,7 @@ class SplitRepeated(beam.PTransform[PCollection[Listing], TaggedOutputs]):
     """
 
     def expand(self, listings: PCollection[Listing]) -> TaggedOutputs:
-        """Returns the listings by LISTED and REPEATED."""
+        """Returns the listings by the tags LISTED and REPEATED."""
         return (
             listings
             | "Key by uri" >> beam.Map(key_by_uri)

@@ -11,7 +11,7 @@ from model_handlers.families.entry import File, PackFiles, load_network
 from model_handlers.families.protocols import FeaturesEntry
 from model_handlers.nets.folding import fold_batch_norms
 
-SIDE = 224  # of the pixels that VGG-19 takes
+SIDE = 224  # width and height of VGG-19's input
 AT_ONCE = 8  # photos in a network at once on a CPU, so that their maps fit its cache and memory is reused
 
 

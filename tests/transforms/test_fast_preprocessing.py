@@ -194,7 +194,7 @@ def test_another_process_and_single_photos(decoders: Decoders, tmp_path: Path) -
 
 
 def test_what_it_does_not_go_with() -> None:
-    with pytest.raises(RecipeError, match="^preprocessing 'fast' goes only with decoding 'strict'$"):
+    with pytest.raises(RecipeError, match="^preprocessing 'fast' works only with decoding 'strict'$"):
         LoadImages(RECIPE, "original", preprocessing="fast")
     with pytest.raises(RecipeError, match="preprocessing must be 'pack' or 'fast', not 'quick'"):
         LoadImages(RECIPE, preprocessing="quick")

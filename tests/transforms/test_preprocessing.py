@@ -126,7 +126,7 @@ def test_resize_takes_what_original_decoding_leaves():
         ({"name": "other"}, ["recipe with the name"]),
         ({"name": "original", "crop": 224}, ["unknown key 'crop'"]),
         (RESIZE | {"crop": 300}, ["crop 300 is larger than resize 256"]),
-        (RESIZE | {"scale": [1, 0, 1], "extra": 1}, ["unknown key 'extra'", "must not hold a 0"]),
+        (RESIZE | {"scale": [1, 0, 1], "extra": 1}, ["unknown key 'extra'", "must not contain 0"]),
         (RESIZE | {"resize": True, "channels": "RGBA"}, ["resize must be", "channels must be"]),
         (RESIZE | {"mean": [1, 2], "scale": [1, float("nan"), 2]}, ["mean must be", "scale must be"]),
         (RESIZE | {"interpolation": "area"}, ["interpolation must be one of bilinear, bicubic"]),
