@@ -84,7 +84,7 @@ def test_a_training_keeps_the_words_that_it_began_with(
     assert train(tmp_path, "skip_thoughts", ENCODER, f"--corpus={prepare()}") == 0
     other = prepare("--vocabulary=12", "--unknown=0.9", name="other")
     assert train(tmp_path, "skip_thoughts", ENCODER, f"--corpus={other}") == 2
-    assert f"trained: began with other words than those of {other}; name a new output" in capsys.readouterr().err
+    assert f"trained: started with other words than those of {other}; name a new output" in capsys.readouterr().err
 
 
 def test_the_encoder_of_2015_learns_sentences_in_a_row(prepare: Prepare, tmp_path: Path) -> None:

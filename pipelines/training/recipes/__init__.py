@@ -1,1 +1,1 @@
-"""How each network of a pack is trained."""
+"""Recipes for training each network of a pack."""

@@ -1,4 +1,4 @@
-"""The story decoder's training: on texts' own vectors, and on contexts as the main job makes them."""
+"""Training of the story decoder: on texts with their own vectors, and on contexts made as in the main job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from pipelines.training.recipes.text_vectors import TableEncoder
 from pipelines.training.recipes.thoughts import Batches, TextLengths, decoder_states, drop_words, jitter, text_loss
 
 DRAWN = 4
-"""Stories drawn for one that is learned, so that those of a batch are of nearly one length."""
+"""Stories drawn for each one that is used, so that the stories of a batch have similar lengths."""
 
 SELDOM = 20
-"""Openings with a word from which on it is no longer drawn more often for being seldom."""
+"""A word that fewer openings have counts as if this many had it, so that it is not drawn even more often."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class DecoderConfig(TextLengths):
     """How the story decoder learns.
 
     Args:
-        pack: the pack among whose networks, captions and styles it will work.
-        start: training of a sentence encoder, or a pack, whose decoder it begins as; by default `pack`'s own.
+        pack: pack with the networks, captions and styles that the decoder will work with.
+        start: training of a sentence encoder, or a pack, with the initial decoder; by default that of `pack`.
         stories: share of batches that are stories, with shifted mean vectors as contexts.
-        near: share of the stories whose passage is one of those nearest to the opening, as in use; each passage of a
-            style comes as often, or a few that are near to much would be learned and the others not.
-        seldom: how much more often openings with seldom words are drawn: their chance is the number of openings that
-            have their most seldom word, to the power -seldom. By 0 most are about dogs and men, and so are stories of
-            cats and rockets.
-        vague: share of the stories whose context has the style's mean vector instead of the passage's own; what is left
-            of the stories have any passage of the books.
-        plain: share of batches that are captions, with mean vectors as they are.
-        own: share of batches of texts with their own vectors.
-        least_strength: of the shift; what is drawn lies between it and its mirror image above 1.
-        noise: largest length of the random vector added to a context.
+        near: share of the stories whose passage is one of those nearest to the opening, as in use. All passages of a
+            style are drawn equally often; otherwise only a few that are near to many openings would be learned.
+        seldom: preference for openings with rare words: their chance is the number of openings that have their rarest
+            word, to the power -seldom. With 0 most openings are about dogs and men, and then so are the stories of cats
+            and rockets.
+        vague: share of the stories whose context has the style's mean vector instead of the passage's own. The stories
+            that are neither near nor vague have any passage of the books.
+        plain: share of batches that are captions, with unshifted mean vectors.
+        own: share of batches that are texts with their own vectors.
+        least_strength: minimum strength of the shift; the maximum is 2 minus this.
+        noise: maximum length of the random vector added to a context.
     """
 
     pack: str = ""
@@ -59,7 +59,7 @@ class DecoderConfig(TextLengths):
 
 
 class DecoderTask(Task):
-    """Trains a `StoryDecoder`; the sentence encoder stays as it is."""
+    """Trains a `StoryDecoder`; the sentence encoder is frozen."""
 
     def __init__(
         self,
@@ -74,13 +74,13 @@ class DecoderTask(Task):
         """Makes the task.
 
         Args:
-            config: how to learn.
-            encoder: the sentence encoder.
-            model: the decoder to train on.
+            config: settings of the training.
+            encoder: sentence encoder.
+            model: decoder to train further.
             sources: texts by kind.
-            shares: how often each kind is drawn with its own vectors.
+            shares: share of each kind among the texts with their own vectors.
             stories: stories with their contexts.
-            held_out: texts that judge.
+            held_out: held-out texts for the evaluation.
         """
         self.config, self.sources, self.stories, self.held_out = config, sources, stories, held_out
         self.encoder = encoder.eval().requires_grad_(False)
@@ -94,7 +94,7 @@ class DecoderTask(Task):
         self.likely = [passage_shares(rows[self.train], weights) for rows in stories.rows]  # [train x passages] each
 
     def _draw(self, draw: np.random.Generator) -> tuple[str, list[np.ndarray], Tensor]:
-        """Returns a batch's kind, its texts, and its contexts `[N, S]`."""
+        """Returns the kind of a batch, its texts, and its contexts `[N, S]`."""
         config = self.config
         shares = np.asarray([config.stories, config.plain, config.own])
         kind = ("story", "plain", "own")[int(draw.choice(3, p=shares / shares.sum()))]
@@ -115,13 +115,13 @@ class DecoderTask(Task):
         return kind, [texts[row] for row in rows], self.contexts(drawn[rows], draw) + shift
 
     def _passages(self, queries: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns openings `[M]`, the place of a passage for each `[M]`, and the vectors of their styles `[M, S]`.
+        """Returns openings `[M]`, the place of a passage for each `[M]`, and target vectors `[M, S]`.
 
-        These take the place of the caption style.
+        The target vectors replace the caption style.
 
         Args:
-            queries: openings `[M]`; those of far passages stay.
-            draw: of all choices.
+            queries: openings `[M]`; kept for passages that are not near, and redrawn for the others.
+            draw: generator of all random choices.
         """
         stories, config = self.stories, self.config
         style = draw.integers(len(stories.styles), size=len(queries))  # [M]
@@ -141,7 +141,7 @@ class DecoderTask(Task):
         return openings, places, targets
 
     def _of_one_length(self, texts: list[np.ndarray], draw: np.random.Generator) -> np.ndarray:
-        """Returns the places of texts of like length that fill a batch."""
+        """Returns the places of texts of similar length that fill a batch."""
         lengths = np.asarray([len(text) + 1 for text in texts])  # [M]
         order = np.argsort(lengths, kind="stable")  # [M]
         wide = max(1, min(self.config.tokens // int(lengths.mean()), len(order)))
@@ -149,7 +149,7 @@ class DecoderTask(Task):
         return order[first : first + wide]
 
     def contexts(self, queries: np.ndarray, draw: np.random.Generator) -> Tensor:
-        """Returns mean vectors `[N, S]` of some or many captions near each opening's subject, before the shift."""
+        """Returns mean vectors `[N, S]` of some or many captions near the subject of each opening, before the shift."""
         most = self.stories.near.shape[1]
         counts = np.rint(most ** draw.random(len(queries))).astype(int)  # [N], from 1 to k
         rows = [self.stories.context(int(query), count) for query, count in zip(queries, counts, strict=True)]
@@ -171,7 +171,7 @@ class DecoderTask(Task):
         return Loss(value, int(lengths.sum()), {f"nll_{kind}": float(value.detach())})
 
     def evaluate(self) -> dict[str, float]:
-        """Returns losses a token: on stories of held-out contexts, and on held-out texts with their own vectors."""
+        """Returns losses per token: on stories of held-out openings, and on held-out texts with their own vectors."""
         draw, dev, stories = np.random.default_rng(0), self.dev[:256], self.stories
         places = stories.rows[np.arange(len(dev)) % len(stories.styles), dev, 0]  # [N]
         shift = torch.as_tensor(stories.vectors[places].astype(np.float32) - stories.source)  # [N, S]
@@ -189,13 +189,13 @@ class DecoderTask(Task):
 
 
 def passage_shares(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Returns rising sums `[Q x passages]`, up to 1, of the chances of pairs of an opening and one of its passages.
+    """Returns cumulative probabilities `[Q x passages]` of the pairs of an opening and one of its passages.
 
-    By these each passage comes as often, and with those openings more often that weigh more.
+    All passages have the same probability; that of an opening for a passage is proportional to its weight.
 
     Args:
-        rows: the passages of each opening `[Q, passages]`.
-        weights: of the openings `[Q]`.
+        rows: passages of each opening `[Q, passages]`.
+        weights: weights of the openings `[Q]`.
     """
     _, which = np.unique(rows, return_inverse=True)
     which, weigh = which.reshape(-1), np.repeat(weights, rows.shape[1])  # [Q x passages] both
@@ -205,9 +205,9 @@ def passage_shares(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def seldom_weights(texts: Tokens, power: float) -> np.ndarray:
-    """Returns a weight of each text `[N]`: the number of texts that have its most seldom word, to the power `-power`.
+    """Returns a weight for each text `[N]`: the number of texts that have its rarest word, to the power `-power`.
 
-    A word that fewer than SELDOM texts have counts as if these had it.
+    A word in fewer than SELDOM texts counts as if it were in SELDOM texts.
     """
     words = [np.unique(texts[place]) for place in range(len(texts))]
     times = np.bincount(np.concatenate(words))  # [vocabulary]

@@ -1,4 +1,4 @@
-"""What a model pack gives to the training of a story decoder: sentence encoder, joint embedding, captions, styles."""
+"""Parts of a model pack for training a story decoder: sentence encoder, joint embedding, captions, styles."""
 
 from dataclasses import dataclass
 
@@ -20,16 +20,16 @@ NEEDED = ("joint_embedding", "sentence_encoder", "captions", "source_style", "st
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The networks, captions and styles among which a story decoder will work.
+    """The networks, captions and styles of the pack that a story decoder will work with.
 
     Attributes:
-        words: of the sentence encoder, and of the decoder.
-        encoder: the sentence encoder.
-        joint_words: of the joint embedding.
-        joint: the joint embedding.
-        bank: the captions of the caption bank, tokenised.
-        source_style: `[S]`.
-        styles: `[S]` by name, those that keep passages.
+        words: vocabulary of the sentence encoder and the decoder.
+        encoder: sentence encoder.
+        joint_words: vocabulary of the joint embedding.
+        joint: joint embedding.
+        bank: captions of the caption bank, tokenised.
+        source_style: vector of the caption style `[S]`.
+        styles: vectors `[S]`, by name, of the styles that keep passages.
         passages: sentence vectors of the passages that each style keeps `[P, S]`.
     """
 
@@ -44,10 +44,10 @@ class Surroundings:
 
     @classmethod
     def of_pack(cls, location: str) -> "Surroundings":
-        """Returns what a pack holds.
+        """Returns the parts of a pack.
 
         Raises:
-            ConfigError: the pack lacks a part.
+            ConfigError: the pack lacks one of the parts.
             PackError: there is no pack, or it is damaged.
         """
         pack = Pack.open(location)

@@ -1,4 +1,4 @@
-"""The joint embedding's training: the right photo for a caption, and the right caption for a photo, among a batch."""
+"""Training of the joint embedding: to find the right photo for a caption, and the reverse, in a batch."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from pipelines.corpora.texts import UNKNOWN, Tokens, Vocabulary, padded
 from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
 
-LONG = 8  # one caption in so many counts as a long one
-FEW = 0.15  # of the photos, at most, show what a word says of a scene
+LONG = 8  # one caption in eight counts as a long one
+FEW = 0.15  # a word describes a scene only if at most this share of the photos has it in their captions
 
 
 @dataclass(frozen=True)
 class JointConfig:
-    """Sizes of the network, and how it learns.
+    """Sizes of the network and settings of its training.
 
     Args:
         loss: `softmax` (cross entropy over the batch), `hinge` (the sum over wrong pairs, as in 2014) or `hardest`
-            (the hinge of only the worst wrong pair, which collapses where training starts with it).
-        temperature: divides the similarities of the softmax.
-        margin: by which a pair must beat the wrong ones in a hinge.
+            (the hinge of only the worst wrong pair, which collapses if training starts with it).
+        temperature: divisor of the similarities in the softmax.
+        margin: margin by which a right pair must beat the wrong ones in a hinge loss.
         word_dropout: share of words shown as unknown.
-        dropout: on word vectors and feature vectors.
-        pseudo_share: share of a batch that is class prototypes with captions about the class.
-        noise: largest length of the random vector added to a feature vector, in photos' mean distance from their
-            centre. It keeps the projection small where the photos with captions say nothing, so that others do not go
-            astray.
-        views: crops of each photo to learn from beside the whole photo, half of them mirrored.
-        outside: begin with wordllama's word vectors, cut down to `dim_word`, in place of random ones.
-        start: folder of an earlier training whose weights this one begins with.
+        dropout: dropout rate of word vectors and feature vectors.
+        pseudo_share: share of a batch that are class prototypes with captions about the class.
+        noise: maximum length of the random vector added to a feature vector, in units of the photos' mean distance
+            from their centre. It keeps the projection small in directions that photos with captions do not cover, so
+            that other photos are not projected to random places.
+        views: number of crops of each photo to learn from besides the whole photo, half of them mirrored.
+        outside: whether to start with wordllama's word vectors, reduced to `dim_word`, instead of random ones.
+        start: folder of an earlier training whose weights this one starts from.
     """
 
     dim_word: int = 128
@@ -57,7 +57,7 @@ class JointConfig:
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Feature vectors `[N, F]` and, for each photo, the rows of its captions in `captions`; `views` are of crops."""
+    """Feature vectors `[N, F]` of photos, rows of each photo's captions in `captions`, and `views` of crops."""
 
     features: np.ndarray
     captions: Tokens
@@ -65,13 +65,13 @@ class PhotoSet:
     views: Sequence[np.ndarray] = ()
 
     def draw(self, photos: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """Returns the feature vectors `[n, F]` of some photos, each of a view drawn at random."""
+        """Returns feature vectors `[n, F]` of photos, each of a random view."""
         tables = (self.features, *self.views)
         return np.stack([tables[draw.integers(len(tables))][photo] for photo in photos])  # [n, F]
 
     @cached_property
     def photos_of(self) -> dict[int, np.ndarray]:
-        """For each word that some photos' captions have, and not many, the places of these photos."""
+        """Places of the photos whose captions have a word, for each word that few photos, but at least three, have."""
         places: dict[int, set[int]] = defaultdict(set)
         for photo, rows in enumerate(self.rows):
             for row in rows:
@@ -81,7 +81,7 @@ class PhotoSet:
         return {word: np.asarray(sorted(own)) for word, own in places.items() if 3 <= len(own) <= most}
 
     def draw_like(self, caption: np.ndarray, draw: np.random.Generator) -> int:
-        """Returns the place of a photo whose captions share a word, rather a rare one; of any where none does."""
+        """Returns the place of a photo whose captions share a word, preferably a rare one, or of any photo."""
         words = [word for word in caption.tolist() if word in self.photos_of]
         if not words:
             return int(draw.integers(len(self.features)))
@@ -93,7 +93,7 @@ class PhotoSet:
 class Prototypes:
     """Classes that photos may show: mean feature vectors `[C, F]`, and rows of captions about each class.
 
-    `weights` `[C]` say how often each class is drawn.
+    Each class is drawn in proportion to its weight in `weights` `[C]`.
     """
 
     features: np.ndarray
@@ -104,15 +104,15 @@ class Prototypes:
     def draw(
         self, count: int, photos: PhotoSet, draw: np.random.Generator, replace: bool = False
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Returns pseudo photos of some classes: feature vectors `[n, F]`, and a caption of each.
+        """Returns pseudo photos of some classes: feature vectors `[n, F]`, and a caption for each.
 
-        Each is a photo with the class put in, a little or much of it: for "a rocket in the sky" a photo of the sky.
+        Each is a photo to which some or much of the class is added: for "a rocket in the sky" a photo of the sky.
 
         Args:
-            count: how many.
-            photos: what the class is put into.
-            draw: of all choices.
-            replace: a class may come more than once.
+            count: number of pseudo photos.
+            photos: photos to which the class is added.
+            draw: generator of all random choices.
+            replace: whether a class may be drawn more than once.
         """
         shares = self.weights / self.weights.sum()  # [C]
         classes = draw.choice(len(self.rows), count, replace=replace, p=shares)  # [n]
@@ -136,7 +136,7 @@ def embed_texts(model: JointEmbedding, texts: Tokens, batch_size: int = 512) -> 
 
 
 def recalls(similarity: Tensor, rows: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Returns R@1, R@5 and R@10 in percent, both ways, from similarities `[N, K]`; `rows` are each photo's captions."""
+    """Returns R@1, R@5 and R@10 in percent, both ways, from similarities `[N, K]` and each photo's caption rows."""
     owner = torch.empty(similarity.shape[1], dtype=torch.long)  # [K]
     for photo, places in enumerate(rows):
         owner[list(places)] = photo
@@ -178,7 +178,7 @@ class JointTask(Task):
         projection.bias.data = -projection.weight.data @ torch.as_tensor(unit.mean(axis=0))  # [J]
 
     def _batch(self, draw: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Returns feature vectors `[N, F]`, and a caption of each."""
+        """Returns feature vectors `[N, F]`, and a caption for each."""
         pseudo = int(self.config.batch_size * self.config.pseudo_share) if self.prototypes else 0
         photos = draw.choice(len(self.photos.rows), self.config.batch_size - pseudo, replace=False)
         features = [self.photos.draw(photos, draw)]  # [N, F]
@@ -195,7 +195,7 @@ class JointTask(Task):
         return np.maximum(rows, 0), captions
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
-        """Returns the hinge loss of one batch, both ways."""
+        """Returns the loss of one batch, in both directions."""
         features, captions = self._batch(draw)
         captions = [np.where(draw.random(len(text)) < self.config.word_dropout, UNKNOWN, text) for text in captions]
         ids, lengths = padded(captions)
@@ -214,7 +214,7 @@ class JointTask(Task):
     def _embed(self, words: Tensor, lengths: Tensor) -> Tensor:
         """Returns joint embeddings `[N, J]` of captions `[N, T]`.
 
-        The few that are long go by themselves, for all would be padded to the longest.
+        The few long ones are embedded separately; otherwise all would be padded to the longest.
         """
         assert isinstance(self.model.encoder, nn.GRU)
         order = lengths.argsort(stable=True)  # [N]
@@ -235,18 +235,18 @@ class JointTask(Task):
 
 
 def contrast(scores: Tensor) -> Tensor:
-    """Returns the mean cross entropy of picking the diagonal of `scores` `[N, N]` in each row, and in each column."""
+    """Returns the mean cross entropy of the diagonal of `scores` `[N, N]` over rows, plus that over columns."""
     right = torch.arange(len(scores))  # [N]
     return nn.functional.cross_entropy(scores, right) + nn.functional.cross_entropy(scores.T, right)
 
 
 def hinge(similarity: Tensor, margin: float, hardest: bool) -> Tensor:
-    """Returns the loss of a batch whose right pairs lie on the diagonal of `similarity` `[N, N]` (SPEC section 13).
+    """Returns the loss of a batch whose right pairs are on the diagonal of `similarity` `[N, N]` (SPEC section 13).
 
     Args:
-        similarity: photos down, captions across.
-        margin: by which the right pair must win.
-        hardest: count only the worst wrong pair of each row and column (Faghri et al. 2017) in place of all.
+        similarity: similarities with a row per photo and a column per caption.
+        margin: margin by which the right pair must win.
+        hardest: whether only the worst wrong pair of each row and column counts (Faghri et al. 2017), instead of all.
     """
     right = similarity.diagonal()  # [N]
     off = ~torch.eye(len(right), dtype=torch.bool)  # [N, N]

@@ -1,4 +1,4 @@
-"""The networks that can be trained, by name: each entry reads its configuration, makes its task and trains it."""
+"""The networks that can be trained, by name; each entry reads its configuration, makes its task and trains it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -37,10 +37,10 @@ from pipelines.training.recipes.transfer import decoder_of, grow, read_start, wi
 from pipelines.training.recipes.writer import BankConfig, WriterConfig, WriterTask, write_bank
 
 SENTENCE = 24
-"""Most words of a book's sentence that is learned by itself."""
+"""Maximum words of a book's sentence that is learned separately."""
 
 KINDS = ("photos", "captions", "romantic", "books", "sentences")
-"""Of the texts that a data folder can hold."""
+"""Kinds of texts that a data folder can hold."""
 
 Settings = Mapping[str, Any]
 Runner = Callable[[Settings, Corpus, Path], dict[str, float]]
@@ -53,7 +53,7 @@ def save_vocabulary(vocabulary: Vocabulary, output: Path) -> None:
 
 
 def photo_set(corpus: Corpus, places: list[int], vocabulary: Vocabulary, views: int = 0) -> PhotoSet:
-    """Returns the photos at some places with their captions as ids, and with some views of them."""
+    """Returns the photos at some places with their captions as ids and the first `views` crops."""
     rows: list[list[int]] = []
     texts: list[list[int]] = []
     for place in places:
@@ -65,7 +65,7 @@ def photo_set(corpus: Corpus, places: list[int], vocabulary: Vocabulary, views: 
 
 
 def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a joint embedding, which is left in `output`."""
+    """Trains a joint embedding in `output` and returns its best figures."""
     network, loop = section(settings, "network", JointConfig), section(settings, "training", LoopConfig)
     vocabulary = Vocabulary.of_counts(corpus.caption_counts(), network.vocabulary)
     save_vocabulary(vocabulary, output)
@@ -84,7 +84,7 @@ def train_joint_embedding(settings: Settings, corpus: Corpus, output: Path) -> d
 
 
 def text_sources(corpus: Corpus, vocabulary: Vocabulary, lengths: TextLengths, output: Path) -> dict[str, Source]:
-    """Returns the texts to learn from by kind, made once and kept in `output`; `dev_` kinds are held out."""
+    """Returns the texts to learn from, by kind; `output` caches them. Kinds that start with `dev_` are held out."""
     path = output / "texts.npz"
     if path.exists():
         return read_cached(path)
@@ -109,10 +109,10 @@ def text_sources(corpus: Corpus, vocabulary: Vocabulary, lengths: TextLengths, o
 def sources_to_encode(
     settings: Settings, corpus: Corpus, network: ThoughtsConfig, output: Path
 ) -> tuple[Vocabulary, dict[str, Source]]:
-    """Returns the words that a sentence encoder learns, kept in `output`, and the texts that it learns from, by kind.
+    """Returns the words that a sentence encoder learns, saved to `output`, and the texts to learn from, by kind.
 
     Raises:
-        ConfigError: a kind is not there, or the prepared corpus has other words than the training in `output`.
+        ConfigError: a kind is missing, or the prepared corpus has other words than the training in `output`.
     """
     shares = settings.get("shares", {})
     if corpus.texts is not None:
@@ -135,22 +135,22 @@ def keep_words(vocabulary: Vocabulary, place: Path, output: Path) -> None:
     """Writes the words of a prepared corpus to `output`.
 
     Raises:
-        ConfigError: the training there began with other words.
+        ConfigError: the training there started with other words.
     """
     if (output / WORDS).exists() and load_words(output).words != vocabulary.words:
-        raise ConfigError(f"{output}: began with other words than those of {place}; name a new output")
+        raise ConfigError(f"{output}: started with other words than those of {place}; name a new output")
     save_vocabulary(vocabulary, output)
 
 
 def sources_to_tell(
     settings: Settings, corpus: Corpus, network: DecoderConfig, words: Vocabulary, output: Path
 ) -> tuple[dict[str, float], dict[str, Source]]:
-    """Returns the shares of a story decoder's texts by kind, and these texts as ids of `words`.
+    """Returns the shares of the texts for a story decoder by kind, and these texts as ids of `words`.
 
-    Kinds that the data folder lacks have no share; a prepared corpus must have them all.
+    Kinds that the data folder lacks are dropped; a prepared corpus must have all kinds.
 
     Raises:
-        ConfigError: kinds are not there, or the prepared corpus has other words.
+        ConfigError: kinds are missing, or the prepared corpus has other words.
     """
     shares = settings.get("shares", {})
     if corpus.texts is None:
@@ -167,7 +167,7 @@ def sources_to_tell(
 
 
 def held_out(sources: Mapping[str, Source], count: int) -> dict[str, Tokens]:
-    """Returns `count` texts of each held-out source, spread over it."""
+    """Returns `count` texts of each held-out source, evenly spaced."""
     names = [name for name in sources if name.startswith("dev_")]
     return {
         name: Tokens.of(
@@ -178,7 +178,7 @@ def held_out(sources: Mapping[str, Source], count: int) -> dict[str, Tokens]:
 
 
 def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a sentence encoder, which is left in `output` with the decoder it learned with."""
+    """Trains a sentence encoder with its decoder in `output` and returns its best figures."""
     network, loop = section(settings, "network", ThoughtsConfig), section(settings, "training", LoopConfig)
     vocabulary, sources = sources_to_encode(settings, corpus, network, output)
     torch.manual_seed(loop.seed)
@@ -191,13 +191,13 @@ def train_skip_thoughts(settings: Settings, corpus: Corpus, output: Path) -> dic
 def pseudo_photos(
     count: int, photos: PhotoSet, texts: Sequence[str], words: Vocabulary
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Returns feature vectors `[M, F]` of pseudo photos of ImageNet's classes, and the ids of a caption of each.
+    """Returns feature vectors `[M, F]` of pseudo photos of ImageNet's classes, and the ids of a caption for each.
 
     Args:
-        count: how many, M.
-        photos: what they are made of.
-        texts: captions, among them some about the classes.
-        words: of the ids.
+        count: number of pseudo photos M.
+        photos: photos that they are made from.
+        texts: captions, some of them about the classes.
+        words: vocabulary of the ids.
     """
     if not count:
         return np.zeros((0, photos.features.shape[1]), np.float32), []
@@ -207,9 +207,9 @@ def pseudo_photos(
 
 
 def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a caption writer, which is left in `output` with the captions of its bank.
+    """Trains a caption writer in `output`, with the captions of its bank, and returns its best figures.
 
-    It begins as the decoder that the sentence encoder learned with: in its first training, where there are two.
+    It starts from the decoder of the sentence encoder's training, or of the first one if there are two.
     """
     network, loop = section(settings, "network", WriterConfig), section(settings, "training", LoopConfig)
     joint, first, last = (output.parent / name for name in ("joint", "first", "thoughts"))
@@ -239,7 +239,7 @@ def train_caption_writer(settings: Settings, corpus: Corpus, output: Path) -> di
 
 
 def train_decoder(settings: Settings, corpus: Corpus, output: Path) -> dict[str, float]:
-    """Returns the best figures of a story decoder, which is left in `output`; it works among the networks of a pack."""
+    """Trains a story decoder for the networks of a pack in `output` and returns its best figures."""
     network, loop = section(settings, "network", DecoderConfig), section(settings, "training", LoopConfig)
     around = Surroundings.of_pack(network.pack)
     shares, sources = sources_to_tell(settings, corpus, network, around.words, output)

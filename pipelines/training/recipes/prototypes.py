@@ -1,4 +1,4 @@
-"""Pseudo photos: what the backbone's classifier knows of classes that the photos with captions do not show."""
+"""Class prototypes for pseudo photos: the backbone's classifier knows classes that the photos with captions lack."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from pipelines.corpora.texts import UNKNOWN, Tokens, Vocabulary
 from pipelines.training.recipes.joint import PhotoSet, Prototypes
 
 NEED = 0.75
-"""Power of how much more often other captions speak of a class than those of the photos do, which it is drawn by."""
+"""A class's weight is the ratio of its frequencies in other captions and in those of the photos, to this power."""
 
 
 def class_nouns() -> list[list[str]]:
-    """Returns, for each class of ImageNet in the classifier's order, its names from the longest to the shortest."""
+    """Returns the names of each class of ImageNet, the longest first, with the classes in the classifier's order."""
     info = ImageNetInfo()
     names = []
     for place in range(1000):
@@ -25,15 +25,15 @@ def class_nouns() -> list[list[str]]:
 
 
 def class_means(classes: np.ndarray, features: np.ndarray, reach: float) -> np.ndarray:
-    """Returns where the feature vectors of each class lie, `[C, F]`: from the photos' mean along the class vector.
+    """Returns estimated mean feature vectors `[C, F]` of classes: steps from the photos' mean along the class vectors.
 
-    Photos' own covariance would bend the step towards what the photos show; on photos of cats, cups and houses the
-    class vectors themselves point better (cosine .25 to .35, the right class first among the 1000).
+    The covariance of the photos would bend the step towards what the photos show. On photos of cats, cups and houses
+    the plain class vectors point better (cosine .25 to .35, the right class first among the 1000).
 
     Args:
         classes: class vectors of the classifier `[C, F]`.
         features: feature vectors of photos `[N, F]`.
-        reach: length of the step, in photos' mean distance from their centre.
+        reach: length of the step, in units of the photos' mean distance from their centre.
     """
     centre = features.mean(axis=0)  # [F]
     length = np.linalg.norm(features - centre, axis=1).mean()
@@ -46,16 +46,15 @@ def class_means(classes: np.ndarray, features: np.ndarray, reach: float) -> np.n
 def prototypes(
     classes: np.ndarray, photos: PhotoSet, texts: Sequence[str], vocabulary: Vocabulary, reach: float = 0.4
 ) -> Prototypes:
-    """Returns one prototype for each class and name of it that five captions or more use.
+    """Returns one prototype for each class and each of its names that at least five captions use.
 
-    They are drawn the oftener, the more people speak of a class and the fewer of the photos show it: cats and rockets
-    before terriers.
+    A class that many captions name and few photos show is drawn more often: cats and rockets more than terriers.
 
     Args:
         classes: class vectors of the classifier `[C, F]`.
-        photos: the photos with captions.
+        photos: photos with captions.
         texts: other captions.
-        vocabulary: of the ids.
+        vocabulary: vocabulary of the ids.
         reach: see `class_means`.
     """
     padded_texts = [f" {text} " for text in texts]
@@ -81,7 +80,7 @@ def prototypes(
 
 
 def _used_names(names: Sequence[str], words: Mapping[str, Sequence[int]], texts: Sequence[str]) -> list[str]:
-    """Returns the longest of a class's names that five texts or more use, if there is one."""
+    """Returns the longest of a class's names that at least five texts use, if there is one."""
     for noun in names:
         if sum(f" {noun} " in texts[row] for row in words.get(noun.split()[-1], ())) >= 5:
             return [noun]

@@ -1,4 +1,4 @@
-"""What the decoder's training needs beside texts: stories with contexts."""
+"""Stories with contexts, which the decoder's training needs besides texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from pipelines.training.recipes.from_pack import Surroundings
 from pipelines.training.recipes.text_vectors import nearest, sentence_vectors
 
 SAME = 0.98
-"""Cosine from which a passage of the books is one that a style keeps."""
+"""Cosine from which a passage of the books counts as one of the passages that a style keeps."""
 
 
 @dataclass(frozen=True)
 class StoriesConfig:
-    """How stories are put together.
+    """How stories are composed.
 
     Args:
-        captions: captions of the data without photos that get a story, at most.
-        nearest: captions whose mean vector can be a context, as in the main job.
-        usual: captions whose mean vector chooses an opening's nearest passages.
-        passages: passages of a style, the nearest, that a story may go on with.
+        captions: maximum number of the data's captions without photos that get a story.
+        nearest: maximum number of captions whose mean vector is a context, as in the main job.
+        usual: number of captions whose mean vector chooses an opening's nearest passages.
+        passages: number of a style's nearest passages that may continue a story.
     """
 
     captions: int = 12000
@@ -43,8 +43,8 @@ Rows = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What stories are about: openings with their captions, and the joint embeddings `[Q, J]` that find captions."""
+class _Openings:
+    """Openings of stories with their captions, and the joint embeddings `[Q, J]` that find similar captions."""
 
     openings: list[str]
     captions: list[str]
@@ -52,10 +52,10 @@ class _Told:
 
 
 def prepare_stories(config: StoriesConfig, corpus: Corpus, around: Surroundings, output: Path) -> StorySet:
-    """Returns the stories, made once and kept in `output`.
+    """Returns the stories; `output` caches them.
 
     Raises:
-        ConfigError: no style of the pack keeps passages of the books, or no caption can be told.
+        ConfigError: no style of the pack keeps passages of the books, or too few captions can open a story.
     """
     path = output / "stories.npz"
     if not path.exists():
@@ -66,16 +66,16 @@ def prepare_stories(config: StoriesConfig, corpus: Corpus, around: Surroundings,
 
 def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> StorySet:
     words = around.words
-    told = _told(config, corpus, around)
-    near = nearest(told.embeddings, around.bank_embeddings(), config.nearest)  # [Q, k]
+    found = _find_openings(config, corpus, around)
+    near = nearest(found.embeddings, around.bank_embeddings(), config.nearest)  # [Q, k]
     known = words.ids.keys() | {PROTAGONIST}
     passages = [passage for passage in cut_passages(corpus.books) if known >= set(passage.words)]
     vectors = sentence_vectors(around.encoder, Tokens.of(words.encode(passage.said()) for passage in passages))
     bank = around.bank_vectors()
     usual = np.stack([bank[places].mean(axis=0, dtype=np.float32) for places in near[:, : config.usual]])  # [Q, S]
     rows = _near_passages(config, around, usual - around.source_style, vectors)
-    names, places = _protagonists(told.captions)
-    openings, captions = (Tokens.of(words.encode(text) for text in part) for part in (told.openings, told.captions))
+    names, places = _protagonists(found.captions)
+    openings, captions = (Tokens.of(words.encode(text) for text in part) for part in (found.openings, found.captions))
     return StorySet(
         bank=bank,
         near=near.astype(np.int32),
@@ -96,15 +96,15 @@ def _stories(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> Sto
 
 
 def _near_passages(config: StoriesConfig, around: Surroundings, apart: np.ndarray, vectors: np.ndarray) -> Rows:
-    """Returns for each style of the books at hand its passages that are nearest to each opening `[Q, passages]`.
+    """Returns for each style that is made of these books its passages nearest to each opening `[Q, passages]`.
 
-    They are places among the passages that the style keeps.
+    They are places among all passages of the books; only passages that the style keeps are used.
 
     Args:
-        config: how many.
-        around: the styles' kept passages.
-        apart: what the openings' usual contexts differ from the caption style `[Q, S]`.
-        vectors: of all passages `[P, S]`.
+        config: number of passages.
+        around: has the passages that the styles keep.
+        apart: usual contexts of the openings, minus the caption style `[Q, S]`.
+        vectors: sentence vectors of all passages `[P, S]`.
 
     Raises:
         ConfigError: no style keeps passages of these books.
@@ -121,16 +121,16 @@ def _near_passages(config: StoriesConfig, around: Surroundings, apart: np.ndarra
     if not rows:
         raise ConfigError(
             f"network.pack: no style keeps {config.passages} passages or more of the books here (it has "
-            f"{', '.join(around.passages)}); make a style of these books by pipelines.fit_style --passages"
+            f"{', '.join(around.passages)}); make a style of these books with pipelines.fit_style --passages"
         )
     return rows
 
 
-def _told(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Told:
-    """Returns the captions that can be told: of training photos, romantic ones, some others, and the pack's bank.
+def _find_openings(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Openings:
+    """Returns openings from captions: of training photos, romantic ones, some others, and those of the pack's bank.
 
-    The bank is broad: of what the data's captions hardly name, as cats and rockets, the decoder hears there. A photo's
-    captions have the photo's embedding, the others their own.
+    The bank is broad: it names things that the data's captions rarely name, such as cats and rockets. Captions of a
+    photo have the embedding of the photo, the others their own.
     """
     draw = np.random.default_rng(0)
     other = corpus.captions("flickr30k_train") + corpus.captions("coco_sample")
@@ -147,12 +147,12 @@ def _told(config: StoriesConfig, corpus: Corpus, around: Surroundings) -> _Told:
     openings = [narrate(caption) for caption in captions]
     kept = [place for place, text in enumerate(openings) if text and all(word in known for word in text.split())]
     if len(kept) < 2:
-        raise ConfigError(f"stories: of {len(captions)} captions {len(kept)} can open a story, which is too few")
-    return _Told([openings[place] or "" for place in kept], [captions[place] for place in kept], embeddings[kept])
+        raise ConfigError(f"stories: only {len(kept)} of {len(captions)} captions can open a story, which is too few")
+    return _Openings([openings[place] or "" for place in kept], [captions[place] for place in kept], embeddings[kept])
 
 
 def _protagonists(captions: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Returns names, and each caption's two among them `[Q, 2]`."""
+    """Returns names, and the places of each caption's two protagonists among them `[Q, 2]`."""
     found = [protagonists(caption) for caption in captions]
     names = sorted({name for both in found for name in both})
     place = {name: row for row, name in enumerate(names)}

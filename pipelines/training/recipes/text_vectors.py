@@ -1,4 +1,4 @@
-"""What trained networks say of the training texts, computed once: joint embeddings and sentence vectors."""
+"""Joint embeddings and sentence vectors of the training texts, by trained networks."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ WORDS = "words.json"
 
 
 def load_words(folder: Path) -> Vocabulary:
-    """Returns the vocabulary that a training left in its folder."""
+    """Returns the vocabulary in a training's folder."""
     return Vocabulary(json.loads((folder / WORDS).read_text()))
 
 
 def load_joint(folder: Path) -> JointEmbedding:
-    """Returns the joint embedding that a training left in its folder."""
+    """Returns the joint embedding in a training's folder."""
     weights = best_weights(folder)
     n_words, dim_word = weights["word_vectors.weight"].shape
     dim, dim_image = weights["image_projection.weight"].shape
@@ -38,10 +38,10 @@ def load_joint(folder: Path) -> JointEmbedding:
 
 
 class TableEncoder(nn.Module):
-    """A sentence encoder and its word vectors, without what it learned with.
+    """A sentence encoder and its word vectors, without the decoders of its training.
 
     Args:
-        weights: of a training of either recipe; `table.` and `encoder.` count.
+        weights: weights of a training by either recipe; only those under `table.` and `encoder.` are used.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
@@ -61,15 +61,15 @@ class TableEncoder(nn.Module):
 
 
 def load_encoder(folder: Path) -> TableEncoder:
-    """Returns the sentence encoder that a training of either recipe left in its folder."""
+    """Returns the frozen sentence encoder in the folder of a training by either recipe."""
     return TableEncoder(best_weights(folder)).eval().requires_grad_(False)
 
 
 @torch.inference_mode()
 def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
-    """Returns joint embeddings `[.., J]`, half precision, kept in `folder`.
+    """Returns joint embeddings `[.., J]` in half precision; `folder` caches them.
 
-    `images` are of all photos; `photos`, `captions` and `romantic` of captions in the order of their sources.
+    `images` are of all photos; `photos`, `captions` and `romantic` are of captions in the order of their sources.
     """
     path = folder / "embeddings.npz"
     if not path.exists():
@@ -89,7 +89,7 @@ def joint_embeddings(corpus: Corpus, folder: Path) -> dict[str, np.ndarray]:
 
 @torch.inference_mode()
 def sentence_vectors(model: TableEncoder, texts: Sequence[np.ndarray] | Tokens, batch_size: int = 256) -> np.ndarray:
-    """Returns sentence vectors `[K, S]`, half precision, of texts in their order."""
+    """Returns sentence vectors `[K, S]` of texts in their order, in half precision."""
     lengths = np.asarray([len(texts[place]) for place in range(len(texts))])
     order = np.argsort(lengths, kind="stable")
     vectors = np.zeros((len(texts), model.encoder.dim), np.float16)  # [K, S]

@@ -1,8 +1,8 @@
-"""The sentence encoder's training: a sentence must come back from its vector, and hint at its neighbour.
+"""Training of the sentence encoder: a sentence must be recoverable from its vector, and its neighbour predictable.
 
-Skip-thoughts (Kiros et al. 2015) decodes the sentence before and the one after. Here the decoder writes the sentence
-itself, and two bags of words, predicted only from the vector, stand for the sentence and for its neighbour (the next
-passage of the book, or another caption of the same photo): the bags make content words enter the vector early.
+Skip-thoughts (Kiros et al. 2015) decodes the previous and the next sentence. Here the decoder writes the sentence
+itself. Two bags of words, of the sentence and of its neighbour (the next passage of the book, or another caption of the
+same photo), are predicted only from the vector. They make the vector learn content words early.
 """
 
 from collections import Counter
@@ -21,17 +21,17 @@ from pipelines.training.data.passages import Source
 from pipelines.training.engine.arithmetic import autocast
 from pipelines.training.engine.loop import Loss, Task
 
-TEMPERATURE = 0.1  # divides cosines of neighbours
+TEMPERATURE = 0.1  # divisor of the cosines of neighbours
 
 
 @dataclass(frozen=True)
 class TextLengths:
-    """Which passages of books are learned.
+    """Limits for the passages of books to learn from.
 
     Args:
-        least: words of a passage.
-        most: words of a passage.
-        unknown: largest share of unknown words in one.
+        least: minimum words of a passage.
+        most: maximum words of a passage.
+        unknown: maximum share of unknown words in a passage.
     """
 
     least: int = 5
@@ -41,19 +41,18 @@ class TextLengths:
 
 @dataclass(frozen=True)
 class ThoughtsConfig(TextLengths):
-    """Sizes of encoder and decoder, and how they learn.
+    """Sizes of encoder and decoder, and settings of their training.
 
     Args:
-        tokens: words of a batch.
-        negatives: words outside a batch that its softmax counts; 0 for all.
+        tokens: words per batch.
+        negatives: number of words outside a batch that its softmax includes; 0 for all.
         word_dropout: share of the decoder's input words shown as unknown.
-        noise: largest length of the random vector that is added to a sentence vector (of length 1).
-        bag: weight of the bags of words beside the decoder's loss.
-        common: most frequent words that no bag counts.
-        follow: weight of finding a text's neighbour among the other neighbours of the batch, by a linear map of its
-            vector.
-        followers: neighbours of a batch among which each is to be found.
-        start: folder of an earlier training, or a model pack, whose weights this one begins with; words are added.
+        noise: maximum length of the random vector that is added to a sentence vector (of length 1).
+        bag: weight of the loss of the bags of words, relative to that of the decoder.
+        common: number of most frequent words that the bags leave out.
+        follow: weight of the loss of finding a text's neighbour in the batch, by a linear map of the text's vector.
+        followers: maximum number of neighbours of a batch among which each must be found.
+        start: folder of an earlier training, or a model pack, whose weights this one starts from; words are added.
     """
 
     dim_word: int = 160
@@ -98,7 +97,7 @@ class Autoencoder(nn.Module):
 
 
 def decoder_states(decoder: StoryDecoder, contexts: Tensor, ids: Tensor, shown: Tensor) -> Tensor:
-    """Returns what the logits are made of, `[N, T, W]`, for texts `[N, T]` of which the decoder sees `shown`."""
+    """Returns the inputs `[N, T, W]` of the output layer for texts `[N, T]` of which the decoder sees `shown`."""
     start = torch.full_like(ids[:, :1], -1)  # [N, 1]
     inputs = decoder.embed(torch.cat([start, shown[:, :-1]], dim=1))  # [N, T, W]
     with autocast():
@@ -109,15 +108,15 @@ def decoder_states(decoder: StoryDecoder, contexts: Tensor, ids: Tensor, shown: 
 def text_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, lengths: Tensor, negatives: int = 0) -> Tensor:
     """Returns the mean negative log likelihood of a token, the closing 0 included.
 
-    With `negatives` the softmax runs over the batch's own words and about so many others, drawn evenly, whose logits
-    are raised by the log of what one of them stands for.
+    With `negatives` the softmax runs over the batch's own words and about `negatives` other words, drawn at random. The
+    logits of the others are raised by the log of the number of words that each represents.
 
     Args:
-        decoder: whose output layer counts.
-        states: of `decoder_states` `[N, T, W]`.
-        ids: the texts `[N, T]`.
+        decoder: decoder with the output layer.
+        states: result of `decoder_states` `[N, T, W]`.
+        ids: texts `[N, T]`.
         lengths: words of each text with its closing 0 `[N]`.
-        negatives: 0 for the whole vocabulary.
+        negatives: approximate number of other words; 0 for the whole vocabulary.
     """
     weight: Tensor = decoder.logits.weight  # [V, W]
     bias: Tensor = decoder.logits.bias  # [V]
@@ -136,19 +135,19 @@ def text_loss(decoder: StoryDecoder, states: Tensor, ids: Tensor, lengths: Tenso
 
 
 def drop_words(ids: Tensor, share: float) -> Tensor:
-    """Returns the ids with a random share of them unknown."""
+    """Returns the ids with a random share of them replaced by the unknown word."""
     return torch.where(torch.rand(ids.shape) < share, UNKNOWN, ids)
 
 
 def jitter(vectors: Tensor, noise: float) -> Tensor:
-    """Returns vectors `[N, S]` with a random vector added to each, of a length up to `noise`."""
+    """Returns vectors `[N, S]`, each with a random vector of a length up to `noise` added."""
     away = torch.randn_like(vectors)  # [N, S]
     lengths = noise * torch.rand(len(vectors), 1)  # [N, 1]
     return vectors + nn.functional.normalize(away) * lengths  # [N, S]
 
 
 class Batches:
-    """Draws batches of texts of one source and of nearly one length."""
+    """Draws batches of texts of one source and of similar length."""
 
     def __init__(self, sources: Mapping[str, Source], shares: Mapping[str, float], tokens: int) -> None:
         self.sources, self.tokens = sources, tokens
@@ -159,7 +158,7 @@ class Batches:
         self.ends = {name: np.cumsum(sources[name].texts.lengths[self.orders[name]]) for name in self.names}
 
     def draw(self, draw: np.random.Generator) -> tuple[str, np.ndarray]:
-        """Returns a source's name and the places of its texts; each word of a source is as likely as any other."""
+        """Returns the name of a source and places of texts in it; all words of a source are equally likely."""
         name = self.names[int(draw.choice(len(self.names), p=self.shares))]
         ends = self.ends[name]
         middle = int(np.searchsorted(ends, draw.integers(ends[-1])))
@@ -185,7 +184,7 @@ class ThoughtsTask(Task):
         self.model: Autoencoder = Autoencoder(config, n_words)
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
-        """Returns the loss of one batch: the decoder's, and the bags'."""
+        """Returns the loss of one batch: that of the decoder plus those of the bags and of the followers."""
         name, places = self.batches.draw(draw)
         source, model = self.sources[name], self.model
         texts = [source.texts[place] for place in places]
@@ -205,7 +204,7 @@ class ThoughtsTask(Task):
         return Loss(value, int(lengths.sum()), figures)
 
     def _follow_loss(self, contexts: Tensor, near: Sequence[np.ndarray | None], draw: np.random.Generator) -> Tensor:
-        """Returns the mean cross entropy of finding each text's neighbour among those of the batch's other texts."""
+        """Returns the mean cross entropy of finding each text's neighbour among the neighbours of the batch."""
         rows = np.asarray([row for row, text in enumerate(near) if text is not None], np.int64)  # [M]
         rows = draw.permutation(rows)[: self.config.followers]  # [M]
         if len(rows) < 2:
@@ -219,7 +218,7 @@ class ThoughtsTask(Task):
         return nn.functional.cross_entropy(cosines / TEMPERATURE, torch.arange(len(rows)))
 
     def _bag_loss(self, layer: nn.Linear, contexts: Tensor, texts: Sequence[np.ndarray | None]) -> Tensor:
-        """Returns the mean negative log likelihood of the texts' less common words, each text counting as one."""
+        """Returns the mean negative log likelihood of the texts' less common words; all texts have the same weight."""
         rows: list[int] = []
         words: list[int] = []
         shares: list[float] = []
@@ -241,7 +240,7 @@ class ThoughtsTask(Task):
         return -(likely * torch.tensor(shares)).sum() / len(used)
 
     def evaluate(self) -> dict[str, float]:
-        """Returns, for each held-out kind, loss a token and the share of content words that greedy search gets back."""
+        """Returns for each held-out kind the loss per token and the share of content words that greedy search finds."""
         figures: dict[str, float] = {}
         for name, texts in self.held_out.items():
             figures |= {f"{name}_{key}": value for key, value in self._judge(texts).items()}
@@ -267,6 +266,6 @@ class ThoughtsTask(Task):
 
 
 def shared_words(text: Sequence[int] | np.ndarray, other: Sequence[int], common: int) -> tuple[int, int]:
-    """Returns how many of a text's less common words `other` holds too, and how many there are."""
+    """Returns how many of a text's less common words `other` has too, and how many there are in all."""
     wanted = Counter(int(word) for word in text if word >= common + 2)
     return sum((wanted & Counter(int(word) for word in other)).values()), sum(wanted.values())

@@ -1,4 +1,4 @@
-"""Weights of an earlier training, or of a model pack, for a network with other words."""
+"""Weights of an earlier training or a model pack, adapted to a network with other words."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,30 +21,32 @@ from pipelines.training.recipes.text_vectors import load_words
 
 WORD_TABLES = ("table.weight", "decoder.word_vectors.weight", "decoder.logits.weight")
 WORD_BIAS = "decoder.logits.bias"
-RARE = 0.05  # quantile of the known words' biases that a new word gets
+RARE = 0.05  # a new word gets this quantile of the known words' biases
 
 
 def read_start(location: str) -> tuple[dict[str, Tensor], Vocabulary]:
     """Returns the weights of an `Autoencoder` and its words, from a training's folder or a pack.
 
-    A pack's sentence encoder and default decoder must share their words, as those of the pocket pack do, but for those
-    that `pipelines.expand_vocabulary` added below: the words are the decoder's then. What only training needs (the
-    layers that predict bags of words) is missing.
+    A pack's sentence encoder and default decoder must have the same words, as in the pocket pack. Words that
+    `pipelines.expand_vocabulary` appended to the encoder's are left out. A pack has no weights for the layers that only
+    training needs, which predict bags of words.
 
     Raises:
-        ConfigError: they do not, or the pack chooses no decoder.
+        ConfigError: the words differ, or the pack has no default decoder.
     """
     if not (Path(location) / CARD).exists():
         words = load_words(Path(location))
         return best_weights(Path(location)), words
     pack = Pack.open(location)
     if not pack.default_decoder:
-        raise ConfigError(f"{location}: the pack chooses no decoder that a training could begin with")
+        raise ConfigError(f"{location}: the pack has no default decoder that a training could start from")
     weights, known = pack_encoder(pack)
     decoder = of_family(pack.decoder(pack.default_decoder), GruDecoderEntry, location, "the training")
     pairs = sorted(pack.json(decoder.vocabulary), key=lambda pair: pair[1])
     if pairs != known.pairs()[: len(pairs)]:
-        raise ConfigError(f"{location}: its decoder has other words than its sentence encoder; no training starts so")
+        raise ConfigError(
+            f"{location}: its decoder has other words than its sentence encoder; a training cannot start from it"
+        )
     words = Vocabulary(known.words[: len(pairs)])
     weights |= {f"decoder.{name}": tensor for name, tensor in pack.tensors(decoder.weights).items()}
     weights["table.weight"] = weights["table.weight"][: words.size]  # [V, W]
@@ -63,13 +65,13 @@ def pack_encoder(pack: Pack) -> tuple[dict[str, Tensor], Vocabulary]:
 def grow(weights: Mapping[str, Tensor], old: Vocabulary, new: Vocabulary) -> dict[str, Tensor]:
     """Returns weights for the words of `new`.
 
-    Words that `old` has too keep their rows; the others get what a linear map from outside word vectors predicts (see
+    Words that are also in `old` keep their rows; a linear map from outside word vectors predicts the others (see
     `expand`).
 
     Args:
-        weights: of an `Autoencoder`.
-        old: its words.
-        new: the words that it shall have.
+        weights: weights of an `Autoencoder`.
+        old: words of these weights.
+        new: words of the returned weights.
     """
     if old.words == new.words:
         return dict(weights)
@@ -95,7 +97,7 @@ def _of_decoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def without_start(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights of an autoencoder's decoder, less those that turn a vector into its first state."""
+    """Returns the weights of an autoencoder's decoder, without those that turn a vector into its first state."""
     return {name: weight for name, weight in _of_decoder(weights).items() if not name.startswith("state.")}
 
 

@@ -1,4 +1,4 @@
-"""The caption writer: the decoder net started off by a joint embedding, and the caption bank that it writes."""
+"""Training of the caption writer, a decoder network that starts from a joint embedding; writing of a caption bank."""
 
 import re
 from collections import Counter
@@ -20,12 +20,12 @@ from pipelines.training.recipes.thoughts import decoder_states, drop_words, jitt
 
 @dataclass(frozen=True)
 class WriterConfig:
-    """How the caption writer learns; its word vectors, cell and output layer begin as those of the encoder's decoder.
+    """Training of the caption writer; word vectors, cell and output layer start from the sentence encoder's decoder.
 
     Args:
-        photo_share: share of a batch's captions that start from their photo, the rest from their own joint embedding.
-        pseudo: pseudo photos of classes that photos do not show, with captions about these, beside the photos.
-        noise: largest length of the random vector added to a joint embedding (of length 1).
+        photo_share: share of the batches that start from the photos' joint embeddings, not from the captions' own.
+        pseudo: number of pseudo photos, with captions, of classes that photos do not show.
+        noise: maximum length of the random vector added to a joint embedding (of length 1).
     """
 
     dim_word: int = 160
@@ -39,7 +39,7 @@ class WriterConfig:
 
 
 class WriterTask(Task):
-    """Trains a `StoryDecoder` to write a caption from its joint embedding or its photo's."""
+    """Trains a `StoryDecoder` to write a caption from its own joint embedding or that of its photo."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class WriterTask(Task):
         """Makes the task.
 
         Args:
-            config: how to learn.
-            n_words: V.
-            texts: the captions.
-            own: their joint embeddings `[K, J]`.
-            photos: their photos' joint embeddings `[P, J]`, of the first P captions.
-            held_out: number of captions, spread over all, that are kept for the score.
+            config: settings of the training.
+            n_words: number of words V.
+            texts: captions.
+            own: joint embeddings of the captions `[K, J]`.
+            photos: joint embeddings of the photos of the first P captions `[P, J]`.
+            held_out: maximum number of evenly spaced captions that are held out for the score.
         """
         self.config, self.texts, self.own, self.photos = config, texts, own, photos
         self.dev = np.linspace(0, len(texts) - 1, min(held_out, 1 + len(texts) // 20), dtype=int)
@@ -69,7 +69,7 @@ class WriterTask(Task):
         torch.nn.init.normal_(self.model.state.weight, std=0.5)
 
     def loss(self, step: int, draw: np.random.Generator) -> Loss:
-        """Returns the loss of one batch of captions of nearly one length."""
+        """Returns the loss of one batch of captions of similar length."""
         pictured = draw.random() < self.config.photo_share
         order, rows = (self.pictured, self.photos) if pictured else (self.plain, self.own)
         middle = int(draw.integers(len(order)))
@@ -83,7 +83,7 @@ class WriterTask(Task):
         return Loss(value, int(lengths.sum()), {"nll_photos" if pictured else "nll_texts": float(value.detach())})
 
     def evaluate(self) -> dict[str, float]:
-        """Returns the loss a token on held-out captions from their own joint embeddings."""
+        """Returns the loss per token on held-out captions, given their own joint embeddings."""
         ids, lengths = (torch.as_tensor(array) for array in padded([self.texts[place] for place in self.dev]))
         contexts = torch.as_tensor(self.own[self.dev].astype(np.float32))  # [N, J]
         value = float(text_loss(self.model, decoder_states(self.model, contexts, ids, ids), ids, lengths))
@@ -94,7 +94,7 @@ class WriterTask(Task):
 def write_captions(
     writer: StoryDecoder, contexts: Tensor, vocabulary: Vocabulary, temperature: float, seed: int, batch_size: int = 256
 ) -> Iterable[tuple[str, float]]:
-    """Yields a sampled caption for each joint embedding `[N, J]`, with its cost a token."""
+    """Yields a sampled caption for each joint embedding `[N, J]`, with its cost per token."""
     for first in tqdm(range(0, len(contexts), batch_size), desc="captions", unit="batch"):
         states = writer.initial_state(contexts[first : first + batch_size])  # [N, H]
         seeds = [seed + first + row for row in range(len(states))]
@@ -109,9 +109,9 @@ _NO_MARKS = re.compile(r"[^a-z0-9 ]")
 
 
 def is_fluent(caption: str) -> bool:
-    """Returns whether a caption has 5 to 18 words and one full stop at its end.
+    """Returns whether a caption has 5 to 18 words and ends with its only full stop.
 
-    It must be without numbers and marks, and say nothing twice.
+    It must not have numbers, other punctuation than commas, wrong articles or repeated content words.
     """
     words = caption.split()
     if not 6 <= len(words) <= 19 or words[-1] != "." or words[-2] in NOT_LAST:
@@ -134,18 +134,18 @@ def choose_captions(
     most: int,
     turn: int = 8,
 ) -> list[str]:
-    """Returns fluent captions that the data does not hold, each once, many subjects before many of one subject.
+    """Returns different fluent captions that are not in the data, on as many subjects as possible.
 
-    A caption's subject is its rarest word. Subjects take turns, and in each turn every subject puts up its next
-    likeliest captions; by likelihood only, the commonest subjects would fill the bank.
+    A caption's subject is its rarest word. Subjects take turns, and in each turn every subject offers its next
+    likeliest captions. By likelihood only, the commonest subjects would fill the bank.
 
     Args:
-        candidates: captions with their cost a token.
-        known: captions of the data; one of these, with or without its first article, is never chosen.
-        limit: how many to choose.
-        max_cost: the highest cost a token of a fluent caption.
-        most: captions that may share their subject, or their first four words.
-        turn: captions that a subject puts up in a turn.
+        candidates: captions with their cost per token.
+        known: captions of the data; none of them is chosen, with or without its first article.
+        limit: maximum number of captions.
+        max_cost: highest cost per token of a fluent caption.
+        most: maximum number of captions with the same subject, or the same first four words.
+        turn: number of captions that a subject offers in a turn.
     """
     bare = {strip_article(text) for text in known}
     common = Counter(word for text, _ in candidates for word in set(text.split()))
@@ -168,13 +168,13 @@ def choose_captions(
 
 
 def strip_article(text: str) -> str:
-    """Returns the letters and digits of a caption, word by word, without the article or number it begins with."""
+    """Returns the words of a caption as letters and digits, without an article or number at the start."""
     words = _NO_MARKS.sub(" ", text).split()
     return " ".join(words[1:] if words and words[0] in ("a", "an", "the", "two", "some") else words)
 
 
 def first_words(text: str, count: int = 4) -> str:
-    """Returns how a caption begins: its first words without the article."""
+    """Returns the first words of a caption, without the article."""
     return " ".join(strip_article(text).split()[:count])
 
 
@@ -183,12 +183,12 @@ class BankConfig:
     """How the caption bank is written.
 
     Args:
-        from_photos: captions to sample from photos' joint embeddings.
-        from_captions: captions to sample from captions' joint embeddings.
-        limit: captions to keep.
-        max_cost: the highest cost a token, in nats, of a caption that counts as fluent.
-        most: captions that may share their rarest word.
-        last: of the captions, how many of the last to draw from (the broadest source comes last); 0 for all.
+        from_photos: number of captions to sample from photos' joint embeddings.
+        from_captions: number of captions to sample from captions' joint embeddings.
+        limit: maximum number of captions to keep.
+        max_cost: highest cost per token, in nats, of a caption that counts as fluent.
+        most: maximum number of captions with the same rarest word.
+        last: number of last captions to draw from (the broadest source comes last); 0 for all.
         noise: length of the random vector added to each joint embedding.
     """
 
@@ -220,14 +220,14 @@ def write_bank(
 
 
 def mixed_contexts(own: np.ndarray, photos: np.ndarray, shares: Sequence[int], noise: float, seed: int) -> Tensor:
-    """Returns joint embeddings to write captions from: of photos and of captions, each with noise, unit length again.
+    """Returns joint embeddings of photos and of captions to write captions from, with noise and again of unit length.
 
     Args:
         own: joint embeddings of captions `[K, J]`.
         photos: joint embeddings of photos `[P, J]`.
-        shares: how many captions to write from photos, and how many from captions.
-        noise: length of the random vector added.
-        seed: of choice and noise.
+        shares: number of captions to write from photos, and from captions.
+        noise: length of the added random vector.
+        seed: seed of choice and noise.
     """
     draw = np.random.default_rng(seed)
     rows = [table[draw.choice(len(table), count)] for table, count in zip((photos, own), shares, strict=True)]

@@ -91,7 +91,10 @@ def test_a_decoder_of_the_same_name_is_replaced(add: Add, story_pack: Pack, tmp_
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["--name=a/b", "--trained=none"], ["--name 'a/b': letters", "--trained none: has no best.safetensors and no"]),
+        (
+            ["--name=a/b", "--trained=none"],
+            ["--name 'a/b': may only have letters", "--trained none: has no best.safetensors and no"],
+        ),
         (["--trained={folder}/half"], ["half: has no words.json; name the output of pipelines.train decoder"]),
         (["--trained={folder}/wide"], ["--trained {folder}/wide: its decoder wants vectors 50 wide", "are 48"]),
         (["--trained={folder}/encoder"], ["encoder: is not the training of a story decoder; name the output of"]),

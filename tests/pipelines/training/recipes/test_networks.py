@@ -429,7 +429,7 @@ def test_a_decoder_learns_a_prepared_corpus_on_a_pack(data: Path, packed: Path, 
             "has no source_style, styles, passages; pipelines.fit_style --passages makes",
         ),
         (["decoder.network.start=nowhere"], "nowhere/words.json: does not exist"),
-        (["decoder.network.start={work}/styled"], "the pack chooses no decoder that a training"),
+        (["decoder.network.start={work}/styled"], "the pack has no default decoder that a training"),
         (
             ["decoder.stories.passages=500"],
             "no style keeps 500 passages or more of the books here (it has romance, tale)",
