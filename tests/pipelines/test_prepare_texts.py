@@ -83,7 +83,7 @@ def test_everything_by_hand(prepare: Prepare, shelve: Shelve, tmp_path: Path) ->
     assert kinds["books"]["left_out"] == {"scraps": 2, "repeated": 1, "unknown": 1}
     assert kinds["captions"]["left_out"] == {"scraps": 1, "repeated": 1, "unknown": 0}
     assert [(kinds[kind]["texts"], kinds[kind]["words"]) for kind in ("books", "captions")] == [(1, 13), (1, 6)]
-    assert "books: 1 texts, 13 words; left out 2 scraps, 1 that are there already, 1 for unknown words" in printed
+    assert "books: 1 texts, 13 words; left out 2 scraps, 1 repeated texts, 1 with too many unknown words" in printed
 
 
 def test_a_captions_word_weighs_as_told(prepare: Prepare, shelve: Shelve, tmp_path: Path) -> None:
@@ -296,8 +296,8 @@ def test_files_that_cannot_be_used_are_named(prepare: Prepare, shelve: Shelve, t
     parts = {
         "latin.txt": "is not UTF-8: invalid continuation byte near byte 56",
         "zero.txt": "byte 3 is zero",
-        "cut.txt.gz": "no whole gzip file",
-        "plain.txt.gz": "no whole gzip file",
+        "cut.txt.gz": "not a complete gzip file",
+        "plain.txt.gz": "not a complete gzip file",
         "photo.jpg": "does not end in .txt or .txt.gz",
         "bad.tsv": "has no column 'caption'; its first line has 'image', 'text'",
     }
@@ -313,7 +313,12 @@ def test_nothing_to_learn_from_leaves_nothing(prepare: Prepare, tmp_path: Path) 
     (tmp_path / "books").mkdir()
     (tmp_path / "books" / "a.txt").write_bytes(b"\xff\xff")
     code, printed, errors = prepare()
-    assert code == 2 and printed == "" and "hold no text to learn from" in errors and "a.txt is not UTF-8" in errors
+    assert (
+        code == 2
+        and printed == ""
+        and "the files have no text to learn from" in errors
+        and "a.txt is not UTF-8" in errors
+    )
     assert not (tmp_path / "output").exists()
 
 
@@ -327,8 +332,8 @@ def test_what_is_wrong_comes_at_once(prepare: Prepare, shelve: Shelve, tmp_path:
         "--vocabulary: must be at least 3",
         "--caption-weight: must be 0 or more",
         "--most 8: is below --least 9",
-        "--unknown: is a share",
-        "--held-out 1: leaves none of 1 books",
+        "--unknown: must be a share",
+        "--held-out 1: leaves no book to learn from; there are 1",
         "none*: no file matches",
         "http://x/a.txt: files are not fetched over http",
         "a.txt: is among the books already",
@@ -347,11 +352,14 @@ def test_what_is_wrong_comes_at_once(prepare: Prepare, shelve: Shelve, tmp_path:
         (["--books={folder}/a.txt", "--held-out=1.0"], "a share must be below 1"),
         (["--books={folder}/a.txt", "--held-out=many"], "invalid number value"),
         (["--books={folder}/a.txt", "--book={folder}"], "neither this job nor Apache Beam knows this option"),
-        (["--books=x={folder}/a.txt", "--captions=x={folder}/a.txt"], "x: names books and captions"),
+        (["--books=x={folder}/a.txt", "--captions=x={folder}/a.txt"], "x: is a name of both books and captions"),
         (["--books={folder}/a.txt", "--runner=DataflowRunner"], "a local path, which the workers"),
         (["--books={folder}/a.txt", "--words={folder}"], "--words {folder}: no model pack there"),
         (["--books={folder}/a.txt", "--words={folder}/none.json"], "--words {folder}/none.json: cannot be read"),
-        (["--books={folder}/a.txt", "--words={folder}/a.json"], "--words {folder}/a.json: is no JSON list of words"),
+        (
+            ["--books={folder}/a.txt", "--words={folder}/a.json"],
+            "--words {folder}/a.json: is not a JSON list of different words",
+        ),
     ],
 )
 def test_wrong_flags(prepare: Prepare, tmp_path: Path, argv: list[str], part: str) -> None:

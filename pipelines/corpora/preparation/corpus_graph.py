@@ -27,7 +27,7 @@ from pipelines.corpora.preparation.text_files import inspect, parts_of, read_lin
 from pipelines.corpora.preparation.word_counts import SumCounts, choose_words, count_words
 
 FILES, REFUSED, PIECES, LOTS, ROWS = "files", "refused", "pieces", "lots", "rows"
-SPREAD = 64  # shards in which repeated texts are found, and in which the photos of tables are gathered
+SPREAD = 64  # shards for finding repeated texts, and for gathering the photos of tables
 ROWS_AT_ONCE = 4096
 
 
@@ -45,10 +45,10 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target, given
 
     Args:
         root: the pipeline.
-        listing: URI of a JSON list of (uri, kind), each uri once.
-        rules: what can change the corpus.
-        target: where it is written.
-        given: URI of a JSON list of the corpus' words; without it they are chosen by their counts.
+        listing: URI of a JSON list of (uri, kind), without repeated uris.
+        rules: rules for the corpus.
+        target: where the corpus is written.
+        given: URI of a JSON list of the corpus' words; without it the most frequent words are chosen.
     """
     files, refused = _inspect(root, listing, rules)
     held_out = AsSingleton(
@@ -70,8 +70,12 @@ def build(root: beam.Pipeline, listing: str, rules: Rules, target: Target, given
         | "Group shards" >> beam.GroupByKey()
         | "Write shards" >> beam.Map(write_shard, words, rules, target.output)
     )
-    told = (AsList(files), AsList(refused), held_out, AsList(pieces), AsList(shards), words)
-    _ = root | "Give rules" >> beam.Create([rules]) | "Write manifest" >> beam.Map(write_manifest, target.output, *told)
+    contents = (AsList(files), AsList(refused), held_out, AsList(pieces), AsList(shards), words)
+    _ = (
+        root
+        | "Give rules" >> beam.Create([rules])
+        | "Write manifest" >> beam.Map(write_manifest, target.output, *contents)
+    )
 
 
 def _inspect(root: beam.Pipeline, listing: str, rules: Rules) -> tuple[PCollection[TextFile], PCollection[Refusal]]:
@@ -125,7 +129,7 @@ def _take_words(root: beam.Pipeline, given: str) -> PCollection[list[str]]:
 
 
 def _choose_words(kept: PCollection[Kept], rules: Rules) -> PCollection[list[str]]:
-    """Returns the most frequent words, as one element."""
+    """Returns the most frequent words as one element."""
     words: PCollection[list[str]] = (
         kept
         | "Count words" >> beam.Map(count_words, rules)
@@ -149,13 +153,13 @@ def read_listing(uri: str) -> Iterator[TextFile]:
 
 
 class Inspect(beam.DoFn):
-    """Yields files that can be used; the others as refusals."""
+    """Checks files: the input element is a file, the output a usable file or a refusal."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
     def process(self, file: TextFile) -> Iterator[Any]:
-        """Yields a file that can be used, or its refusal under REFUSED."""
+        """Yields the file if it is usable, otherwise its refusal under REFUSED."""
         found = inspect(file, self._rules)
         yield TaggedOutput(REFUSED, found) if isinstance(found, Refusal) else found
 
@@ -166,7 +170,7 @@ def key_by_content(file: TextFile) -> tuple[str, TextFile]:
 
 
 def keep_one_copy(element: tuple[str, Iterable[TextFile]]) -> TextFile:
-    """Returns the first of the files with the same bytes, by name."""
+    """Returns the first, by name, of the files with the same bytes."""
     first, *others = sorted(element[1], key=_uri)
     return replace(first, copies=tuple(file.uri for file in others))
 
@@ -176,17 +180,17 @@ def _uri(file: TextFile) -> str:
 
 
 def book_digest(file: TextFile, rules: Rules) -> Iterator[str]:
-    """Yields the digest of a book."""
+    """Yields the digest of a file if it is a book."""
     if rules.is_book(file.kind):
         yield file.digest
 
 
 def hold_out(digests: Iterable[str], wanted: int | float) -> frozenset[str]:
-    """Returns the digests of the books that are held out.
+    """Returns the digests of the held-out books.
 
     Args:
-        digests: of all books, in any order.
-        wanted: so many, but never all; or a share: then a book's own digest decides, whatever others there are.
+        digests: digests of all books, in any order.
+        wanted: number of books, but never all; or a share, and then only the book's own digest decides.
     """
     ranked = sorted(set(digests))
     if isinstance(wanted, int):
@@ -195,13 +199,13 @@ def hold_out(digests: Iterable[str], wanted: int | float) -> frozenset[str]:
 
 
 class CutPart(beam.DoFn):
-    """Yields the pieces of a part of a file, their texts' hashes as lots, and of a table only its rows."""
+    """Cuts a part of a file into pieces with lots of their texts' hashes; of a table it yields only the rows."""
 
     def __init__(self, rules: Rules, scratch: str) -> None:
         self._rules, self._scratch = rules, scratch
 
     def process(self, part: Part, held_out: frozenset[str]) -> Iterator[Any]:
-        """Yields the pieces, the hashes under LOTS, and rows of a table under ROWS."""
+        """Yields the pieces, the hashes under LOTS, and the rows of a table under ROWS."""
         file, rules = part.file, self._rules
         lines = read_lines(part)
         if file.columns:
@@ -216,7 +220,7 @@ class CutPart(beam.DoFn):
 
 
 class CutPhotos(beam.DoFn):
-    """Yields the pieces of the photos of a shard, and their texts' hashes as lots."""
+    """Cuts the captions of a shard's photos into pieces with lots of their texts' hashes."""
 
     def __init__(self, rules: Rules, scratch: str) -> None:
         self._rules, self._scratch = rules, scratch
@@ -232,7 +236,7 @@ class CutPhotos(beam.DoFn):
 
 
 def keep_texts(texts: Iterable[Text], left_out: Counter[str], name: str, kind: str, scratch: str) -> Iterator[Any]:
-    """Yields written pieces, and the hashes of their texts as lots."""
+    """Yields written pieces, and lots of the hashes of their texts."""
     for piece, hashes in write_pieces(texts, left_out, name, kind, scratch):
         yield piece
         yield from (TaggedOutput(LOTS, lot) for lot in lots_of(piece.name, hashes, SPREAD))

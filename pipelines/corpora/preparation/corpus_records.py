@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DEV = "dev_"  # begins the kinds of texts that are held out
+DEV = "dev_"  # prefix of the kinds of held-out texts
 FORMAT = 1
 MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
 ARRAYS = ("ids", "starts", "neighbours")  # files of a shard
@@ -15,16 +15,16 @@ class Rules:
     """Rules: everything except the inputs that can change a corpus.
 
     Attributes:
-        books: kinds of books, by name.
-        captions: kinds of captions, by name; where a text is of several kinds, the first keeps it, books before these.
-        vocabulary: ids, V: the words' and two more.
-        words: the pack or file that gave the words; empty where they were counted in the texts.
-        caption_weight: how often a caption's word counts for the vocabulary, against a book's.
-        least: words of a passage.
-        most: words of any text.
-        unknown: largest share of unknown words in a text.
-        held_out: how many books are kept apart, or as a float which share of them.
-        unit: `passage` cuts books into runs of sentences of random lengths, `sentence` into the shortest.
+        books: names of the kinds of books.
+        captions: names of the kinds of captions; a text of several kinds is kept in the first, books before captions.
+        vocabulary: number of ids V: the words and two more.
+        words: pack or file that the words are from; empty if they are counted in the texts.
+        caption_weight: weight of a word in captions for the vocabulary; a word in books has weight 1.
+        least: minimum words of a passage.
+        most: maximum words of any text.
+        unknown: maximum share of unknown words in a text.
+        held_out: number of books that are held out, or their share as a float.
+        unit: `passage` cuts books into runs of sentences of random lengths, `sentence` into the shortest runs.
         lower: whether words are in lower case.
     """
 
@@ -42,7 +42,7 @@ class Rules:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """All kinds, from the first to the last that keeps a text which is of several kinds."""
+        """All kinds; a text of several kinds is kept in the first of them."""
         learned = (*self.books, *self.captions)
         return (*(DEV + kind for kind in learned), *learned)
 
@@ -51,7 +51,7 @@ class Rules:
         return kind.removeprefix(DEV) in self.books
 
     def piece_name(self, kind: str, source: str) -> str:
-        """Returns what starts the names of a source's pieces; names sort by who keeps a text that is there twice."""
+        """Returns the prefix of a source's pieces; the piece whose name sorts first keeps a repeated text."""
         return f"{self.kinds.index(kind):02d}-{kind}-{source}"
 
 
@@ -60,12 +60,12 @@ class TextFile:
     """An input file, and the facts found by reading it in full.
 
     Attributes:
-        uri: where it lies.
-        kind: of its texts, unless they are held out.
-        digest: sha256 of its bytes, unpacked, in hex.
-        size: number of these bytes.
-        cuts: places in them, at the ends of lines, where the parts after the first begin.
-        columns: of a table; none for plain text.
+        uri: location of the file.
+        kind: kind of its texts, unless they are held out.
+        digest: sha256 of its unpacked bytes, in hex.
+        size: number of its unpacked bytes.
+        cuts: positions in these bytes, at ends of lines, where the parts after the first start.
+        columns: columns of a table; empty for plain text.
         copies: other files with the same bytes.
     """
 
@@ -88,7 +88,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Part:
-    """The bytes of a file, unpacked, from `start` to `stop`."""
+    """The unpacked bytes of a file from `start` to `stop`."""
 
     file: TextFile
     number: int
@@ -98,7 +98,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Row:
-    """A caption of a table; `image` is empty where the table names none."""
+    """A caption of a table; `image` is empty if the table names none."""
 
     digest: str
     image: str
@@ -109,15 +109,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some cut texts of one kind, in one file.
+    """A file of cut texts of one kind.
 
     Attributes:
-        name: sorts pieces in the corpus' order.
-        kind: of the texts.
-        uri: of the file, see `PieceTexts`.
-        texts: in it.
-        words: in them.
-        scraps: paragraphs or captions that were left out on the way.
+        name: name of the piece; the corpus is in the order of the names.
+        kind: kind of the texts.
+        uri: location of the file, see `PieceTexts`.
+        texts: number of texts.
+        words: number of words.
+        scraps: number of paragraphs or captions that were left out.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Lot:
-    """Hashes `[n]` uint64 of some texts of a piece, and their places there `[n]`."""
+    """Hashes `[n]` (uint64) of some texts of a piece, and their places in it `[n]`."""
 
     name: str
     places: np.ndarray
@@ -147,7 +147,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Written:
-    """A written file below OUTPUT."""
+    """A file written in OUTPUT."""
 
     path: str
     sha256: str
@@ -156,7 +156,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Shard:
-    """The files of one shard, in the order of ARRAYS; `unknown` texts were left out for their unknown words."""
+    """The files of one shard, in the order of ARRAYS; `unknown` counts texts left out for their unknown words."""
 
     kind: str
     number: int

@@ -30,7 +30,7 @@ def write_manifest(
     shards: Iterable[Shard],
     words: Sequence[str],
 ) -> None:
-    """Writes the vocabulary, and last the manifest, which makes the corpus whole; the same corpus has the same one."""
+    """Writes the vocabulary and then the manifest, which completes the corpus and depends only on its content."""
     vocabulary = write_bytes(VOCABULARY, json.dumps(words, indent=0).encode(), output)
     inputs = [
         {
@@ -94,11 +94,11 @@ def describe(manifest: dict[str, Any], output: str) -> str:
             continue
         lines.append(
             f"  {kind}: {entry['texts']:,} texts, {entry['words']:,} words; left out {out['scraps']:,} scraps, "
-            f"{out['repeated']:,} that are there already, {out['unknown']:,} for unknown words"
+            f"{out['repeated']:,} repeated texts, {out['unknown']:,} with too many unknown words"
         )
     return "\n".join([*lines, *describe_refused(manifest)])
 
 
 def describe_refused(manifest: dict[str, Any]) -> list[str]:
-    """Returns a line for each file that could not be used."""
+    """Returns a line for each refused file."""
     return [f"  refused: {entry['uri']} {entry['reason']}" for entry in manifest["refused"]]

@@ -10,14 +10,14 @@ from pipelines.corpora.preparation.corpus_records import DEV, Part, Row, Rules
 from pipelines.corpora.preparation.pieces import Text, text_hash
 from pipelines.corpora.texts import book_paragraphs, normalise_caption, passages_of
 
-LONGEST = 1 << 16  # characters of a paragraph
+LONGEST = 1 << 16  # maximum characters of a paragraph
 SCRAPS = "scraps"
 HELD_OUT_SPLITS = ("dev", "val")
 UNUSED_SPLITS = ("test",)
 
 
 def paragraphs(lines: Iterable[str]) -> Iterator[str]:
-    """Yields runs of lines between blank ones; a run of more than LONGEST characters ends with its line."""
+    """Yields paragraphs, which end at blank lines or at the line with which they exceed LONGEST characters."""
     held: list[str] = []
     size = 0
     for line in lines:
@@ -40,13 +40,13 @@ def mostly_no_letters(text: str) -> bool:
 def book_texts(lines: Iterable[str], rules: Rules, left_out: Counter[str]) -> Iterator[Text]:
     """Yields the passages of a book, each with the number of its paragraph.
 
-    The random lengths of a paragraph's passages come only from its own words, so that the same paragraph is cut in
-    the same way in each book that has it.
+    The random lengths of the passages depend only on the words of the paragraph, so that the same paragraph is cut in
+    the same way in every book that has it.
 
     Args:
-        lines: of the book.
-        rules: what to leave out, and how to cut.
-        left_out: counts the paragraphs that are left out.
+        lines: lines of the book.
+        rules: rules for cutting and leaving out.
+        left_out: counter of the paragraphs that are left out.
     """
     for number, raw in enumerate(paragraphs(lines)):
         text = "" if mostly_no_letters(raw) else next(book_paragraphs(raw), "")
@@ -69,14 +69,14 @@ def caption_words(caption: str, rules: Rules, left_out: Counter[str]) -> list[st
 
 
 def caption_texts(lines: Iterable[str], rules: Rules, left_out: Counter[str]) -> Iterator[Text]:
-    """Yields captions, one a line, each a group by itself."""
+    """Yields the captions of plain text, one per line and each its own group."""
     for number, line in enumerate(lines):
         if not line.isspace() and (words := caption_words(line, rules, left_out)):
             yield number, words
 
 
 def read_rows(part: Part, lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
-    """Yields the rows of a table of captions behind the kinds of their texts; those of a test split are left out."""
+    """Yields the kind and the row of each caption in a table; leaves out test splits."""
     columns, file = part.file.columns, part.file
     for number, line in enumerate(lines):
         cells = dict(zip(columns, line.rstrip("\r\n").split("\t"), strict=False))
@@ -87,13 +87,13 @@ def read_rows(part: Part, lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
 
 
 def photo_key(row: Row) -> tuple[str, ...]:
-    """Returns what identifies a row's photo."""
+    """Returns the key that identifies a row's photo."""
     place = () if row.image else (str(row.part), str(row.line))
     return (row.digest, row.image, *place)
 
 
 def photo_texts(rows: Sequence[Row], rules: Rules, left_out: Counter[str]) -> Iterator[Text]:
-    """Yields the captions of rows; those of one photo follow each other and make one group."""
+    """Yields the captions of rows; the captions of one photo are consecutive and make one group."""
     ordered = sorted(rows, key=_row_order)
     for number, (_, captions) in enumerate(groupby(ordered, key=photo_key)):
         for row in captions:

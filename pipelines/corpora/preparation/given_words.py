@@ -11,18 +11,18 @@ from model_handlers.pack import Pack
 from model_handlers.pack_card import PackError
 from transforms.uris import absolute
 
-NO_WORDS = 2  # ids that stand for no words: the end of a text and the unknown word
+NO_WORDS = 2  # ids that are not words: the end of a text and the unknown word
 
 
 def read_words(place: str) -> list[str]:
     """Returns the words of a model pack's sentence encoder, or of a JSON list, in the order of their ids.
 
     Args:
-        place: folder or URI of a pack; or of a file that ends in .json, such as the words.json that a training leaves
-            or the vocabulary.json of another corpus.
+        place: folder or URI of a pack, or path or URI of a file that ends in .json, such as the words.json of a
+            training or the vocabulary.json of another corpus.
 
     Raises:
-        ConfigError: there is no such pack or file, or it holds no list of words.
+        ConfigError: there is no such pack or file, or it has no list of words.
     """
     if not place.endswith(".json"):
         return _words_of_pack(place)
@@ -32,7 +32,7 @@ def read_words(place: str) -> list[str]:
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError([f"--words {place}: cannot be read ({error})"]) from error
     if not _is_list_of_words(words):
-        raise ConfigError([f"--words {place}: is no JSON list of words, each once"])
+        raise ConfigError([f"--words {place}: is not a JSON list of different words"])
     return list(words)
 
 

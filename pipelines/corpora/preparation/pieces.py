@@ -13,14 +13,14 @@ import numpy as np
 from pipelines.corpora.preparation.corpus_records import Lot, Piece
 from transforms.write_whole import write_whole
 
-PIECE = 1 << 18  # words of a piece, at least, unless there are no more
+PIECE = 1 << 18  # minimum words of a piece, apart from the last one
 
 Text = tuple[int, Sequence[str]]
-"""A text's words, behind the number of its group (the paragraph, or the photo); a group's texts follow each other."""
+"""The number of a text's group (paragraph or photo), and the text's words; the texts of a group are consecutive."""
 
 
 def text_hash(text: str) -> int:
-    """Returns 64 bits that stand for a text; among 50 million texts two share theirs once in 15,000 corpora."""
+    """Returns a 64-bit hash of a text; of 15,000 corpora with 50 million texts, one has a collision."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -31,9 +31,9 @@ class PieceTexts:
     Attributes:
         ids: words of all texts as places in `words` `[R]`.
         starts: text i is `ids[starts[i]:starts[i + 1]]` `[n + 1]`.
-        groups: of the texts `[n]`.
-        hashes: of the texts `[n]`.
-        words: that occur in the piece.
+        groups: number of each text's group `[n]`.
+        hashes: hash of each text `[n]`.
+        words: different words of the piece.
     """
 
     ids: np.ndarray
@@ -85,7 +85,7 @@ class _Builder:
 
 
 def cut_into_pieces(texts: Iterable[Text]) -> Iterator[PieceTexts]:
-    """Yields pieces of PIECE words or more, cut only between groups; the last may be smaller, or empty."""
+    """Yields pieces of at least PIECE words, cut only between groups; the last may be smaller or empty."""
     builder = _Builder()
     for group, words in texts:
         if len(builder.ids) >= PIECE and group != builder.groups[-1]:
@@ -101,10 +101,10 @@ def write_pieces(
     """Yields written pieces and the hashes of their texts.
 
     Args:
-        texts: of one kind.
-        left_out: what is left out of them meanwhile.
-        name: starts the pieces' names.
-        kind: of the texts.
+        texts: texts of one kind.
+        left_out: counter of what is left out while the texts are read.
+        name: prefix of the pieces' names.
+        kind: kind of the texts.
         scratch: folder for the files.
     """
     for number, piece in enumerate(cut_into_pieces(texts)):
@@ -126,10 +126,10 @@ def lots_of(name: str, hashes: np.ndarray, shards: int) -> Iterator[tuple[int, L
 
 
 def find_repeated(element: tuple[int, Iterable[Lot]]) -> Iterator[tuple[str, Any]]:
-    """Yields the places of texts that a piece with a smaller name, or an earlier place of theirs, has already.
+    """Yields the names of pieces and the places of texts that are already in an earlier piece or place.
 
     Args:
-        element: all lots of one shard, in any order.
+        element: number of a shard and all of its lots, in any order.
     """
     lots = sorted(element[1], key=_lot_name)
     hashes = np.concatenate([lot.hashes for lot in lots])  # [n]

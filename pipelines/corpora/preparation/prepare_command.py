@@ -32,7 +32,7 @@ def prepare_texts(flags: argparse.Namespace, options: PipelineOptions) -> str:
     """Returns a description of what was made.
 
     Raises:
-        ConfigError: options or inputs are wrong, or hold no text.
+        ConfigError: options or inputs are wrong, or the inputs have no text to learn from.
     """
     files, rules, words = check(flags, options)
     output = absolute(flags.output).rstrip("/")
@@ -40,7 +40,7 @@ def prepare_texts(flags: argparse.Namespace, options: PipelineOptions) -> str:
     manifest = run(files, rules, Target(output, f"{output}/scratch", flags.shard_words), options, words)
     held_out = sum(entry["kind"].startswith(DEV) for entry in manifest["inputs"])
     if rules.books and held_out < (rules.held_out if isinstance(rules.held_out, int) else bool(rules.held_out)):
-        print(f"--held-out {rules.held_out}: {held_out} books are held out; there are too few", file=sys.stderr)
+        print(f"--held-out {rules.held_out}: only {held_out} books are held out, as there are too few", file=sys.stderr)
     return describe(manifest, flags.output)
 
 
@@ -48,7 +48,7 @@ def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str
     """Returns the kind of each file, by URI, the rules, and the words that are given, none if they are counted.
 
     Raises:
-        ConfigError: lists all that is wrong.
+        ConfigError: lists all problems.
     """
     problems: list[str] = []
     files: dict[str, str] = {}
@@ -61,8 +61,10 @@ def check(flags: argparse.Namespace, options: PipelineOptions) -> tuple[dict[str
             places.append((flag, place))
             problems += _add_files(files, flag, kind, place)
             if kind.startswith(DEV):
-                problems.append(f"{flag} {kind}=...: names that begin with {DEV} are those of held-out texts")
-    problems += [f"{kind}: names books and captions" for kind in set(kinds["--books"]) & set(kinds["--captions"])]
+                problems.append(f"{flag} {kind}=...: names that begin with {DEV} are reserved for held-out texts")
+    problems += [
+        f"{kind}: is a name of both books and captions" for kind in set(kinds["--books"]) & set(kinds["--captions"])
+    ]
     rules = Rules(kinds["--books"], kinds["--captions"], **{name: getattr(flags, name) for name in RULES})
     words, wrong = _given_words(flags.words)
     if words:
@@ -91,7 +93,7 @@ def _named(pattern: str, kind: str) -> tuple[str, str]:
 
 
 def _add_files(files: dict[str, str], flag: str, kind: str, place: str) -> list[str]:
-    """Adds the files of a place to `files`; returns what is wrong with it."""
+    """Adds the files of a place to `files` and returns the problems with it."""
     problem = check_uri(place)
     if problem:
         return [f"{flag} {problem}"]
@@ -111,10 +113,12 @@ def _rule_problems(rules: Rules, books: int) -> list[str]:
         "--caption-weight: must be 0 or more": not rules.caption_weight >= 0,
         "--least: must be at least 1": rules.least < 1,
         f"--most {rules.most}: is below --least {rules.least}": rules.most < rules.least,
-        "--unknown: is a share, from 0 to 1": not 0 <= rules.unknown <= 1,
+        "--unknown: must be a share from 0 to 1": not 0 <= rules.unknown <= 1,
         f"--held-out {held_out}: must be 0 or more": held_out < 0,
         f"--held-out {held_out}: a share must be below 1": share and held_out >= 1,
-        f"--held-out {held_out}: leaves none of {books} books": not share and books > 0 and held_out >= books,
+        f"--held-out {held_out}: leaves no book to learn from; there are {books}": not share
+        and books > 0
+        and held_out >= books,
     }
     return [problem for problem, is_so in wrong.items() if is_so]
 
@@ -130,23 +134,23 @@ def _output_problems(output: str) -> list[str]:
         return []
     if any(posixpath.basename(name) == MANIFEST for name in left):
         return [f"--output {output}: exists already"]
-    return [f"--output {output}: is not empty; a run that was stopped may have left it"] if left else []
+    return [f"--output {output}: is not empty; it may have files of a run that was stopped"] if left else []
 
 
 def run(
     files: dict[str, str], rules: Rules, target: Target, options: PipelineOptions, words: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Returns the manifest of the corpus that the pipeline made; one that fails leaves nothing.
+    """Runs the pipeline and returns the manifest of the corpus; a run that fails leaves no files.
 
     Args:
-        files: the kind of each file, by URI.
-        rules: what can change the corpus.
-        target: where it is written.
-        options: Beam's.
-        words: of the corpus; without any the most frequent ones.
+        files: kind of each file by URI.
+        rules: rules for the corpus.
+        target: where the corpus is written.
+        options: Beam's options.
+        words: words of the corpus; if empty, the most frequent ones are chosen.
 
     Raises:
-        ConfigError: there was no text to learn from.
+        ConfigError: there is no text to learn from.
     """
     filesystem, path = fsspec.core.url_to_fs(target.output)
     listing, given = f"{target.scratch}/files.json", f"{target.scratch}/words.json" if words else ""
@@ -159,7 +163,7 @@ def run(
         manifest: dict[str, Any] = json.loads(filesystem.cat_file(f"{path}/{MANIFEST}"))
         if not sum(entry["texts"] for kind, entry in manifest["kinds"].items() if not kind.startswith(DEV)):
             reasons = [line.strip() for line in describe_refused(manifest)]
-            raise ConfigError(["--books, --captions: hold no text to learn from", *reasons])
+            raise ConfigError(["--books, --captions: the files have no text to learn from", *reasons])
     except BaseException as error:  # a remote job continues when this process is interrupted
         if filesystem.exists(path) and (is_local(options) or isinstance(error, Exception)):
             filesystem.rm(path, recursive=True)

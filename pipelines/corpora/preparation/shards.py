@@ -1,4 +1,4 @@
-"""Shards: the corpus of each kind in files that can be memory-mapped."""
+"""Writes shards: the texts of each kind, in files that can be memory-mapped."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from transforms.write_whole import write_whole
 
 
 def plan_shards(pieces: Iterable[Piece], words: int) -> dict[str, int]:
-    """Returns the shard of each piece, by name: in the order of names, as many of a kind as have about `words`."""
+    """Returns the shard of each piece by name; shards take pieces of one kind by name, up to about `words`."""
     shards: dict[str, int] = {}
     kind, number, filled = "", 0, 0
     for piece in sorted(pieces, key=_name):
@@ -44,7 +44,7 @@ class Encoded:
     ids: np.ndarray
     lengths: np.ndarray
     neighbours: np.ndarray
-    unknown: int  # texts that were left out
+    unknown: int  # number of texts left out for unknown words
 
 
 def encode(texts: PieceTexts, repeated: np.ndarray, ids: dict[str, int], share: float, is_book: bool) -> Encoded:
@@ -62,7 +62,7 @@ def encode(texts: PieceTexts, repeated: np.ndarray, ids: dict[str, int], share: 
 
 
 def next_ones(groups: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Returns for each text the one that came right after it in its group, or -1 `[n]`."""
+    """Returns the place of the text right after each one in its group, or -1 `[n]`."""
     following = np.full(len(groups), -1, np.int64)  # [n]
     near = np.flatnonzero((np.diff(groups) == 0) & (np.diff(places) == 1))
     following[near] = near + 1
@@ -70,7 +70,7 @@ def next_ones(groups: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def other_ones(groups: np.ndarray) -> np.ndarray:
-    """Returns for each text the next one of its group, for the last the first; -1 for one without others `[n]`."""
+    """Returns the place of the next text in the group, after the last the first; -1 for a single text `[n]`."""
     if not len(groups):
         return np.zeros(0, np.int64)
     following = np.arange(1, len(groups) + 1, dtype=np.int64)  # [n]
@@ -81,10 +81,10 @@ def other_ones(groups: np.ndarray) -> np.ndarray:
 
 
 def write_shard(element: tuple[str, Iterable[Kept]], words: Sequence[str], rules: Rules, output: str) -> Shard:
-    """Returns a shard, written; the same pieces make the same bytes.
+    """Writes and returns a shard; the same pieces give the same bytes.
 
-    Its arrays are the texts' ids int32 `[R]`, their starts int64 `[n + 1]`, and the places of their neighbours within
-    the shard int64 `[n]`.
+    Its arrays are the ids of the texts (int32) `[R]`, their starts (int64) `[n + 1]`, and the places of their
+    neighbours within the shard (int64) `[n]`.
     """
     name, pieces = element
     ids = Vocabulary(words).ids
@@ -120,6 +120,6 @@ def _write(path: str, array: np.ndarray, output: str) -> Written:
 
 
 def write_bytes(path: str, data: bytes, output: str) -> Written:
-    """Returns the record of a file written below OUTPUT."""
+    """Writes a file in OUTPUT and returns its record."""
     write_whole(f"{output}/{path}", data)
     return Written(path, hashlib.sha256(data).hexdigest(), len(data))

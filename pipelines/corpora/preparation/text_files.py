@@ -14,15 +14,15 @@ import fsspec
 from pipelines.corpora.preparation.corpus_records import Part, Refusal, Rules, TextFile
 from transforms.read_errors import read_error
 
-BLOCK = 1 << 20  # bytes read at once
-PART = 32 << 20  # bytes of a part, at least
-LONGEST_LINE = 16 << 20  # bytes
+BLOCK = 1 << 20  # bytes per read
+PART = 32 << 20  # minimum bytes of a part
+LONGEST_LINE = 16 << 20  # maximum bytes of a line
 BREAKS = (b"\n\n", b"\n\r\n", b"\n")  # possible starts of a part: after a blank line, else after a line
 
 
 @contextmanager
 def open_bytes(uri: str) -> Iterator[IO[bytes]]:
-    """Opens a file for reading; one that ends in .gz is unpacked on the way."""
+    """Opens a file for reading; one that ends in .gz is unpacked."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     with filesystem.open(path, "rb") as stream:
         if uri.endswith(".gz"):
@@ -33,7 +33,7 @@ def open_bytes(uri: str) -> Iterator[IO[bytes]]:
 
 
 def inspect(file: TextFile, rules: Rules) -> TextFile | Refusal:
-    """Returns the file with its digest, size, cuts and columns, or why it cannot be used."""
+    """Returns the file with its digest, size, cuts and columns, or a refusal with the reason."""
     is_book = rules.is_book(file.kind)
     endings = (".txt", ".txt.gz") if is_book else (".txt", ".txt.gz", ".tsv", ".tsv.gz")
     if not file.uri.endswith(endings):
@@ -45,8 +45,8 @@ def inspect(file: TextFile, rules: Rules) -> TextFile | Refusal:
     except NotText as error:
         return Refusal(file.uri, str(error))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        return Refusal(file.uri, f"is no whole gzip file ({error})")
-    except Exception as error:  # read_error raises it again where it is a bug
+        return Refusal(file.uri, f"is not a complete gzip file ({error})")
+    except Exception as error:  # read_error raises it again if it is a bug
         return Refusal(file.uri, str(read_error(file.uri, error)).removeprefix(f"{file.uri} "))
     return TextFile(file.uri, file.kind, digest, size, cuts, columns)
 
@@ -59,10 +59,10 @@ def _read_through(stream: IO[bytes]) -> tuple[str, int, tuple[int, ...]]:
     """Returns sha256, size and cuts.
 
     Raises:
-        NotText: it is not UTF-8, or has no lines.
+        NotText: the file is not UTF-8, or a line is too long.
     """
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
-    size = line = 0  # where the last line began
+    size = line = 0  # where the last line starts
     cuts: list[int] = []
     while block := stream.read(BLOCK):
         _check(block, decoder, size)
@@ -79,7 +79,7 @@ def _read_through(stream: IO[bytes]) -> tuple[str, int, tuple[int, ...]]:
 
 def _check(block: bytes, decoder: codecs.IncrementalDecoder, place: int) -> None:
     if b"\0" in block:
-        raise NotText(f"is no text: byte {place + block.index(0):,} is zero")
+        raise NotText(f"is not text: byte {place + block.index(0):,} is zero")
     try:
         decoder.decode(block, final=not block)
     except UnicodeDecodeError as error:
@@ -87,7 +87,7 @@ def _check(block: bytes, decoder: codecs.IncrementalDecoder, place: int) -> None
 
 
 def _break(block: bytes) -> int:
-    """Returns the place after the first blank line, else after the first line; 0 where the block has none."""
+    """Returns the place after the first blank line, otherwise after the first line; 0 if the block has none."""
     for mark in BREAKS:
         if (place := block.find(mark)) >= 0:
             return place + len(mark)
@@ -95,10 +95,10 @@ def _break(block: bytes) -> int:
 
 
 def _columns(uri: str) -> tuple[str, ...]:
-    """Returns the columns of a caption file that is a table.
+    """Returns the columns of a caption file; none if it is plain text.
 
     Raises:
-        NotText: it should be one, but has no captions.
+        NotText: the file should be a table, but has no captions.
     """
     with open_bytes(uri) as stream:
         first = stream.readline(BLOCK).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
@@ -112,13 +112,13 @@ def _columns(uri: str) -> tuple[str, ...]:
 
 
 def parts_of(file: TextFile) -> Iterator[Part]:
-    """Yields the parts that can be read apart."""
+    """Yields the parts of a file, which can be read separately."""
     for number, (start, stop) in enumerate(zip((0, *file.cuts), (*file.cuts, file.size), strict=True)):
         yield Part(file, number, start, stop)
 
 
 def read_lines(part: Part) -> Iterator[str]:
-    """Yields the lines of a part; a table's first, which names its columns, is left out."""
+    """Yields the lines of a part, without the header of a table."""
     with open_bytes(part.file.uri) as stream:
         stream.seek(part.start)
         section = io.BufferedReader(_Section(stream, part.stop - part.start), BLOCK)
@@ -135,11 +135,11 @@ class _Section(io.RawIOBase):
         self._stream, self._left = stream, length
 
     def readable(self) -> bool:
-        """Returns True, as it can be read."""
+        """Returns True."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401, any buffer that can be written to
-        """Fills the buffer as far as there is something left, and returns how many bytes it took."""
+        """Reads into the buffer and returns the number of bytes; 0 at the end."""
         data = self._stream.read(min(len(buffer), self._left))
         buffer[: len(data)] = data
         self._left -= len(data)

@@ -11,9 +11,9 @@ from pipelines.corpora.preparation.pieces import PieceTexts
 from pipelines.corpora.texts import Vocabulary
 
 Counts = tuple[Counter[str], Counter[str]]
-"""Words of books and words of captions."""
+"""Counts of the words of books, and of those of captions."""
 
-SCALE = 1000  # weights count in thousandths
+SCALE = 1000  # weights are rounded to thousandths
 
 
 def kept_texts(texts: PieceTexts, repeated: np.ndarray) -> np.ndarray:
@@ -35,10 +35,10 @@ def count_words(kept: Kept, rules: Rules) -> Counts:
 
 
 class SumCounts(beam.CombineFn):
-    """Combines Counts into their sum."""
+    """Sums Counts."""
 
     def create_accumulator(self) -> Counts:
-        """Returns counts of nothing."""
+        """Returns empty counts."""
         return Counter(), Counter()
 
     def add_input(self, accumulator: Counts, counts: Counts) -> Counts:
