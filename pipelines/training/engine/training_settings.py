@@ -48,7 +48,7 @@ def section(settings: Mapping[str, Any], name: str, kind: type[Section]) -> Sect
         raise ConfigError(f"{name} is {found!r}, but must hold keys and values")
     values: dict[str, Any] = {RENAMED.get(key, str(key)): value for key, value in found.items()}
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    problems = [f"{name}.{key} is no option; known are {', '.join(known)}" for key in values if key not in known]
+    problems = [f"{name}.{key} is not an option; known are {', '.join(known)}" for key in values if key not in known]
     for key, value in values.items():
         wanted = known[key].type if key in known else None
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):

@@ -22,7 +22,7 @@ LEAST = 100
 def keep_told(pack: Pack, max_cost: float, output: Path) -> Pack:
     """Returns a new pack at `output` whose styles keep the passages that the default decoder tells well.
 
-    The decoder tells passages that it has not learned incoherently and at a high cost.
+    Stories with passages that the decoder has not learned are incoherent and have a high cost.
 
     Args:
         pack: pack with a default decoder, and with styles that keep passages.

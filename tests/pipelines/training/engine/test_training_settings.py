@@ -86,7 +86,7 @@ def test_a_file_without_sections_is_refused(tmp_path: Path, content: str) -> Non
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"training.speed is no option.*training.steps is 'five'"):
+    with pytest.raises(ConfigError, match=r"training.speed is not an option.*training.steps is 'five'"):
         section({"training": {"speed": 1, "steps": "five"}}, "training", LoopConfig)
     with pytest.raises(ConfigError, match="steps"):
         section({}, "training", LoopConfig)

@@ -365,13 +365,13 @@ def changed(**sections: Any) -> Config:
             changed(joint_embedding={"network": {"dims": 5}, "trainings": {}}, decoder={"training": {"steps": "many"}}),
             [
                 "joint_embedding.trainings is not a section; known are network, training, shares",
-                "joint_embedding: network.dims is no option",
+                "joint_embedding: network.dims is not an option",
                 "decoder: training.steps is 'many', but must be of type int",
             ],
         ),
         (
             changed(pack={"colour": "red"}),
-            ["pack.colour is no option; known are name, version, styles, passages, at_once, max_cost, defaults"],
+            ["pack.colour is not an option; known are name, version, styles, passages, at_once, max_cost, defaults"],
         ),
         (changed(pack={"at_once": 0}), ["pack.at_once is 0; it can be 1 or more"]),
         (changed(pack={"styles": {"tale": "Grimm"}}), ["pack.styles: must hold styles, each with a list"]),
@@ -435,7 +435,7 @@ def test_a_decoder_learns_a_prepared_corpus_on_a_pack(data: Path, packed: Path, 
             "no style keeps 500 passages or more of the books here (it has romance, tale)",
         ),
         (["decoder.shares.letters=2"], "shares: no texts of letters"),
-        (["decoder.network.dim=3"], "network.dim is no option"),
+        (["decoder.network.dim=3"], "network.dim is not an option"),
     ],
 )
 def test_what_a_decoder_cannot_be_trained_with(
@@ -457,7 +457,7 @@ def test_an_unknown_option_is_refused_by_name(data: Path, capsys: pytest.Capture
     config = {"network": {"dims": 3, "dim": "many"}, "training": {"steps": 1}}
     assert run(data, "joint_embedding", data / "refused", config) == 2
     message = capsys.readouterr().err
-    assert "network.dims is no option" in message and "network.dim is 'many'" in message
+    assert "network.dims is not an option" in message and "network.dim is 'many'" in message
 
 
 @pytest.mark.slow
