@@ -151,7 +151,7 @@ def test_the_pack_may_choose_to_write(pack: Pack, told: Any, tmp_path: Path) -> 
     writer = PackWriter(str(tmp_path / "choosing"), pack)
     writer.card["defaults"]["captions"] = "written"
     choosing = load_all(writer.finish().location, device="cpu")
-    assert choosing.settings.choices.captions == "written" and isinstance(choosing.parts.captions, WriterHandler)
+    assert choosing.settings.choices.captions == "written" and isinstance(choosing.steps.captions, WriterHandler)
 
 
 @pytest.mark.parametrize("captions", ["written", "both", "invented"])
