@@ -145,7 +145,7 @@ def test_photos_since(tell: Tell, album: Path, output: Any) -> None:
 def test_vectors_have_no_time(write_features: Any) -> None:
     features = write_features([("a", [1.0])])
     (problem,) = source_problems(check_config({"features": features, "since": "2d"}))
-    assert "--since" in problem and "no time" in problem
+    assert "--since" in problem and "no modification time" in problem
 
 
 @pytest.fixture
