@@ -296,7 +296,13 @@ def test_problems_of_pack_sources_and_device_come_at_once(run_job: Run, output: 
         f"--output={output.location}", f"--pack={story_pack.location}",
     )  # fmt: skip
     assert code == 2
-    for part in ("'noir': the pack has no such style", "http", "--features replaces photos", "cuda", "--features no/such"):
+    for part in (
+        "'noir': the pack has no such style",
+        "http",
+        "--features replaces photos",
+        "cuda",
+        "--features no/such",
+    ):
         assert part in errors, part
     assert not Path(output.location).exists()
 
