@@ -15,6 +15,8 @@ from configs.spelling import did_you_mean
 from pipelines.telling.chain import whole
 from pipelines.telling.one_photo import Models, load_models, see, tell_batch
 from pipelines.telling.settings import resolve
+from transforms.decoding import DEFAULT_MAX_PIXELS, decode_fast
+from transforms.photo_errors import PhotoError
 from transforms.rows import Row
 
 CAPTIONS = 5  # captions shown
@@ -66,7 +68,7 @@ class PhotoStory(Mapping[str, Any]):
         """Returns the photo, upright and small, or None if it can no longer be read."""
         try:
             return small_picture(self.content or _read(self.rows[0]["uri"]), SIDE)
-        except (OSError, ValueError):
+        except (OSError, ValueError, PhotoError):
             return None
 
     def _repr_html_(self) -> str:
@@ -168,14 +170,11 @@ def small_picture(content: bytes, side: int) -> Image.Image:
     """Returns a photo upright, in RGB, and no larger than the given side in pixels.
 
     Raises:
-        OSError: the bytes are not an image.
-        ValueError: the image is damaged.
+        PhotoError: the bytes are not a photo, or it is damaged.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        image.draft("RGB", (side, side))
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    upright.thumbnail((side, side))
-    return upright
+    picture = Image.fromarray(decode_fast(content, DEFAULT_MAX_PIXELS, side)[0])
+    picture.thumbnail((side, side))
+    return picture
 
 
 def image_file(image: Image.Image) -> bytes:

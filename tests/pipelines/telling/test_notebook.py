@@ -11,7 +11,7 @@ from PIL import Image
 from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from pipelines.story import Models, StoryError, load_all, story
-from pipelines.telling.notebook import PhotoStory
+from pipelines.telling.notebook import PhotoStory, small_picture
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 CAT = SAMPLES / "cat.jpg"
@@ -51,6 +51,14 @@ def test_a_turned_image_is_set_upright(models: Models) -> None:
     assert (story(models, buffer.getvalue())["width"], story(models, CAT)["width"]) == (height, width)
     with Image.open(buffer) as turned:
         assert story(models, turned)["width"] == height
+
+
+def test_a_picture_is_decoded_as_the_networks_photo_is() -> None:
+    file = io.BytesIO()
+    Image.new("RGBA", (200, 100), (0, 0, 0, 0)).save(file, "PNG")
+    picture = small_picture(file.getvalue(), 50)
+    assert (picture.mode, picture.size) == ("RGB", (50, 25))
+    assert picture.getpixel((0, 0)) == (255, 255, 255), "transparency is put on white"
 
 
 def test_a_list_of_photos_is_a_list_of_stories(models: Models) -> None:
