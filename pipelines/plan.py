@@ -7,7 +7,7 @@ import sys
 from configs.values import at_home
 from pipelines.cli.commands import EndingTexts, ExitCode, duration, run_command
 from pipelines.cli.ending import end_process
-from pipelines.cli.flags import StrictParser, asks_for_help, flag_parser, program
+from pipelines.cli.flags import StrictParser, asks_for_help, at_least_one, flag_parser, program
 from pipelines.cli.options import parse
 
 DESCRIPTION = (
@@ -36,11 +36,11 @@ def own_flags() -> argparse.ArgumentParser:
     parser = StrictParser(add_help=False, allow_abbrev=False)
     group = parser.add_argument_group("options of the plan")
     group.add_argument(
-        "--photos", type=count, default=50, metavar="N", help="number of photos to measure (default: 50)"
+        "--photos", type=at_least_one, default=50, metavar="N", help="number of photos to measure (default: 50)"
     )
     group.add_argument(
         "--workers",
-        type=count,
+        type=at_least_one,
         metavar="N",
         help="workers that share the work (default: 10, or as many as --within needs)",
     )
@@ -58,17 +58,6 @@ def own_flags() -> argparse.ArgumentParser:
     )
     group.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
-
-
-def count(text: str) -> int:
-    """Returns a number of photos or workers.
-
-    Raises:
-        ArgumentTypeError: the text is not a whole number above 0.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def plan(argv: list[str]) -> int:

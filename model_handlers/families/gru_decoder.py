@@ -61,8 +61,12 @@ class GruEntry(CardEntry):
 
 
 @dataclass
-class GruDecoder:
-    """Story decoder with its vocabulary, on its device."""
+class GruNetwork:
+    """Language model that starts from a vector, with its vocabulary, on its device.
+
+    Attributes:
+        width: S or J, the width of the vectors that it takes.
+    """
 
     net: StoryDecoder
     vocabulary: PackVocabulary
@@ -73,6 +77,10 @@ class GruDecoder:
     def __post_init__(self) -> None:
         self.steps = SearchSteps(self.net, self.device)
         self.width = self.net.state.in_features
+
+
+class GruDecoder(GruNetwork):
+    """Story decoder."""
 
     @torch.inference_mode()
     def search(

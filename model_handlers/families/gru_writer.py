@@ -1,21 +1,18 @@
 """Caption writers `gru`: a recurrent language model that starts from a photo's joint embedding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from model_handlers.families.entry import PackFiles
-from model_handlers.families.gru_decoder import GruEntry
+from model_handlers.families.gru_decoder import GruEntry, GruNetwork
 from model_handlers.families.protocols import CaptionWriterEntry
 from model_handlers.nets.beams import FORBIDDEN
 from model_handlers.nets.front import Hypothesis
 from model_handlers.nets.search import beam_search
-from model_handlers.nets.search_steps import SearchSteps
-from model_handlers.nets.story_decoder import END, START, StoryDecoder
+from model_handlers.nets.story_decoder import END, START
 from model_handlers.tensors import on_device
-from model_handlers.words import PackVocabulary
 
 BEAM_WIDTH = 5  # minimum; more captions widen the beam
 MOST_WORDS = 24  # maximum in a written caption, including its end
@@ -23,19 +20,8 @@ UNWRITTEN = START  # in place of words after the end
 COSTED = 128  # captions whose costs are computed together
 
 
-@dataclass
-class GruWriter:
+class GruWriter(GruNetwork):
     """Decoder that starts from a photo's joint embedding."""
-
-    net: StoryDecoder
-    vocabulary: PackVocabulary
-    device: torch.device
-    steps: SearchSteps = field(init=False)
-    width: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.steps = SearchSteps(self.net, self.device)
-        self.width = self.net.state.in_features
 
     @torch.inference_mode()
     def write(self, photos: torch.Tensor, count: int) -> list[list[str]]:

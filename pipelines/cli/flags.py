@@ -76,6 +76,17 @@ def a_pack(name: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def at_least_one(text: str) -> int:
+    """Returns an option's number.
+
+    Raises:
+        ArgumentTypeError: the text is not a whole number above 0.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 class StrictParser(argparse.ArgumentParser):
     """A parser that raises its problems instead of ending the process."""
 

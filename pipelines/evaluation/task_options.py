@@ -1,11 +1,10 @@
 """The options of `pipelines.evaluate`, without loading the tasks themselves."""
 
-import argparse
 from argparse import ArgumentParser
 from collections.abc import Callable
 
 from configs.values import at_home
-from pipelines.cli.flags import DEVICES, a_pack
+from pipelines.cli.flags import DEVICES, a_pack, at_least_one
 from pipelines.cli.packs_at_hand import POCKET
 
 
@@ -23,17 +22,6 @@ def add_common_options(parser: ArgumentParser) -> None:
         "--batch-size", type=at_least_one, default=32, metavar="N", help="inputs per batch of a network (default: 32)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-
-
-def at_least_one(text: str) -> int:
-    """Returns an option's number.
-
-    Raises:
-        ArgumentTypeError: the text is not a number, or less than 1.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def add_decoder_option(parser: ArgumentParser) -> None:

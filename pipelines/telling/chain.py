@@ -118,8 +118,8 @@ class SentenceVectors:
         """Returns the vectors `[K, S]` of captions that were encoded here."""
         return np.stack([self.encoded[caption] for caption in captions])  # [K, S]
 
-    def of(self, captions: Sequence[str]) -> np.ndarray:
-        """Returns the vectors `[K, S]` of captions; those that no table holds are encoded.
+    def encode(self, captions: Iterable[str]) -> None:
+        """Encodes the captions that no table holds, in one batch.
 
         Raises:
             StoryError: the captions cannot be encoded.
@@ -131,6 +131,14 @@ class SentenceVectors:
             if isinstance(vectors, Exception):
                 raise StoryError(f"captions cannot be encoded: {vectors}", stage="sentences") from vectors
             self.encoded |= zip(fresh, vectors, strict=True)
+
+    def of(self, captions: Sequence[str]) -> np.ndarray:
+        """Returns the vectors `[K, S]` of captions; those that no table holds are encoded.
+
+        Raises:
+            StoryError: the captions cannot be encoded.
+        """
+        self.encode(captions)
         return look_up_in(self._tables, captions)
 
 
@@ -140,9 +148,7 @@ def mean_vectors(vectors: SentenceVectors, matched: Sequence[Matched]) -> list[t
     Raises:
         StoryError: the captions cannot be encoded.
     """
-    captions = list(dict.fromkeys(match.caption for one in matched for match in one.captions))
-    if captions:
-        vectors.of(captions)  # all at once: one batch is faster than many
+    vectors.encode(match.caption for one in matched for match in one.captions)  # one batch is faster than many
     return [(one, mean_vector(vectors.of([match.caption for match in one.captions]))) for one in matched]
 
 

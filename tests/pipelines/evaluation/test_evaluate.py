@@ -11,10 +11,11 @@ import pytest
 from configs.schema import ConfigError
 from model_handlers.pack import Pack
 from pipelines import evaluate
+from pipelines.cli.flags import at_least_one
 from pipelines.evaluation import tasks
 from pipelines.evaluation.table import make_table
 from pipelines.evaluation.task import EvaluationTask, check_extra, gather, open_for
-from pipelines.evaluation.task_options import TASK_OPTIONS, at_least_one
+from pipelines.evaluation.task_options import TASK_OPTIONS
 from pipelines.evaluation.tasks import TASKS
 
 
